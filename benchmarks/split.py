@@ -1,0 +1,44 @@
+"""Cut a seeded training part and a held-out part from a JSON Lines file.
+
+    python benchmarks/split.py FILE OUT_DIR --train 10000 --held-out 3000 --seed 13
+
+Writes OUT_DIR/train.jsonl and OUT_DIR/dev.jsonl; no line is in both, and lines with
+the same text stay on one side.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import random
+from pathlib import Path
+
+from nlpcli.atomic import write_atomic
+from nlpcli.text.lines import read_lines
+
+
+def main() -> None:
+    """Read, shuffle by the seed, write both parts."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("file", type=Path)
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--train", type=int, required=True)
+    parser.add_argument("--held-out", type=int, default=0)
+    parser.add_argument("--seed", type=int, default=13)
+    options = parser.parse_args()
+    by_text = {json.loads(line)["text"]: line for _, line in read_lines(options.file)}
+    lines = list(by_text.values())
+    random.Random(options.seed).shuffle(lines)
+    parts = {
+        "dev": lines[: options.held_out],
+        "train": lines[options.held_out :][: options.train],
+    }
+    options.out.mkdir(parents=True, exist_ok=True)
+    for name, part in parts.items():
+        if part:
+            write_atomic(options.out / f"{name}.jsonl", "\n".join(part) + "\n")
+            print(f"{options.out / name}.jsonl: {len(part)} lines")
+
+
+if __name__ == "__main__":
+    main()

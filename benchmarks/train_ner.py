@@ -1,0 +1,219 @@
+"""Tokens a second of ner, training and prediction, beside PyTorch and transformers.
+
+    python benchmarks/train_ner.py --data FILE.jsonl --model FOLDER
+
+Both sides run the same model size, the same batches, float32, the same threads, each
+in a process of its own; tokens are real ones, padding is not counted. Prediction
+is from raw text to entities. Prints one table with the ratios.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+SIDES = ("nlpcli", "nlpcli-xla", "torch")
+
+
+def main() -> None:
+    """Run each side in a process of its own and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--model", required=True)
+    parser.add_argument("--sentences", type=int, default=800)
+    parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument("--predict-batch-size", type=int, default=32)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=2)
+    parser.add_argument("--side", choices=SIDES)
+    options = parser.parse_args()
+    if options.side:
+        print(json.dumps(measure(options)))
+        return
+    results: dict[str, dict[str, float]] = {}
+    for _ in range(options.rounds):
+        for side in SIDES:
+            command = [sys.executable, __file__, *sys.argv[1:], "--side", side]
+            done = subprocess.run(command, capture_output=True, text=True)
+            if done.returncode:
+                sys.exit(f"{side} failed:\n{done.stderr[-3000:]}")
+            row = json.loads(done.stdout.splitlines()[-1])
+            best = results.setdefault(side, row)
+            for key in ("train", "predict"):
+                best[key] = max(best[key], row[key])
+    print(f"{options.sentences} sentences, batch {options.batch_size}, "
+          f"{options.threads} threads, float32; best of {options.rounds} rounds")
+    print(f"{'':12}{'train':>9}{'ratio':>7}{'predict':>9}{'ratio':>7}"
+          f"{'first steps':>12}{'peak MiB':>10}")
+    peer = results["torch"]
+    for side, row in results.items():
+        print(f"{side:12}{row['train']:9.0f}{row['train'] / peer['train']:7.2f}"
+              f"{row['predict']:9.0f}{row['predict'] / peer['predict']:7.2f}"
+              f"{row['compile']:11.1f}s{row['peak']:10.0f}")
+    print("train, predict: real tokens a second; first steps: tracing and compiling")
+
+
+def measure(options: argparse.Namespace) -> dict[str, float]:
+    """One side's figures."""
+    run = measure_torch if options.side == "torch" else measure_nlpcli
+    figures = run(options)
+    figures["peak"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    return figures
+
+
+def prepared(options: argparse.Namespace) -> Any:
+    """Windows, batches and texts: the work that both sides do."""
+    from nlpcli.config_loader import resolve
+    from nlpcli.engine.train import prepare
+
+    config = resolve(
+        "ner",
+        flags={
+            "backbone.model": options.model,
+            "data.train": options.data,
+            "data.limit": options.sentences,
+            "train.batch_size": options.batch_size,
+            "train.epochs": 1,
+            "runtime.threads": options.threads,
+            "runtime.deterministic": False,
+            "runtime.xla": "on" if options.side == "nlpcli-xla" else "off",
+        },
+    )
+    ready = prepare(config)
+    texts = [example.text for example in ready.windows.examples]
+    return config, ready, texts
+
+
+def tokens_in(batches: Any) -> int:
+    """Real tokens of unpadded batches."""
+    return sum(len(item["token_ids"]) for batch in batches for item in batch)
+
+
+def measure_nlpcli(options: argparse.Namespace) -> dict[str, float]:
+    """Ours: the step and the answer road that the commands use."""
+    from nlpcli.engine import build
+    from nlpcli.engine.answers import answer_all
+    from nlpcli.engine.loop import Loop
+    from nlpcli.progress import SILENT
+    from nlpcli.runtime.device import open_device
+
+    config, ready, texts = prepared(options)
+    device = open_device(config.runtime, config.seed)
+    model = build.build_model(ready.recipe, ready.start)
+    loop = Loop(config, None, device, model, ready, SILENT)
+    batches = list(ready.windows.epoch(0))
+    started = time.perf_counter()
+    shapes = {}
+    for batch in batches:
+        shapes.setdefault(str(loop.shape_of(batch)) if device.xla else "any", batch)
+    for batch in shapes.values():
+        loop.train_on(batch)
+    compile_seconds = time.perf_counter() - started
+    started = time.perf_counter()
+    for batch in batches:
+        loop.train_on(batch)
+    train = tokens_in(batches) / (time.perf_counter() - started)
+    examples = [ready.recipe.prompt(text) for text in texts]
+    size = options.predict_batch_size
+    answer_all(ready.recipe, loop.forward, examples, size)
+    started = time.perf_counter()
+    answer_all(ready.recipe, loop.forward, examples, size)
+    predict = tokens_in(batches) / (time.perf_counter() - started)
+    return {"train": train, "predict": predict, "compile": compile_seconds}
+
+
+def measure_torch(options: argparse.Namespace) -> dict[str, float]:
+    """The peer: same batches, dynamic padding, fused AdamW, eager PyTorch."""
+    import torch
+    from torch_tagger import Tagger, batches_of, to_torch
+    from transformers import AutoTokenizer
+
+    from nlpcli.text.batching import collate, sizes_of
+
+    config, ready, texts = prepared(options)
+    torch.set_num_threads(options.threads)
+    torch.manual_seed(0)
+    raw = json.loads((Path(options.model) / "config.json").read_text())
+    model = Tagger(raw, len(ready.recipe.scheme.tags))
+    optimizer = torch.optim.AdamW(model.parameters(), 5e-5, fused=True)
+    fields = ready.recipe.fields
+
+    def pad(features: list[Any]) -> dict[str, Any]:
+        sizes = [sizes_of(item, fields) for item in features]
+        longest = {axis: max(s[axis] for s in sizes) for axis in sizes[0]}
+        return to_torch(collate(features, fields, longest))
+
+    def step(features: list[Any]) -> None:
+        optimizer.zero_grad()
+        model.loss(pad(features)).backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+        optimizer.step()
+
+    batches = list(ready.windows.epoch(0))
+    model.train()
+    started = time.perf_counter()
+    for batch in batches[:2]:
+        step(batch)
+    first = time.perf_counter() - started
+    started = time.perf_counter()
+    for batch in batches:
+        step(batch)
+    train = tokens_in(batches) / (time.perf_counter() - started)
+    model.eval()
+    tokenizer = AutoTokenizer.from_pretrained(options.model)
+    size = options.predict_batch_size
+
+    def predict() -> list[Any]:
+        encoded = tokenizer(texts, return_offsets_mapping=True)
+        order = np.argsort([len(ids) for ids in encoded["input_ids"]])
+        answers: list[Any] = [None] * len(texts)
+        for chosen in batches_of(order.tolist(), size):
+            rows = [
+                features_of(texts[i], encoded["input_ids"][i], offsets, tokenizer)
+                for i, offsets in ((i, encoded["offset_mapping"][i]) for i in chosen)
+            ]
+            tags = model.decode(pad(rows))
+            for i, row in zip(chosen, tags, strict=True):
+                answers[i] = ready.recipe.scheme.decode(row)
+        return answers
+
+    predict()
+    started = time.perf_counter()
+    predict()
+    seconds = time.perf_counter() - started
+    return {
+        "train": train,
+        "predict": tokens_in(batches) / seconds,
+        "compile": first,
+    }
+
+
+def features_of(text: str, ids: Any, offsets: Any, tokenizer: Any) -> dict[str, Any]:
+    """What the peer's tagger reads, from transformers' own encoding."""
+    to_token = np.zeros(len(text), np.int32)
+    places = np.zeros(len(text), np.int32)
+    for token, (start, end) in enumerate(offsets):
+        to_token[start:end] = token
+        places[start:end] = np.minimum(np.arange(end - start), 7)
+    return {
+        "token_ids": np.array(ids, np.int32),
+        "padding_mask": np.ones(len(ids), bool),
+        "char_ids": np.array(tokenizer.convert_tokens_to_ids(list(text)), np.int32),
+        "char_to_token": to_token,
+        "char_places": places,
+        "char_mask": np.ones(len(text), bool),
+    }
+
+
+if __name__ == "__main__":
+    main()

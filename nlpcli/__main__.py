@@ -1,0 +1,6 @@
+"""``python -m nlpcli`` is the ``nlpcli`` command."""
+
+from nlpcli.cli.main import run
+
+if __name__ == "__main__":
+    run()

@@ -1,0 +1,78 @@
+"""The BERT family: BERT, RoBERTa-wwm, MacBERT, WoBERT, RBT, and E5/BGE in its form.
+
+Two published formats: Google's TensorFlow checkpoint (bert_config.json) and the
+Hugging Face folder (config.json). Google's code computes GELU by the tanh formula
+where its config says "gelu"; transformers computes the erf form for the same word,
+so the format decides which one a model gets.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from nlpcli.backbones.transformer import TransformerConfig
+from nlpcli.errors import CheckpointError, NotFoundError
+
+FAMILY = "bert"
+
+TINY = TransformerConfig(
+    vocab_size=0,
+    hidden_size=128,
+    num_hidden_layers=2,
+    num_attention_heads=4,
+    intermediate_size=512,
+    max_position_embeddings=512,
+)
+
+
+def read_config(folder: Path) -> tuple[TransformerConfig, dict[str, Any], str]:
+    """The configuration of a model folder, its raw keys, and "hf" or "tf".
+
+    Raises NotFoundError when there is none, CheckpointError when it is not BERT's.
+    """
+    for name, dialect in (("config.json", "hf"), ("bert_config.json", "tf")):
+        path = folder / name
+        if path.is_file():
+            raw = _read_json(path)
+            break
+    else:
+        raise NotFoundError(
+            f"{folder}: expected config.json (Hugging Face) or bert_config.json "
+            "(Google), found neither"
+        )
+    if any(folder.glob("*.ckpt*.index")) and not any(folder.glob("*.safetensors")):
+        dialect = "tf"
+    family = raw.get("model_type", FAMILY)
+    if family != FAMILY:
+        raise CheckpointError(
+            f"{path}: model_type: expected 'bert', got {family!r} "
+            "(other families are not supported yet)"
+        )
+    config = TransformerConfig.from_dict(raw, str(path))
+    if dialect == "tf" and config.hidden_act == "gelu":
+        config = replace(config, hidden_act="gelu_new")
+    return config, raw, dialect
+
+
+def published_config(config: TransformerConfig) -> dict[str, Any]:
+    """A config.json that transformers reads as the same model."""
+    return {
+        "architectures": ["BertModel"],
+        "model_type": FAMILY,
+        "position_embedding_type": "absolute",
+        **config.to_dict(),
+    }
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, OSError) as error:
+        raise CheckpointError(f"{path}: expected JSON, got {error}") from error
+    if not isinstance(raw, Mapping):
+        raise CheckpointError(f"{path}: expected a JSON object")
+    return dict(raw)

@@ -1,0 +1,258 @@
+"""The one Transformer stack: its configuration, its blocks, its variables.
+
+Families (bert.py ...) differ by the values they put into TransformerConfig and by
+the checkpoint rules they bring, never by asking for their own name in here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import keras
+from keras import ops
+
+from nlpcli.errors import CheckpointError
+from nlpcli.layers import masks
+from nlpcli.layers.attention import SelfAttention
+from nlpcli.layers.dense import Dense
+from nlpcli.layers.dropout import Dropout
+from nlpcli.layers.feed_forward import ACTIVATIONS, FeedForward
+
+
+@dataclass(frozen=True)
+class TransformerConfig:
+    """Sizes and choices, under the names of published config files."""
+
+    vocab_size: int
+    hidden_size: int
+    num_hidden_layers: int
+    num_attention_heads: int
+    intermediate_size: int
+    max_position_embeddings: int = 512
+    type_vocab_size: int = 2
+    hidden_act: str = "gelu"
+    layer_norm_eps: float = 1e-12
+    hidden_dropout_prob: float = 0.1
+    attention_probs_dropout_prob: float = 0.1
+    initializer_range: float = 0.02
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any], origin: str) -> TransformerConfig:
+        """Read a published configuration; keys that are not ours are ignored.
+
+        Raises CheckpointError with every missing or absurd value.
+        """
+        problems = []
+        known = {}
+        for item in fields(cls):
+            kind = {"int": int, "float": (int, float), "str": str}[str(item.type)]
+            if item.name not in values:
+                if item.name in _REQUIRED:
+                    problems.append(f"{origin}: missing key {item.name}")
+                continue
+            value = values[item.name]
+            if not isinstance(value, kind) or isinstance(value, bool):
+                problems.append(
+                    f"{origin}: {item.name}: expected {item.type}, got {value!r}"
+                )
+            elif item.type == "int" and not 0 < value <= 10_000_000:
+                problems.append(
+                    f"{origin}: {item.name}: expected a positive size, got {value!r}"
+                )
+            else:
+                known[item.name] = value
+        if not problems:
+            config = cls(**known)
+            if config.hidden_size % config.num_attention_heads:
+                problems.append(
+                    f"{origin}: hidden_size {config.hidden_size} is not a multiple of "
+                    f"num_attention_heads {config.num_attention_heads}"
+                )
+            if config.hidden_act not in ACTIVATIONS:
+                problems.append(
+                    f"{origin}: hidden_act: expected one of "
+                    f"{', '.join(ACTIVATIONS)}, got {config.hidden_act!r}"
+                )
+        if problems:
+            raise CheckpointError("\n".join(problems))
+        return config
+
+    def to_dict(self) -> dict[str, Any]:
+        """The values as a plain dict."""
+        return asdict(self)
+
+
+_REQUIRED = {
+    "vocab_size",
+    "hidden_size",
+    "num_hidden_layers",
+    "num_attention_heads",
+    "intermediate_size",
+}
+
+
+class Transformer(keras.layers.Layer):
+    """Embeddings and post-norm blocks: token ids to hidden states.
+
+    token_ids, segment_ids: (batch, length) int32; padding_mask: (batch, length)
+    bool. Returns (batch, length, hidden). Built at once, so that variable paths
+    begin with its own name whoever wraps it later.
+    """
+
+    def __init__(
+        self,
+        config: TransformerConfig,
+        pooler: bool = False,
+        name: str = "backbone",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(name=name, **kwargs)
+        self.config = config
+        policy = self.dtype_policy
+        self.token_embedding = self._embedding(config.vocab_size, "token_embedding")
+        self.segment_embedding = self._embedding(
+            config.type_vocab_size, "segment_embedding"
+        )
+        self.position_embedding = self._embedding(
+            config.max_position_embeddings, "position_embedding"
+        )
+        self.embedding_norm = keras.layers.LayerNormalization(
+            epsilon=config.layer_norm_eps, name="embedding_norm", dtype=policy
+        )
+        self.embedding_dropout = Dropout(config.hidden_dropout_prob, dtype=policy)
+        self.blocks = [
+            TransformerBlock(config, name=f"layer_{index}", dtype=policy)
+            for index in range(config.num_hidden_layers)
+        ]
+        self.pooler = (
+            Dense(
+                config.hidden_size,
+                config.hidden_size,
+                config.initializer_range,
+                name="pooler",
+                dtype=policy,
+            )
+            if pooler
+            else None
+        )
+        self.build()
+
+    def _embedding(self, rows: int, name: str) -> keras.layers.Embedding:
+        return keras.layers.Embedding(
+            rows,
+            self.config.hidden_size,
+            embeddings_initializer=keras.initializers.TruncatedNormal(
+                stddev=self.config.initializer_range
+            ),
+            name=name,
+            dtype=self.dtype_policy,
+        )
+
+    def build(self, input_shape: Any = None) -> None:
+        shape = (None, None, self.config.hidden_size)
+        for embedding in (
+            self.token_embedding,
+            self.segment_embedding,
+            self.position_embedding,
+        ):
+            embedding.build((None, None))
+        self.embedding_norm.build(shape)
+        for block in self.blocks:
+            block.build(shape)
+        if self.pooler is not None:
+            self.pooler.build()
+        self.built = True
+
+    def call(
+        self,
+        token_ids: Any,
+        segment_ids: Any = None,
+        padding_mask: Any = None,
+        training: bool = False,
+    ) -> Any:
+        bias = self.attention_bias(padding_mask)
+        hidden_states = self.embed(token_ids, segment_ids, training)
+        for block in self.blocks:
+            hidden_states = block(hidden_states, bias=bias, training=training)
+        return hidden_states
+
+    def attention_bias(self, padding_mask: Any) -> Any:
+        """Additive attention mask of a batch; None where there is no padding."""
+        if padding_mask is None:
+            return None
+        return masks.additive(masks.padding(padding_mask))
+
+    def embed(
+        self, token_ids: Any, segment_ids: Any = None, training: bool = False
+    ) -> Any:
+        """Sum of the embeddings, normed: (batch, length) -> (batch, length, hidden)."""
+        positions = ops.arange(ops.shape(token_ids)[1], dtype="int32")
+        hidden_states = self.token_embedding(token_ids)
+        hidden_states += self.position_embedding(positions)[None]
+        if segment_ids is None:
+            segment_ids = ops.zeros((1, 1), "int32")
+        hidden_states += self.segment_embedding(segment_ids)
+        return self.embedding_dropout(
+            self.embedding_norm(hidden_states), training=training
+        )
+
+    def pool(self, hidden_states: Any) -> Any:
+        """tanh of a dense layer over the first token: (batch, hidden)."""
+        return ops.tanh(self.pooler(hidden_states[:, 0]))
+
+
+class TransformerBlock(keras.layers.Layer):
+    """Attention and feed-forward, each with residual, dropout and post-norm.
+
+    hidden_states: (batch, length, hidden); bias: additive attention mask.
+    """
+
+    def __init__(self, config: TransformerConfig, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        policy = self.dtype_policy
+        self.attention = SelfAttention(
+            config.hidden_size,
+            config.num_attention_heads,
+            config.attention_probs_dropout_prob,
+            config.initializer_range,
+            name="attention",
+            dtype=policy,
+        )
+        self.attention_norm = keras.layers.LayerNormalization(
+            epsilon=config.layer_norm_eps, name="attention_norm", dtype=policy
+        )
+        self.feed_forward = FeedForward(
+            config.hidden_size,
+            config.intermediate_size,
+            config.hidden_act,
+            config.initializer_range,
+            name="feed_forward",
+            dtype=policy,
+        )
+        self.feed_forward_norm = keras.layers.LayerNormalization(
+            epsilon=config.layer_norm_eps, name="feed_forward_norm", dtype=policy
+        )
+        self.dropout = Dropout(config.hidden_dropout_prob, dtype=policy)
+
+    def build(self, input_shape: Any) -> None:
+        for part in (
+            self.attention,
+            self.attention_norm,
+            self.feed_forward,
+            self.feed_forward_norm,
+        ):
+            part.build(input_shape)
+
+    def call(
+        self, hidden_states: Any, bias: Any = None, training: bool = False
+    ) -> Any:
+        attended = self.attention(hidden_states, bias=bias, training=training)
+        hidden_states = self.attention_norm(
+            hidden_states + self.dropout(attended, training=training)
+        )
+        transformed = self.dropout(
+            self.feed_forward(hidden_states), training=training
+        )
+        return self.feed_forward_norm(hidden_states + transformed)

@@ -1,0 +1,253 @@
+"""What a folder or a file is, and what would be missing to load it."""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nlpcli.checkpoints.families import Family, guess_family
+from nlpcli.checkpoints.folder import open_checkpoint
+from nlpcli.checkpoints.names import grouped
+from nlpcli.checkpoints.rules import resolve
+from nlpcli.checkpoints.source import Opener, Shape, Source
+from nlpcli.checkpoints.storage import CONFIGS, missing_files
+from nlpcli.errors import CheckpointError, NotFoundError
+
+_WORDS_OF_A_WORD_VOCABULARY = 1000
+
+
+@dataclass
+class Inspection:
+    """The report; ``as_dict`` is what ``models inspect --json`` prints.
+
+    kind: "model" or "run". parts: part -> "complete", "incomplete" or "absent".
+    missing_tensors: gaps of incomplete parts. loads: whether the backbone can be used
+    as it is.
+    """
+
+    path: str
+    kind: str = "model"
+    container: str | None = None
+    dialect: str | None = None
+    family: str | None = None
+    family_reason: str | None = None
+    supported: bool = False
+    loads: bool = False
+    layers: int | None = None
+    hidden: int | None = None
+    vocab_size: int | None = None
+    tensors: int = 0
+    parameters: int = 0
+    dtype: str | None = None
+    bytes: int = 0
+    parts: dict[str, str] = field(default_factory=dict)
+    tokenizer: str | None = None
+    missing_files: list[str] = field(default_factory=list)
+    missing_tensors: list[str] = field(default_factory=list)
+    unused: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Plain values, ready for JSON."""
+        return asdict(self)
+
+
+def inspect(
+    path: str | Path, families: Sequence[Family], openers: Sequence[Opener] = ()
+) -> Inspection:
+    """Look at a model folder, a run or a single checkpoint file.
+
+    families: those that can be loaded; openers: formats beside safetensors and torch
+    files. Raises NotFoundError when there is nothing, CheckpointError when a file is
+    broken.
+    """
+    path = Path(path)
+    report = Inspection(str(path))
+    folder = path if path.is_dir() else path.parent
+    best = path / "best"
+    if (best / "model.safetensors").is_file():
+        report.kind, path, folder = "run", best, best
+    elif (folder / "task.json").is_file():
+        report.kind = "run"
+    config = _config(folder, report)
+    report.layers = _integer(config, "num_hidden_layers")
+    report.hidden = _integer(config, "hidden_size")
+    report.vocab_size = _integer(config, "vocab_size")
+    report.tokenizer = tokenizer_kind(folder)
+    if path.is_dir():
+        report.missing_files = missing_files(path)
+    source = _open(path, openers, report)
+    if source is None:
+        return report
+    found = source.describe()
+    _measure(report, source, found)
+    if report.kind == "run":
+        _judge_run(report, families, config, source, found)
+    else:
+        _judge(report, families, config, source, found)
+    _check_vocabulary(report, folder)
+    report.loads = report.parts.get("backbone") == "complete" and not (
+        report.missing_files
+    )
+    return report
+
+
+def tokenizer_kind(folder: Path) -> str | None:
+    """The tokenizer a folder's files speak of: wordpiece, word, unigram or other."""
+    vocab = folder / "vocab.txt"
+    if vocab.is_file():
+        words = sum(
+            len(token) > 1 and all("一" <= character <= "鿿" for character in token)
+            for token in _lines(vocab)
+        )
+        return "word" if words > _WORDS_OF_A_WORD_VOCABULARY else "wordpiece"
+    if (folder / "tokenizer.json").is_file():
+        model = _read_json(folder / "tokenizer.json").get("model")
+        kind = model.get("type") if isinstance(model, dict) else None
+        return str(kind).lower() if kind else "unknown tokenizer.json"
+    if any(folder.glob("*.model")):
+        return "sentencepiece (no tokenizer.json)"
+    return None
+
+
+def _config(folder: Path, report: Inspection) -> dict[str, Any]:
+    for name in CONFIGS:
+        if (folder / name).is_file():
+            return _read_json(folder / name)
+    report.notes.append(f"no {' or '.join(CONFIGS)} beside the weights")
+    return {}
+
+
+def _read_json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError) as error:
+        raise CheckpointError(f"{path}: expected JSON, got {error}") from error
+    if not isinstance(content, dict):
+        raise CheckpointError(f"{path}: expected a JSON object")
+    return content
+
+
+def _open(path: Path, openers: Sequence[Opener], report: Inspection) -> Source | None:
+    """The weights, or None with a note when they are not there to be read."""
+    if not path.exists() and not openers:
+        raise NotFoundError(f"{path}: no such file or folder")
+    try:
+        return open_checkpoint(path, openers)
+    except NotFoundError as error:
+        if not path.is_dir() or not any(path.iterdir()):
+            raise
+        report.notes.append(str(error))
+        return None
+
+
+def _measure(report: Inspection, source: Source, found: Mapping[str, Shape]) -> None:
+    report.container, report.dialect = source.container, source.dialect
+    report.tensors = len(found)
+    report.parameters = sum(math.prod(shape) for shape in found.values())
+    types = Counter(source.dtype(name) for name in found)
+    report.dtype = ", ".join(name for name, _ in types.most_common()) or None
+    report.bytes = sum(Path(file).stat().st_size for file in source.files)
+
+
+def _judge(
+    report: Inspection,
+    families: Sequence[Family],
+    config: Mapping[str, Any],
+    source: Source,
+    found: Mapping[str, Shape],
+) -> None:
+    """Family, and for each of its parts whether it is all there."""
+    guess = guess_family(config, found)
+    if guess is None:
+        report.notes.append(f"unknown family; names: {', '.join(grouped(found)[:5])}")
+        return
+    report.family, report.family_reason = guess.family, guess.reason
+    family = next((f for f in families if f.name == guess.family), None)
+    if family is None:
+        report.notes.append(f"{guess.family}: recognised, not supported yet")
+        return
+    report.supported = True
+    shapes = _shapes(family, config, report)
+    used: set[str] = set()
+    leftover: set[str] = set(found)
+    for part, dialects in family.parts.items():
+        plan = resolve(dialects[source.dialect], shapes.get(part, {}), source)
+        taken = {name for _, names in plan.mapping.values() for name in names}
+        if shapes.get(part) and not plan.gaps:
+            report.parts[part] = "complete"
+        elif taken or part == "backbone":
+            report.parts[part] = "incomplete"
+            report.missing_tensors += plan.gaps
+        else:
+            report.parts[part] = "absent"
+        used |= taken
+        leftover &= set(plan.unused) | taken
+        report.notes += [note for note in plan.notes if note not in report.notes]
+    report.unused = grouped(name for name in found if name in leftover - used)
+
+
+def _judge_run(
+    report: Inspection,
+    families: Sequence[Family],
+    config: Mapping[str, Any],
+    source: Source,
+    found: Mapping[str, Shape],
+) -> None:
+    """A run keeps our own paths, with the backbone's name in front."""
+    report.dialect = "nlpcli"
+    report.family = str(config.get("model_type", "bert"))
+    family = next((f for f in families if f.name == report.family), None)
+    if family is None:
+        return
+    report.supported = True
+    shapes = _shapes(family, config, report).get("backbone", {})
+    wanted = {f"backbone/{path}": shape for path, shape in shapes.items()}
+    gaps = [
+        f"{path}: expected {shape}, {source.label} "
+        + (f"has {found[path]}" if path in found else "has none")
+        for path, shape in wanted.items()
+        if found.get(path) != shape
+    ]
+    report.parts["backbone"] = "complete" if wanted and not gaps else "incomplete"
+    report.missing_tensors = gaps
+    heads = {name.split("/", 1)[0] for name in found} - {"backbone"}
+    report.parts |= dict.fromkeys(sorted(heads), "complete")
+
+
+def _shapes(
+    family: Family, config: Mapping[str, Any], report: Inspection
+) -> dict[str, dict[str, Shape]]:
+    try:
+        return family.shapes(config)
+    except ValueError as error:
+        report.notes.append(f"its configuration does not tell its sizes: {error}")
+        return {}
+
+
+def _check_vocabulary(report: Inspection, folder: Path) -> None:
+    vocab = folder / "vocab.txt"
+    if report.vocab_size is None or not vocab.is_file():
+        return
+    size = sum(1 for _ in _lines(vocab))
+    if size != report.vocab_size:
+        report.notes.append(
+            f"vocab.txt has {size} tokens, the configuration {report.vocab_size}"
+        )
+
+
+def _lines(path: Path) -> Iterable[str]:
+    """Lines as a vocabulary has them: only a line feed ends one."""
+    text = path.read_bytes().decode("utf-8", "replace")
+    return re.split(r"\r?\n", text.removesuffix("\n"))
+
+
+def _integer(config: Mapping[str, Any], key: str) -> int | None:
+    value = config.get(key)
+    return value if isinstance(value, int) else None

@@ -1,0 +1,150 @@
+"""Models known by name: whose they are, what they need, what to know about them.
+
+Sizes are those of the weight file; files and sizes were read from the owners' pages.
+A repository with ``pytorch_model.bin`` only needs the extra ``nlpcli[torch]``.
+"""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import Literal
+
+from nlpcli.errors import NotFoundError
+
+SAFE = "model.safetensors"
+BIN = "pytorch_model.bin"
+
+
+@dataclass(frozen=True)
+class Model:
+    """One pretrained model and the repository of its owner.
+
+    weights: the best weight file its repository has; megabytes: its size.
+    """
+
+    name: str
+    family: str
+    tokenizer: Literal["wordpiece", "word", "unigram"]
+    repository: str
+    weights: str
+    megabytes: int
+    licence: str
+    note: str
+    aliases: tuple[str, ...] = ()
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """The files a folder needs to be this model."""
+        vocabulary = "tokenizer.json" if self.tokenizer == "unigram" else "vocab.txt"
+        return () if self.is_built_in else ("config.json", vocabulary, self.weights)
+
+    @property
+    def is_built_in(self) -> bool:
+        """Whether it comes with nlpcli and has nothing to download."""
+        return not self.repository
+
+
+_HFL = "12 layers, whole-word masking; its MLM head is not the trained one"
+
+_ALL = (
+    Model(
+        "tiny", "bert", "wordpiece", "", "", 0, "Apache-2.0",
+        "2 layers of 128, random weights, built in: to try things offline",
+    ),
+    Model(
+        "bert-base-chinese", "bert", "wordpiece", "google-bert/bert-base-chinese",
+        SAFE, 412, "Apache-2.0", "12 layers of 768, characters, trained MLM head",
+        ("bert", "google-bert/bert-base-chinese"),
+    ),
+    Model(
+        "bert-wwm-ext", "bert", "wordpiece", "hfl/chinese-bert-wwm-ext",
+        BIN, 412, "Apache-2.0", _HFL, ("chinese-bert-wwm-ext",),
+    ),
+    Model(
+        "roberta-wwm-ext", "bert", "wordpiece", "hfl/chinese-roberta-wwm-ext",
+        BIN, 412, "Apache-2.0", f"{_HFL}; BERT, not RoBERTa, in form",
+        ("chinese-roberta-wwm-ext",),
+    ),
+    Model(
+        "roberta-wwm-ext-large", "bert", "wordpiece",
+        "hfl/chinese-roberta-wwm-ext-large", BIN, 1310, "Apache-2.0",
+        "24 layers of 1024; else like roberta-wwm-ext",
+        ("chinese-roberta-wwm-ext-large",),
+    ),
+    Model(
+        "rbt3", "bert", "wordpiece", "hfl/rbt3", BIN, 156, "Apache-2.0",
+        "3 layers of 768, from roberta-wwm-ext; its MLM head is not the trained one",
+    ),
+    Model(
+        "rbt4", "bert", "wordpiece", "hfl/rbt4", BIN, 185, "Apache-2.0",
+        "4 layers of 768, from roberta-wwm-ext",
+    ),
+    Model(
+        "rbt6", "bert", "wordpiece", "hfl/rbt6", BIN, 241, "Apache-2.0",
+        "6 layers of 768, from roberta-wwm-ext",
+    ),
+    Model(
+        "rbtl3", "bert", "wordpiece", "hfl/rbtl3", BIN, 248, "Apache-2.0",
+        "3 layers of 1024, from roberta-wwm-ext-large",
+    ),
+    Model(
+        "macbert", "bert", "wordpiece", "hfl/chinese-macbert-base", BIN, 412,
+        "Apache-2.0", "12 layers of 768, similar words in place of [MASK]",
+        ("macbert-base", "chinese-macbert-base"),
+    ),
+    Model(
+        "macbert-large", "bert", "wordpiece", "hfl/chinese-macbert-large", BIN, 1310,
+        "Apache-2.0", "24 layers of 1024; else like macbert",
+        ("chinese-macbert-large",),
+    ),
+    Model(
+        "wobert", "bert", "word", "junnyu/wobert_chinese_base", BIN, 450,
+        "not stated", "12 layers of 768, words as pieces (vocabulary 33,586)",
+        ("wobert-base", "wobert_chinese_base"),
+    ),
+    Model(
+        "wobert-plus", "bert", "word", "junnyu/wobert_chinese_plus_base", BIN, 500,
+        "not stated", "12 layers of 768, words as pieces (vocabulary 50,000)",
+        ("wobert_chinese_plus_base",),
+    ),
+    Model(
+        "e5-small", "bert", "unigram", "intfloat/multilingual-e5-small", SAFE, 471,
+        "MIT", "12 layers of 384, multilingual sub-words; sentence vectors",
+        ("multilingual-e5-small",),
+    ),
+    Model(
+        "bge-small-zh", "bert", "wordpiece", "BAAI/bge-small-zh-v1.5", SAFE, 96,
+        "MIT", "4 layers of 512, sentence vectors (first token)",
+        ("bge-small-zh-v1.5",),
+    ),
+    Model(
+        "bge-base-zh", "bert", "wordpiece", "BAAI/bge-base-zh-v1.5", BIN, 409,
+        "MIT", "12 layers of 768, sentence vectors (first token)",
+        ("bge-base-zh-v1.5",),
+    ),
+)  # fmt: skip
+
+MODELS: dict[str, Model] = {model.name: model for model in _ALL}
+
+
+def find_model(name: str) -> Model:
+    """The model of a name, an alias or a repository, whatever its case.
+
+    Raises NotFoundError with the nearest names.
+    """
+    wanted = name.strip().lower()
+    known = {
+        key.lower(): model
+        for model in _ALL
+        for key in (model.name, *model.aliases, model.repository)
+        if key
+    }
+    if wanted in known:
+        return known[wanted]
+    near = difflib.get_close_matches(wanted, list(known), 3, 0.5)
+    names = list(dict.fromkeys(known[key].name for key in near))
+    raise NotFoundError(
+        f"unknown model {name!r}: no folder of that name and not in `nlpcli models`"
+        + (f"; did you mean {', '.join(names)}?" if names else "")
+    )

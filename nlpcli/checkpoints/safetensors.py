@@ -1,0 +1,252 @@
+"""Reading safetensors: one file, or shards with an index.
+
+Headers come from strangers, so every promise of theirs is checked before a byte of
+data is touched. The data is then a plain array at a known offset; reading it here
+also gives bfloat16, which numpy has no type for.
+
+Format: 8 bytes little-endian header length, a JSON header, the data
+(https://huggingface.co/docs/safetensors).
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nlpcli.checkpoints.source import Shape
+from nlpcli.errors import CheckpointError, NotFoundError
+
+LARGEST_HEADER = 100_000_000
+MOST_AXES = 8
+INDEX = "model.safetensors.index.json"
+
+_NUMPY = {
+    "F64": "<f8", "F32": "<f4", "F16": "<f2", "BF16": "<u2",
+    "I64": "<i8", "I32": "<i4", "I16": "<i2", "I8": "|i1",
+    "U64": "<u8", "U32": "<u4", "U16": "<u2", "U8": "|u1", "BOOL": "|b1",
+}  # fmt: skip
+_LONG_NAMES = {"BF16": "bfloat16", "BOOL": "bool"}
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """Where one tensor lies: ``start`` counts from the beginning of the file."""
+
+    path: Path
+    dtype: str
+    shape: Shape
+    start: int
+
+
+class SafetensorsSource:
+    """The tensors of ``model.safetensors``, of another such file, or of shards."""
+
+    container = "safetensors"
+    dialect = "hf"
+
+    def __init__(self, path: str | Path) -> None:
+        """path: a file, an index, or a folder that has one of them.
+
+        Raises NotFoundError for missing files, CheckpointError for broken ones.
+        """
+        path = Path(path)
+        if path.is_dir():
+            path = path / (INDEX if (path / INDEX).is_file() else "model.safetensors")
+        if not path.is_file():
+            raise NotFoundError(f"{path}: no such file; expected safetensors")
+        self.label = str(path)
+        if path.name.endswith(".index.json"):
+            self.files, self._tensors = _read_shards(path)
+        else:
+            self.files, self._tensors = [path], read_header(path)
+
+    def describe(self) -> dict[str, Shape]:
+        """Shape of every tensor, by name."""
+        return {name: tensor.shape for name, tensor in self._tensors.items()}
+
+    def dtype(self, name: str) -> str:
+        """How the tensor is stored, e.g. "float16"."""
+        stored = self._tensors[name].dtype
+        return _LONG_NAMES.get(stored) or np.dtype(_NUMPY[stored]).name
+
+    def read(self, name: str) -> np.ndarray:
+        """The tensor; float16 and bfloat16 come as float32, other types as stored."""
+        tensor = self._tensors[name]
+        dtype = np.dtype(_NUMPY[tensor.dtype])
+        count = math.prod(tensor.shape)
+        if count == 0:
+            return np.zeros(tensor.shape, dtype)
+        try:
+            with tensor.path.open("rb") as stream:
+                flat = np.fromfile(stream, dtype, count, offset=tensor.start)
+        except OSError as error:
+            raise CheckpointError(f"{tensor.path}: {error.strerror}") from error
+        if flat.size != count:
+            raise CheckpointError(f"{tensor.path}: {name} ends before its promised end")
+        if tensor.dtype == "BF16":
+            flat = (flat.astype(np.uint32) << 16).view(np.float32)
+        elif tensor.dtype == "F16":
+            flat = flat.astype(np.float32)
+        return flat.reshape(tensor.shape)
+
+
+def read_header(path: Path) -> dict[str, Tensor]:
+    """Name, type, shape and place of every tensor of one file.
+
+    Raises CheckpointError, in one line, when anything in it cannot be true.
+    """
+    try:
+        size = path.stat().st_size
+        with path.open("rb") as stream:
+            first = stream.read(8)
+            length = int.from_bytes(first, "little")
+            if len(first) < 8:
+                raise _Absurd(f"{size} bytes are too few for a header")
+            if length > LARGEST_HEADER:
+                raise _Absurd(
+                    f"a header of {length} bytes, expected {LARGEST_HEADER} at most"
+                )
+            if 8 + length > size:
+                raise _Absurd(
+                    f"truncated: a header of {length} bytes in a file of {size}"
+                )
+            header = _parse(stream.read(length))
+        tensors = {
+            name: _tensor(path, name, entry, 8 + length)
+            for name, entry in header.items()
+            if name != "__metadata__"
+        }
+        _check_places(tensors, 8 + length, size)
+    except _Absurd as problem:
+        raise CheckpointError(
+            f"{path}: not a whole safetensors file: {problem}"
+        ) from problem
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot read, {error.strerror}") from error
+    return tensors
+
+
+class _Absurd(Exception):
+    """What is wrong with a header."""
+
+
+def _parse(raw: bytes) -> dict[str, Any]:
+    try:
+        header = json.loads(raw.decode("utf-8"), object_pairs_hook=_once)
+    except (ValueError, RecursionError) as error:
+        raise _Absurd(f"its header is no JSON ({_short(error)})") from error
+    if not isinstance(header, dict):
+        raise _Absurd("its header is no JSON object")
+    return header
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        raise _Absurd("its header names a tensor twice")
+    return found
+
+
+def _tensor(path: Path, name: str, entry: Any, data: int) -> Tensor:
+    if not isinstance(entry, dict):
+        raise _Absurd(f"{_short(name)} is described by {_short(entry)}")
+    dtype = entry.get("dtype")
+    if not isinstance(dtype, str) or dtype not in _NUMPY:
+        raise _Absurd(
+            f"{_short(name)} has type {_short(dtype)}, expected one of "
+            f"{', '.join(_NUMPY)}"
+        )
+    shape = _sizes(name, entry, "shape")
+    places = _sizes(name, entry, "data_offsets")
+    if len(places) != 2:
+        raise _Absurd(f"{_short(name)} has data_offsets {_short(places)}")
+    itemsize = np.dtype(_NUMPY[dtype]).itemsize
+    if math.prod(size or 1 for size in shape) * itemsize >= 2**63:
+        raise _Absurd(f"{_short(name)} has shape {_short(shape)}")
+    length = math.prod(shape) * itemsize
+    if places[1] - places[0] != length:
+        raise _Absurd(
+            f"{_short(name)} needs {length} bytes and has {places[1] - places[0]}"
+        )
+    return Tensor(path, dtype, tuple(shape), data + places[0])
+
+
+def _sizes(name: str, entry: Mapping[str, Any], key: str) -> list[int]:
+    """A short list of sizes that numpy can hold."""
+    value = entry.get(key)
+    if (
+        not isinstance(value, list)
+        or len(value) > MOST_AXES
+        or not all(type(item) is int and 0 <= item < 2**63 for item in value)
+    ):
+        raise _Absurd(f"{_short(name)} has {key} {_short(value)}")
+    return value
+
+
+def _check_places(tensors: Mapping[str, Tensor], data: int, size: int) -> None:
+    """Tensors lie end to end, from the header to the end of the file."""
+    end = data
+    for name, tensor in sorted(tensors.items(), key=lambda item: item[1].start):
+        if math.prod(tensor.shape) == 0:
+            continue
+        if tensor.start < end:
+            raise _Absurd(f"{_short(name)} overlaps the tensor before it")
+        if tensor.start > end:
+            raise _Absurd(f"{tensor.start - end} unnamed bytes before {_short(name)}")
+        itemsize = np.dtype(_NUMPY[tensor.dtype]).itemsize
+        end += math.prod(tensor.shape) * itemsize
+    if end > size:
+        raise _Absurd(f"truncated: {end} bytes promised, {size} there")
+    if end < size:
+        raise _Absurd(f"{size - end} bytes after the last tensor")
+
+
+def _read_shards(index: Path) -> tuple[list[Path], dict[str, Tensor]]:
+    """All tensors of the shards that ``model.safetensors.index.json`` names."""
+    weight_map = read_weight_map(index)
+    files = sorted({index.parent / name for name in weight_map.values()})
+    missing = [path.name for path in files if not path.is_file()]
+    if missing:
+        raise NotFoundError(f"{index}: shards not there: {', '.join(missing)}")
+    headers = {path.name: read_header(path) for path in files}
+    gaps = [
+        f"{index}: expected {name} in {shard}, it has none"
+        for name, shard in weight_map.items()
+        if name not in headers[shard]
+    ]
+    if gaps:
+        raise CheckpointError("\n".join(gaps))
+    return files, {name: headers[shard][name] for name, shard in weight_map.items()}
+
+
+def read_weight_map(index: Path) -> dict[str, str]:
+    """Tensor name -> shard, from an index; shards are plain names beside it."""
+    try:
+        content = json.loads(index.read_text(encoding="utf-8"))
+    except (ValueError, RecursionError, OSError) as error:
+        raise CheckpointError(f"{index}: expected JSON, got {_short(error)}") from error
+    weight_map = content.get("weight_map") if isinstance(content, dict) else None
+    if not isinstance(weight_map, dict) or not weight_map:
+        raise CheckpointError(f"{index}: expected a weight_map of tensors to shards")
+    for shard in weight_map.values():
+        if not isinstance(shard, str) or not _is_plain_name(shard):
+            raise CheckpointError(
+                f"{index}: expected the name of a file beside it, got {_short(shard)}"
+            )
+    return weight_map
+
+
+def _is_plain_name(name: str) -> bool:
+    return name not in ("", "..") and Path(name).name == name
+
+
+def _short(value: Any) -> str:
+    text = str(value) if isinstance(value, Exception) else repr(value)
+    text = " ".join(text.split())
+    return text if len(text) <= 60 else text[:57] + "..."

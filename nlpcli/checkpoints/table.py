@@ -1,0 +1,102 @@
+"""A rule, a table of rules, and how ``{i}`` in them is filled in."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One of our variables and the tensor, or tensors, of the file that make it.
+
+    ``{i}`` stands for a number and is the same on both sides. Several ``theirs`` lie
+    side by side on our last axis (q, k, v in one kernel). ``transpose`` turns each of
+    their matrices. ``vocab_axis=0`` marks tables with one row a token. An optional
+    variable may be missing from the file and then keeps its fresh value.
+    """
+
+    ours: str
+    theirs: str | tuple[str, ...]
+    transpose: bool = False
+    vocab_axis: int | None = None
+    optional: bool = False
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """``theirs`` as a tuple."""
+        return (self.theirs,) if isinstance(self.theirs, str) else self.theirs
+
+
+@dataclass(frozen=True)
+class RuleTable:
+    """The rules of one dialect and how its files differ in naming.
+
+    ``prefix`` is in front of the rules' names and may be missing from a file.
+    ``spellings`` are (old ending, ending in the rules). ``ignorable`` are regular
+    expressions of names that carry nothing to load. ``foreign`` explains a file of
+    another family by the beginning of its names.
+    """
+
+    rules: tuple[Rule, ...]
+    prefix: str = ""
+    spellings: tuple[tuple[str, str], ...] = ()
+    ignorable: tuple[str, ...] = ()
+    foreign: Mapping[str, str] = field(default_factory=dict)
+
+    def __add__(self, other: RuleTable) -> RuleTable:
+        """The rules of both, under the naming of both."""
+        return RuleTable(
+            self.rules + other.rules,
+            self.prefix or other.prefix,
+            tuple(dict.fromkeys(self.spellings + other.spellings)),
+            tuple(dict.fromkeys(self.ignorable + other.ignorable)),
+            {**other.foreign, **self.foreign},
+        )
+
+
+Rules = RuleTable | Sequence[Rule]
+
+
+def as_table(rules: Rules) -> RuleTable:
+    """A plain list of rules as a table without special naming."""
+    return rules if isinstance(rules, RuleTable) else RuleTable(tuple(rules))
+
+
+def rule_of(path: str, rules: Iterable[Rule]) -> Rule | None:
+    """The rule of one variable, its ``{i}`` filled in; None when there is none."""
+    for rule in rules:
+        match = _pattern(rule).fullmatch(path)
+        if match:
+            number = match.groupdict().get("i")
+            return rule if number is None else _fill(rule, number)
+    return None
+
+
+def expand(rules: Iterable[Rule], paths: Iterable[str]) -> Iterator[Rule]:
+    """All rules, those with ``{i}`` once for every number that ``paths`` have."""
+    rules, paths = list(rules), list(paths)
+    matches = (_pattern(rule).fullmatch(path) for rule in rules for path in paths)
+    numbers = {m["i"] for m in matches if m and "i" in m.groupdict()}
+    for rule in rules:
+        if "{i}" in rule.ours:
+            yield from (_fill(rule, number) for number in sorted(numbers, key=int))
+        else:
+            yield rule
+
+
+def _fill(rule: Rule, number: str) -> Rule:
+    return replace(
+        rule,
+        ours=rule.ours.replace("{i}", number),
+        theirs=tuple(name.replace("{i}", number) for name in rule.sources),
+    )
+
+
+def _pattern(rule: Rule) -> re.Pattern[str]:
+    first, *rest = map(re.escape, rule.ours.split("{i}"))
+    groups = [r"(?P<i>0|[1-9][0-9]*)", *["(?P=i)"] * len(rest)]
+    return re.compile(
+        first + "".join(g + part for g, part in zip(groups, rest, strict=False))
+    )

@@ -1,0 +1,142 @@
+"""Command classes: examples kept as written, the recipe's own keys at the end."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any, Literal, get_args, get_origin
+
+import typer
+from typer.core import TyperCommand, TyperGroup
+
+from nlpcli.errors import NlpcliError
+
+
+def verb(name: str, **settings: Any) -> typer.Typer:
+    """The Typer of one verb: plain help, errors left to ``nlpcli.cli.main``."""
+    return typer.Typer(
+        name=name,
+        cls=Group,
+        add_completion=False,
+        rich_markup_mode=None,
+        pretty_exceptions_enable=False,
+        **settings,
+    )
+
+
+class Group(TyperGroup):
+    """A group whose epilog is printed as it is written."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the words without help from pydantic where none is needed."""
+        pass_plain_values(self.get_params(ctx))
+        return super().parse_args(ctx, args)
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Write the examples."""
+        write_block(formatter, self.epilog)
+
+
+class Command(TyperCommand):
+    """A command whose epilog is printed as it is written."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Read the words without help from pydantic where none is needed."""
+        pass_plain_values(self.get_params(ctx))
+        return super().parse_args(ctx, args)
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Write the examples."""
+        write_block(formatter, self.epilog)
+
+
+class RecipeCommand(Command):
+    """A command on a recipe: its help ends with the keys of the recipe named."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Keep the words, since --help is answered before RECIPE is read."""
+        ctx.meta["nlpcli.words"] = list(args)
+        return super().parse_args(ctx, args)
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Write the examples, then the keys."""
+        super().format_epilog(ctx, formatter)
+        entry = recipe_named(ctx)
+        if entry is not None:
+            keys = _task_keys(entry)
+            write_block(
+                formatter, f"Keys of {entry.name}, for --set KEY=VALUE:\n{keys}"
+            )
+
+
+def write_block(formatter: Any, text: str | None) -> None:
+    """A paragraph after an empty line, its line ends kept."""
+    if text:
+        formatter.write_paragraph()
+        formatter.write(text.rstrip("\n") + "\n")
+
+
+def recipe_named(ctx: Any) -> Any:
+    """The recipe among the words of a RecipeCommand, which may be unparsed, or None."""
+    from nlpcli.recipe import find_recipe
+
+    for word in ctx.meta.get("nlpcli.words", []):
+        if not word.startswith("-"):
+            try:
+                return find_recipe(word)
+            except NlpcliError:
+                continue
+    return None
+
+
+def pass_plain_values(params: list[Any]) -> None:
+    """Let text, paths and known choices past the conversion by pydantic.
+
+    Typer loads it for the first option with a value, even a default one, and that
+    takes 0.1 s; numbers and wrong values still go there.
+    """
+    for param in params:
+        convert = getattr(param, "get_runtime_param", None)
+        if convert is not None and not isinstance(convert, _PlainFirst):
+            param.get_runtime_param = _PlainFirst(param, convert)
+
+
+class _PlainFirst:
+    """Stands in for a parameter's converter; called to get it, then asked to coerce."""
+
+    def __init__(self, param: Any, convert: Any) -> None:
+        self.annotation = param.type_descriptor.annotation
+        self.convert = convert
+
+    def __call__(self) -> _PlainFirst:
+        return self
+
+    def coerce(self, value: Any, **context: Any) -> Any:
+        try:
+            return _plain(value, self.annotation)
+        except TypeError:
+            return self.convert().coerce(value, **context)
+
+
+def _plain(value: Any, annotation: Any) -> Any:
+    """``value`` as ``annotation`` if that takes no parsing, else TypeError."""
+    origin = get_origin(annotation)
+    if value is None:
+        return None
+    if origin is list and isinstance(value, (list, tuple)):
+        (inner,) = get_args(annotation)
+        return [_plain(item, inner) for item in value]
+    if origin is Literal and value in get_args(annotation):
+        return value
+    if annotation is Path and isinstance(value, (str, Path)):
+        return Path(value)
+    if annotation in (str, bool, int, float) and type(value) is annotation:
+        return value
+    raise TypeError
+
+
+def _task_keys(entry: Any) -> str:
+    from nlpcli.cli.table import key_table
+    from nlpcli.config_loader import resolve, schema
+
+    rows = schema(entry.task_type(), "task", resolve(entry.name))
+    return "\n".join(f"  {line}" for line in key_table(rows).splitlines()[1:])

@@ -1,0 +1,59 @@
+"""What ``data check`` found, for people."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from nlpcli.cli.table import pairs, table
+
+BAR = 40
+SHOWN_PLACES = 10
+
+
+def report_text(report: Mapping[str, Any]) -> str:
+    """Counts, label table, length histogram, long texts, repeated and bad lines.
+
+    Sections follow the shapes of the values, so a recipe adds its own by returning
+    them: rows make a table, a ``histogram`` inside makes bars.
+    """
+    counts = {k: v for k, v in report.items() if isinstance(v, (str, int, float))}
+    parts = [pairs(counts)]
+    if labels := report.get("labels"):
+        parts.append(table(labels, list(labels[0])))
+    for name in ("lengths", "tokens"):
+        if lengths := report.get(name):
+            unit = "characters" if name == "lengths" else "tokens"
+            parts.append(_lengths(unit, lengths))
+    if windows := report.get("windows"):
+        longer = windows["longer"] or "no"
+        told = f"{longer} texts exceed {windows['max_length']} {windows['unit']}"
+        parts.append(f"{told}, special tokens included (train cuts those in windows)")
+    for name in ("duplicates", "conflicts"):
+        if rows := report.get(name):
+            parts.append(_places(name, rows))
+    if bad := report["bad_lines"]:
+        parts.append("\n".join([f"{len(bad)} bad lines", *(f"  {it}" for it in bad)]))
+    return "\n\n".join(parts)
+
+
+def _lengths(unit: str, lengths: Mapping[str, Any]) -> str:
+    known = {k: v for k, v in lengths.items() if k != "histogram"}
+    lines = [unit, pairs(known, "  ")]
+    bins = lengths["histogram"]
+    most = max((row["count"] for row in bins), default=0) or 1
+    ranges = [f"{row['from']}-{row['to']}" for row in bins]
+    wide = max((len(text) for text in ranges), default=0)
+    digits = len(str(most))
+    for text, row in zip(ranges, bins, strict=True):
+        bar = "█" * round(BAR * row["count"] / most)
+        lines.append(f"  {text:>{wide}}  {row['count']:>{digits}}  {bar}".rstrip())
+    return "\n".join(lines)
+
+
+def _places(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
+    lines = [f"{len(rows)} {name}"]
+    lines += [f"  {row['line']} repeats {row['first']}" for row in rows[:SHOWN_PLACES]]
+    if len(rows) > SHOWN_PLACES:
+        lines.append(f"  and {len(rows) - SHOWN_PLACES} more (--json lists them all)")
+    return "\n".join(lines)

@@ -1,0 +1,78 @@
+"""``nlpcli evaluate RECIPE``: a score table."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from nlpcli.cli.command import RecipeCommand, verb
+from nlpcli.cli.options import BatchSize, Force, Json, Recipe, Run
+
+EXAMPLES = """\
+Examples:
+  nlpcli evaluate ner --data test.jsonl
+  nlpcli evaluate ner --run runs/rbt3 --data test.jsonl --json
+  nlpcli evaluate ner --data test.jsonl --predictions answers.jsonl"""
+
+app = verb("evaluate")
+
+
+@app.command("evaluate", cls=RecipeCommand, epilog=EXAMPLES)
+def evaluate(
+    recipe: Recipe,
+    run: Run = None,
+    data: Annotated[
+        Path | None,
+        typer.Option(
+            "--data", metavar="FILE", help="Gold data; the run's dev file if not given."
+        ),
+    ] = None,
+    predictions: Annotated[
+        Path | None,
+        typer.Option(
+            "--predictions",
+            metavar="FILE",
+            help="Write text, gold and answer of each example, a JSON line each.",
+        ),
+    ] = None,
+    per_label: Annotated[
+        bool, typer.Option("--per-label/--no-per-label", help="A row for each label.")
+    ] = True,
+    batch_size: BatchSize = 32,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Count and skip bad lines.")
+    ] = False,
+    as_json: Json = False,
+    force: Force = False,
+) -> None:
+    """Score a trained run on a data file."""
+    from nlpcli.cli.console import open_progress, quiet_imports
+    from nlpcli.cli.output import print_json, print_text, refuse_existing
+    from nlpcli.cli.runs import chosen_run
+    from nlpcli.cli.scores import score_table
+    from nlpcli.recipe import find_recipe
+
+    name = find_recipe(recipe).name
+    refuse_existing(predictions, force)
+    folder = chosen_run(run, name)
+
+    with quiet_imports():
+        from nlpcli.engine.evaluate import evaluate_run
+
+    scores = evaluate_run(
+        folder,
+        name,
+        data=data,
+        predictions=predictions,
+        batch_size=batch_size,
+        skip_bad=skip_bad,
+        progress=open_progress(),
+    )
+    if not per_label:
+        scores.pop("per_label", None)
+    if as_json:
+        print_json(scores)
+    else:
+        print_text(score_table(scores))

@@ -1,0 +1,201 @@
+"""``nlpcli models``: names, what is on disk, what a file or folder is."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nlpcli.cli.command import Command, verb
+from nlpcli.cli.complete import complete_models
+from nlpcli.cli.options import Force, Json
+
+app = verb(
+    "models",
+    help="Pretrained models: names, what is on disk, what a folder is.",
+    epilog="Examples:\n  nlpcli models\n  nlpcli models pull rbt3\n"
+    "  nlpcli models inspect path/to/folder",
+)
+
+Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME", help="Name of a model.", autocompletion=complete_models
+    ),
+]
+COLUMNS = ["model", "family", "tokenizer", "MB", "licence", "on_disk", "note"]
+
+
+@app.callback(invoke_without_command=True)
+def models(context: typer.Context, as_json: Json = False) -> None:
+    """List the models when no verb follows."""
+    if context.invoked_subcommand is None:
+        list_(as_json)
+
+
+@app.command("list", cls=Command)
+def list_(as_json: Json = False) -> None:
+    """List the models that have a name."""
+    from nlpcli.checkpoints.registry import MODELS
+    from nlpcli.cli.output import print_json, print_text
+    from nlpcli.cli.table import table
+
+    rows = [_row(model) for model in MODELS.values()]
+    if as_json:
+        print_json(rows)
+        return
+    shown = [
+        {**row, "model": row["name"], "MB": row["megabytes"] or None} for row in rows
+    ]
+    print_text(table(shown, COLUMNS))
+
+
+@app.command("show", cls=Command, epilog="Examples:\n  nlpcli models show wobert")
+def show(name: Name, as_json: Json = False) -> None:
+    """Show one model: whose it is, its files, where it lies."""
+    from nlpcli.checkpoints.registry import find_model
+    from nlpcli.cli.output import print_json, print_text
+    from nlpcli.cli.table import pairs
+
+    row = _row(find_model(name))
+    if as_json:
+        print_json(row)
+    else:
+        print_text(pairs(row))
+
+
+@app.command(
+    "pull",
+    cls=Command,
+    epilog="Examples:\n  nlpcli models pull rbt3\n"
+    "  HF_ENDPOINT=https://MIRROR nlpcli models pull rbt3",
+)
+def pull(
+    name: Name,
+    offline: Annotated[
+        bool, typer.Option("--offline", help="Only look for it on disk.")
+    ] = False,
+) -> None:
+    """Download a model and print its folder."""
+    from nlpcli.checkpoints.download import pull as download
+    from nlpcli.cli.console import open_progress
+    from nlpcli.cli.output import print_text
+
+    print_text(str(download(name, offline=offline, progress=open_progress())))
+
+
+@app.command(
+    "inspect",
+    cls=Command,
+    epilog="Examples:\n  nlpcli models inspect path/to/folder\n"
+    "  nlpcli models inspect model.safetensors --json",
+)
+def inspect(
+    path: Annotated[
+        str,
+        typer.Argument(
+            metavar="PATH|NAME",
+            help="A folder, a file, or a model on disk.",
+            autocompletion=complete_models,
+        ),
+    ],
+    as_json: Json = False,
+) -> None:
+    """Say what a folder or file is and what would be missing."""
+    from nlpcli.backbones.bert_rules import BERT
+    from nlpcli.checkpoints.inspect import inspect as look
+    from nlpcli.cli.output import print_json, print_text
+    from nlpcli.cli.table import listing
+    from nlpcli.runtime.tf_checkpoint import open_tf_checkpoint
+
+    folder = _folder(path)
+    _load_tensorflow_for(folder)
+    report = look(folder, [BERT], [open_tf_checkpoint]).as_dict()
+    if as_json:
+        print_json(report)
+    else:
+        print_text(listing(report))
+
+
+@app.command(
+    "convert",
+    cls=Command,
+    epilog="Examples:\n  nlpcli models convert chinese_L-12_H-768_A-12 bert-hf",
+)
+def convert(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SRC", help="A model folder, or a model on disk or to download."
+        ),
+    ],
+    destination: Annotated[
+        Path, typer.Argument(metavar="DST", help="Folder to write.")
+    ],
+    as_json: Json = False,
+    force: Force = False,
+) -> None:
+    """Write a model as a Hugging Face folder (safetensors)."""
+    from nlpcli.checkpoints.download import resolve_model
+    from nlpcli.cli.console import open_progress
+    from nlpcli.cli.output import print_json, print_text
+    from nlpcli.cli.table import pairs
+    from nlpcli.engine.convert import convert_model
+
+    folder = resolve_model(source, progress=open_progress())
+    _load_tensorflow_for(folder)
+    report = convert_model(folder, destination, force=force)
+    if as_json:
+        print_json(report)
+    else:
+        print_text(pairs(report))
+
+
+@app.command("remove", cls=Command, epilog="Examples:\n  nlpcli models remove rbt3")
+def remove(name: Name) -> None:
+    """Delete a downloaded model."""
+    from nlpcli.checkpoints.storage import remove as delete
+    from nlpcli.cli.output import print_text
+
+    print_text(f"{name}: {delete(name) / 1e6:.0f} MB freed")
+
+
+def _row(model: Any) -> dict[str, Any]:
+    from nlpcli.checkpoints.storage import locate
+
+    path = None if model.is_built_in else locate(model.name)
+    return {
+        "name": model.name,
+        "family": model.family,
+        "tokenizer": model.tokenizer,
+        "repository": model.repository or None,
+        "files": list(model.files),
+        "megabytes": model.megabytes,
+        "licence": model.licence,
+        "aliases": list(model.aliases),
+        "on_disk": model.is_built_in or path is not None,
+        "path": None if path is None else str(path),
+        "note": model.note,
+    }
+
+
+def _folder(path: str) -> Path:
+    """A path as it is, or the folder of a model on disk that has this name."""
+    if Path(path).exists():
+        return Path(path)
+    from nlpcli.checkpoints.registry import MODELS
+    from nlpcli.checkpoints.storage import locate
+
+    found = locate(path) if path in MODELS and path != "tiny" else None
+    return Path(path) if found is None else found
+
+
+def _load_tensorflow_for(folder: Path) -> None:
+    """Load what only TensorFlow's own checkpoints need, without its chatter."""
+    from nlpcli.checkpoints.folder import tensorflow_prefixes
+    from nlpcli.cli.console import quiet_imports
+
+    if tensorflow_prefixes(folder):
+        with quiet_imports():
+            import nlpcli.runtime.device  # noqa: F401

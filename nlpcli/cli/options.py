@@ -1,0 +1,48 @@
+"""Arguments and options that several verbs share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import typer
+
+from nlpcli.cli.complete import complete_keys, complete_recipes, complete_runs
+
+Recipe = Annotated[
+    str,
+    typer.Argument(
+        metavar="RECIPE",
+        help="Name of the recipe; `nlpcli recipes` lists them.",
+        autocompletion=complete_recipes,
+    ),
+]
+ConfigFiles = Annotated[
+    list[Path] | None,
+    typer.Option("-c", "--config", metavar="FILE", help="YAML file over the defaults."),
+]
+Sets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="KEY=VALUE",
+        help="One configuration key; may be repeated.",
+        autocompletion=complete_keys,
+    ),
+]
+Run = Annotated[
+    Path | None,
+    typer.Option(
+        "--run",
+        metavar="DIR",
+        help="Run folder; the newest finished run of the recipe when not given.",
+        autocompletion=complete_runs,
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="One JSON value on stdout.")]
+Force = Annotated[bool, typer.Option("--force", help="Replace an output that exists.")]
+BatchSize = Annotated[
+    int, typer.Option("--batch-size", min=1, metavar="N", help="Windows a batch.")
+]
+Precision = Literal["float32", "bfloat16", "float16"]
+Strategy = Literal["auto", "one", "mirrored", "multi-worker"]

@@ -1,0 +1,116 @@
+"""Where answers go: stdout, flushed as they come, or a file that appears whole."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TextIO
+
+from nlpcli.atomic import explained, sync_folder
+from nlpcli.errors import NotFoundError, UsageError
+
+
+def refuse_existing(path: Path | None, force: bool) -> None:
+    """Raise UsageError for an output that exists, NotFoundError where it cannot be."""
+    if path is None or _is_special(path):
+        return
+    if path.is_dir():
+        raise UsageError(f"{path}: expected a file name, got a folder")
+    if path.exists() and not force:
+        raise UsageError(f"{path}: exists already; --force replaces it")
+    if not path.parent.is_dir():
+        raise NotFoundError(f"{path}: there is no folder {path.parent}")
+
+
+@dataclass
+class Output:
+    """A stream of lines, and the file to name when it cannot be written."""
+
+    stream: TextIO
+    path: Path | None
+
+    def write(self, line: str) -> None:
+        """Add a line."""
+        if self.path is None:
+            self.stream.write(line + "\n")
+        else:
+            with explained(self.path):
+                self.stream.write(line + "\n")
+
+    def flush(self) -> None:
+        """Let readers see what was written."""
+        if self.path is None:
+            self.stream.flush()
+        else:
+            with explained(self.path):
+                self.stream.flush()
+
+
+@contextmanager
+def open_output(path: Path | None) -> Iterator[Output]:
+    """Lines to stdout, or to a file that is renamed into place at the end.
+
+    After an error the file is not there, and one that was there before is untouched.
+    A device or a pipe is written to as it is.
+    """
+    if path is None:
+        yield Output(sys.stdout, None)
+        return
+    direct = _is_special(path)
+    target = Path(os.path.realpath(path))
+    partial = target.with_name(f".{target.name[:200]}.{os.getpid()}.partial")
+    with explained(path):
+        stream = (path if direct else partial).open(
+            "w", encoding="utf-8", errors="backslashreplace"
+        )
+    try:
+        yield Output(stream, path)
+        with explained(path):
+            stream.flush()
+            if not direct:
+                os.fsync(stream.fileno())
+                partial.replace(target)
+                sync_folder(target.parent)
+    finally:
+        with suppress(OSError):
+            stream.close()
+        if not direct:
+            with suppress(FileNotFoundError):
+                partial.unlink()
+
+
+def _is_special(path: Path) -> bool:
+    """A device or a pipe: exists, and is neither a file nor a folder."""
+    return path.exists() and not path.is_file() and not path.is_dir()
+
+
+def print_json(value: Any) -> None:
+    """One JSON value for machines, indented, on stdout."""
+    import json
+
+    print_text(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+
+
+def print_text(text: str) -> None:
+    """Text for people, on stdout."""
+    if text:
+        sys.stdout.write(text.encode("utf-8", "backslashreplace").decode() + "\n")
+
+
+def stdout_columns() -> int:
+    """Width to draw in: the terminal's or COLUMNS, 80 elsewhere, 100 at most."""
+    return min(shutil.get_terminal_size((80, 24)).columns, 100)
+
+
+def stdout_has(characters: str) -> bool:
+    """Whether stdout can show ``characters`` rather than escapes of them."""
+    try:
+        characters.encode(sys.stdout.encoding or "ascii")
+    except UnicodeEncodeError:
+        return False
+    return True

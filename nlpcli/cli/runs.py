@@ -1,0 +1,132 @@
+"""``nlpcli runs``: what was trained, and how it went."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from nlpcli.cli.command import Command, verb
+from nlpcli.cli.complete import complete_runs
+from nlpcli.cli.options import Json
+
+COLUMNS = ["run", "recipe", "model", "status", "score", "time", "started"]
+
+app = verb(
+    "runs",
+    help="Runs with their scores; curves in the terminal.",
+    epilog="Examples:\n  nlpcli runs\n  nlpcli runs show runs/NAME\n"
+    "  nlpcli runs list --json",
+)
+
+
+def chosen_run(run: Path | None, recipe: str) -> Path:
+    """The run folder that was named, or the newest finished run of ``recipe``.
+
+    Raises NotFoundError before a model is loaded, so a slip costs no wait.
+    """
+    from nlpcli.engine.run_dir import RunDir, newest_finished
+
+    opened = newest_finished(recipe) if run is None else RunDir.open(run)
+    return opened.path
+
+
+@app.callback(invoke_without_command=True)
+def runs(context: typer.Context, as_json: Json = False) -> None:
+    """List the runs when no verb follows."""
+    if context.invoked_subcommand is None:
+        list_(as_json)
+
+
+@app.command("list", cls=Command, help="List the runs, newest first.")
+def list_(as_json: Json = False) -> None:
+    """Print the runs."""
+    from nlpcli.cli.output import print_json, print_text
+    from nlpcli.cli.table import table
+    from nlpcli.engine.run_dir import list_runs
+
+    rows = [_row(summary.path, vars(summary)) for summary in list_runs()]
+    if as_json:
+        print_json(rows)
+    elif rows:
+        print_text(table([_shown(row) for row in rows], COLUMNS))
+    else:
+        print_text("no runs yet; `nlpcli train RECIPE` makes one")
+
+
+@app.command(
+    "show",
+    cls=Command,
+    help="Show a run: its scores, its loss and score curves.",
+    epilog="Examples:\n  nlpcli runs show runs/NAME\n"
+    "  nlpcli runs show runs/NAME --json",
+)
+def show(
+    run: Annotated[Path, typer.Argument(metavar="DIR", autocompletion=complete_runs)],
+    as_json: Json = False,
+) -> None:
+    """Print one run."""
+    from nlpcli.cli.output import print_json, print_text
+    from nlpcli.cli.scores import score_table
+    from nlpcli.cli.table import pairs
+    from nlpcli.engine.run_dir import RunDir
+
+    opened = RunDir.open(run)
+    row, scores = _row(opened.path, opened.state), opened.read_scores()
+    metrics = opened.read_metrics()
+    if as_json:
+        print_json({**row, "scores": scores, "metrics": metrics})
+        return
+    parts = [pairs(_shown(row)), *([score_table(scores)] if scores else [])]
+    print_text("\n\n".join(parts + _curves(metrics)))
+
+
+def _row(path: Path, known: Mapping[str, Any]) -> dict[str, Any]:
+    names = ("recipe", "model", "status", "score_name", "score", "steps", "seconds")
+    row = {"run": str(path), **{name: known.get(name) for name in names}}
+    return {**row, "started": known.get("started", "")}
+
+
+def _shown(row: dict[str, Any]) -> dict[str, Any]:
+    """A row for people: the score with its name, the time in words."""
+    from nlpcli.cli.console import duration
+    from nlpcli.cli.table import cell
+
+    score = row["score"]
+    return {
+        **{name: row[name] for name in ("run", "recipe", "model", "status")},
+        "score": None if score is None else f"{row['score_name']} {cell(score)}",
+        "steps": row["steps"],
+        "time": None if row["seconds"] is None else duration(row["seconds"]),
+        "started": _local_time(row["started"]),
+    }
+
+
+def _local_time(stamp: str) -> str:
+    try:
+        return f"{datetime.fromisoformat(stamp).astimezone():%Y-%m-%d %H:%M:%S}"
+    except ValueError:
+        return stamp
+
+
+def _curves(metrics: list[dict[str, Any]]) -> list[str]:
+    """The loss of training, then each score of the development data."""
+    from nlpcli.cli.curves import curve
+    from nlpcli.cli.output import stdout_columns, stdout_has
+
+    series: dict[str, list[tuple[float, float]]] = {}
+    for row in metrics:
+        values = {"loss": row.get("loss")}
+        values |= {f"dev {name}": value for name, value in row.get("dev", {}).items()}
+        for name, value in values.items():
+            ratio = name == "loss" or isinstance(value, float)
+            if ratio and value is not None and "step" in row:
+                series.setdefault(name, []).append((row["step"], value))
+    columns, unicode = stdout_columns(), stdout_has("⣿")
+    return [
+        curve(f"{name} by step", points, columns, unicode=unicode)
+        for name, points in series.items()
+    ]

@@ -1,0 +1,163 @@
+"""RunConfig: every value that shapes a run, as frozen dataclasses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+
+def option(
+    default: Any,
+    doc: str,
+    *,
+    minimum: float | None = None,
+    maximum: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+) -> Any:
+    """A dataclass field, the sentence that ``config --schema`` shows and its bounds.
+
+    ``minimum`` and ``maximum`` are allowed values themselves, ``above`` and ``below``
+    are not; null is never compared. ``dataclasses.MISSING`` as the default makes the
+    key one that has to be given.
+    """
+    bounds = {">=": minimum, ">": above, "<=": maximum, "<": below}
+    return field(default=default, metadata={"doc": doc, "bounds": bounds})
+
+
+@dataclass(frozen=True)
+class BackboneOptions:
+    """Which encoder a run starts from."""
+
+    model: str = option("tiny", "registry name or folder of the pretrained model")
+    dropout: float | None = option(
+        None,
+        "hidden and attention dropout; null keeps the model's own",
+        minimum=0,
+        below=1,
+    )
+    prune_vocab: bool = option(
+        False, "keep only the embedding rows of pieces that the training data uses"
+    )
+
+
+@dataclass(frozen=True)
+class TokenizerOptions:
+    """How text becomes token ids."""
+
+    kind: Literal["auto", "wordpiece", "word", "unigram"] = option(
+        "auto", "auto reads it from the model folder"
+    )
+    pieces: Literal["whole", "characters"] = option(
+        "whole", "whole: the tokenizer's own pieces; characters: one piece a character"
+    )
+    extra_tokens: tuple[str, ...] = option(
+        (), "tokens added to the vocabulary; rows start as the mean of their pieces"
+    )
+
+
+@dataclass(frozen=True)
+class DataOptions:
+    """Which files a run reads and how lines become batches."""
+
+    train: str | None = option(None, "training file; null is the shipped sample")
+    dev: str | None = option(None, "development file; null holds out dev_ratio")
+    dev_ratio: float = option(
+        0.1, "share of train held out when dev is null", above=0, below=1
+    )
+    max_length: int = option(
+        256, "longest window in tokens, special tokens included", minimum=8
+    )
+    stride: int = option(
+        32, "characters shared by neighbouring windows of a long text", minimum=0
+    )
+    limit: int | None = option(None, "read at most this many training lines", minimum=1)
+    cache_examples: int = option(
+        200_000,
+        "encoded windows kept in memory; a larger file streams from disk",
+        minimum=0,
+    )
+    shuffle_buffer: int = option(
+        50_000, "windows in the streaming shuffle buffer", minimum=1
+    )
+    skip_bad: bool = option(False, "count and skip bad lines instead of stopping")
+
+
+@dataclass(frozen=True)
+class TrainOptions:
+    """How the weights are learnt."""
+
+    epochs: int = option(5, "passes over the training data", minimum=1)
+    max_steps: int | None = option(None, "stop after this many steps", minimum=1)
+    batch_size: int = option(16, "windows a step, over all devices", minimum=1)
+    accumulate: int = option(1, "micro-batches a step is cut into", minimum=1)
+    lr: float | None = option(
+        None,
+        "peak learning rate of the backbone; null is 5e-5 for a pretrained one, "
+        "1e-3 for a fresh one",
+        above=0,
+    )
+    head_lr: float = option(1e-3, "peak learning rate of the heads", above=0)
+    layer_decay: float = option(
+        1.0, "factor on the rate for each layer further down", above=0, maximum=1
+    )
+    schedule: Literal["linear", "cosine", "constant"] = option(
+        "linear", "shape of the decay after warmup"
+    )
+    warmup: float = option(
+        0.1, "share of all steps with a rising rate", minimum=0, maximum=1
+    )
+    weight_decay: float = option(
+        0.01, "decoupled decay; none on biases and norms", minimum=0
+    )
+    beta1: float = option(0.9, "AdamW first moment decay", minimum=0, below=1)
+    beta2: float = option(0.999, "AdamW second moment decay", minimum=0, below=1)
+    epsilon: float = option(1e-8, "AdamW denominator term", above=0)
+    clip_norm: float | None = option(
+        1.0, "global gradient norm bound; null is none", above=0
+    )
+    ema: float | None = option(
+        None, "decay of averaged weights; null is none", above=0, below=1
+    )
+    patience: int | None = option(
+        None,
+        "evaluations without a better score before stopping; null never stops",
+        minimum=1,
+    )
+    eval_every: int | None = option(
+        None, "steps between evaluations; null is an epoch", minimum=1
+    )
+    save_every: int = option(200, "steps between writes of last/", minimum=1)
+
+
+@dataclass(frozen=True)
+class RuntimeOptions:
+    """What the machine does."""
+
+    precision: Literal["float32", "bfloat16", "float16"] = option(
+        "float32", "type of activations; float16 scales the loss"
+    )
+    xla: Literal["auto", "on", "off"] = option("auto", "auto compiles on a GPU only")
+    strategy: Literal["auto", "one", "mirrored", "multi-worker"] = option(
+        "auto", "tf.distribute strategy; auto follows TF_CONFIG and the GPUs"
+    )
+    buckets: int = option(8, "most batch shapes (programs) when XLA is on", minimum=1)
+    deterministic: bool = option(True, "same seed, same weights, bit for bit")
+    threads: int | None = option(None, "CPU threads; null is all cores", minimum=1)
+    tensorboard: bool = option(True, "write TensorBoard events beside metrics.jsonl")
+
+
+@dataclass(frozen=True)
+class RunConfig:
+    """The whole truth of a run; ``task`` belongs to the recipe."""
+
+    recipe: str
+    task: Any
+    seed: int = option(
+        42, "seed of shuffling, dropout and fresh weights", minimum=0, maximum=2**32 - 1
+    )
+    backbone: BackboneOptions = field(default_factory=BackboneOptions)
+    tokenizer: TokenizerOptions = field(default_factory=TokenizerOptions)
+    data: DataOptions = field(default_factory=DataOptions)
+    train: TrainOptions = field(default_factory=TrainOptions)
+    runtime: RuntimeOptions = field(default_factory=RuntimeOptions)

@@ -1,0 +1,79 @@
+"""Scores of a trained run on a data file."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+from typing import Any
+
+from nlpcli.atomic import write_atomic
+from nlpcli.engine.answers import answer_all
+from nlpcli.engine.examples import ExampleFile, chunks
+from nlpcli.engine.predict import Predictor
+from nlpcli.engine.run_dir import newest_finished
+from nlpcli.errors import DataError
+from nlpcli.progress import SILENT, Progress
+from nlpcli.samples import sample
+from nlpcli.text.json_text import dumps
+
+CHUNK = 2048
+
+
+def evaluate_run(
+    run: Path | None,
+    recipe: str,
+    data: Path | None = None,
+    predictions: Path | None = None,
+    batch_size: int | None = None,
+    skip_bad: bool = False,
+    progress: Progress = SILENT,
+) -> dict[str, Any]:
+    """The recipe's scores, with counts, seconds and where they come from.
+
+    ``run`` None is the newest finished run; ``data`` None is the run's dev file.
+    ``predictions`` is a file that gets each example's text, gold and answer.
+    """
+    started = time.monotonic()
+    folder = run if run is not None else newest_finished(recipe).path
+    predictor = Predictor(folder, recipe=recipe, batch_size=batch_size or 32)
+    config = predictor.run.config
+    path = data or config.data.dev or sample(recipe, "dev")
+    source = ExampleFile(predictor.recipe, path, skip_bad)
+    examples: list[Any] = []
+    answers: list[dict[str, Any]] = []
+    progress.start(f"evaluate {recipe}", None)
+    try:
+        for chunk in chunks(source, CHUNK):
+            examples += chunk
+            answers += answer_all(
+                predictor.recipe, predictor.forward, chunk, predictor.batch_size
+            )
+            progress.update(len(examples))
+    finally:
+        progress.finish()
+    if not examples:
+        raise DataError(f"{path}: expected examples, got none")
+    scores = predictor.recipe.score(examples, answers)
+    if predictions is not None:
+        write_atomic(
+            predictions,
+            "".join(
+                dumps(
+                    {
+                        "text": example.text,
+                        "gold": predictor.recipe.gold(example),
+                        **answer,
+                    }
+                )
+                + "\n"
+                for example, answer in zip(examples, answers, strict=True)
+            ),
+        )
+    return {
+        **scores,
+        "examples": len(examples),
+        "skipped": source.skipped,
+        "seconds": round(time.monotonic() - started, 2),
+        "run": str(folder),
+        "data": str(path),
+    }

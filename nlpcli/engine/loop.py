@@ -1,0 +1,316 @@
+"""The training loop: epochs, evaluation, early stopping, checkpoints, resume."""
+
+from __future__ import annotations
+
+import json
+import logging
+import signal
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from nlpcli.atomic import write_atomic
+from nlpcli.config import RunConfig
+from nlpcli.engine import build
+from nlpcli.engine.answers import answer_all
+from nlpcli.engine.run_dir import RunDir
+from nlpcli.engine.run_log import RunLog
+from nlpcli.errors import DivergedError
+from nlpcli.progress import Progress
+from nlpcli.runtime import weights
+from nlpcli.runtime.datasets import prefetch, to_device
+from nlpcli.runtime.device import Device, explain_memory
+from nlpcli.runtime.diagnose import first_not_finite
+from nlpcli.runtime.forward import Forward, signature
+from nlpcli.runtime.optimizer import AdamW, learning_rate_scales, schedule
+from nlpcli.runtime.step import LossScale, StepResult, TrainStep
+from nlpcli.text.batching import Features, Sizes, collate, fit, round_up, sizes_of
+
+logger = logging.getLogger("nlpcli")
+
+
+@dataclass
+class State:
+    """Where a run is: all that ``last/`` keeps beside the tensors."""
+
+    step: int = 0
+    epoch: int = 0
+    batch: int = 0
+    seconds: float = 0.0
+    best: float | None = None
+    best_step: int = 0
+    stale: int = 0
+    loss_scale: float = 2.0**15
+    loss_scale_calm: int = 0
+    random_states: list[list[int]] = field(default_factory=list)
+
+
+class Loop:
+    """One training run in motion; build it inside the strategy's scope."""
+
+    def __init__(
+        self,
+        config: RunConfig,
+        run: RunDir,
+        device: Device,
+        model: Any,
+        prepared: Any,
+        progress: Progress,
+    ) -> None:
+        self.config = config
+        self.run = run
+        self.device = device
+        self.model = model
+        self.recipe = prepared.recipe
+        self.windows = prepared.windows
+        self.dev = prepared.dev
+        self.buckets = prepared.buckets
+        self.backbone_config = prepared.start.config
+        self.steps = prepared.steps
+        self.progress = progress
+        self.state = State()
+        options = config.train
+        scales = learning_rate_scales(
+            model.backbone.trainable_variables,
+            model.head_variables(),
+            self.backbone_config.num_hidden_layers,
+            options,
+        )
+        self.optimizer = AdamW(model.trainable_variables, options, scales)
+        self.train_step = TrainStep(
+            model,
+            self.optimizer,
+            device.strategy,
+            options.clip_norm,
+            device.xla,
+            None if device.xla else signature(self.recipe.fields, self.windows.sample),
+        )
+        self.forward = Forward(model, device.xla, self.buckets)
+        self.loss_scale = LossScale(device.precision == "float16")
+        self.stop = threading.Event()
+
+    def run_all(self, resume: bool) -> tuple[str, dict[str, Any]]:
+        """Train to the end or to an interrupt; the status and the best scores."""
+        if resume:
+            self._restore()
+        tensorboard = self.config.runtime.tensorboard and self.device.chief
+        self.log = RunLog(self.run, self.progress, tensorboard)
+        self.progress.start(f"train {self.config.recipe}", self.steps)
+        try:
+            with self._graceful_interrupt():
+                status = self._epochs()
+        except BaseException:
+            self.run.mark("failed", self._summary())
+            raise
+        finally:
+            self.progress.finish()
+            self.log.close()
+        if status == "finished":
+            self.run.mark_finished(self._summary())
+        else:
+            self.run.mark("interrupted", self._summary())
+        return status, self.run.read_scores()
+
+    def train_on(self, features: list[Features]) -> StepResult:
+        """One update on a batch of unpadded features; DivergedError ends it."""
+        state, options = self.state, self.config.train
+        state.step += 1
+        sizes = self.shape_of(features)
+        fixed = self.device.xla or self.device.replicas > 1 or options.accumulate > 1
+        rows = options.batch_size if fixed else len(features)
+        whole = collate(features, self.recipe.fields, sizes, rows)
+        count = rows // options.accumulate
+        with explain_memory(
+            f"training step {state.step}, {count} rows of {sizes['tokens']} tokens",
+            "train.batch_size or data.max_length, or raise train.accumulate",
+        ):
+            result = self.train_step(
+                [
+                    to_device(
+                        {name: v[at : at + count] for name, v in whole.items()},
+                        self.device.strategy,
+                    )
+                    for at in range(0, rows, count)
+                ],
+                options.head_lr * schedule(state.step, self.steps, options),
+                self.optimizer.host_scalars(state.step),
+                self.loss_scale.value,
+            )
+        if not self.loss_scale.update(result.finite):
+            self._diverged(whole, result)
+        return result
+
+    def shape_of(self, features: list[Features]) -> Sizes:
+        """Padded sizes of a batch: its bucket under XLA, else its own longest."""
+        sizes = round_up([sizes_of(item, self.recipe.fields) for item in features])
+        index = fit(sizes, self.buckets) if self.device.xla else None
+        return sizes if index is None else self.buckets[index]
+
+    def _epochs(self) -> str:
+        state, options = self.state, self.config.train
+        while state.step < self.steps:
+            if not self._epoch():
+                return "interrupted"
+            state.epoch, state.batch = state.epoch + 1, 0
+            if options.eval_every is None or state.step >= self.steps:
+                self._evaluate()
+            if options.patience is not None and state.stale >= options.patience:
+                logger.info("no better score for %d evaluations", state.stale)
+                break
+        self._save_last()
+        return "finished"
+
+    def _epoch(self) -> bool:
+        """One pass over the data from where the state is; False when interrupted."""
+        state, options = self.state, self.config.train
+        done = state.batch
+        for number, features in enumerate(prefetch(self.windows.epoch(state.epoch))):
+            if number < done:
+                continue
+            if state.step >= self.steps:
+                return True
+            result = self.train_on(features)
+            state.batch = number + 1
+            self._note(features, result)
+            if self.stop.is_set():
+                self._save_last()
+                return False
+            due = options.eval_every and state.step % options.eval_every == 0
+            if due and state.step < self.steps:
+                self._evaluate()
+            if state.step % options.save_every == 0:
+                self._save_last()
+        return True
+
+    def _note(self, features: list[Features], result: StepResult) -> None:
+        state, options = self.state, self.config.train
+        row = {
+            "step": state.step,
+            "epoch": state.epoch + 1,
+            "lr": (options.lr or 0.0) * schedule(state.step, self.steps, options),
+            "seconds": round(state.seconds, 2),
+            "programs": self.train_step.programs(),
+        }
+        seconds = self.log.step(features, result, row, state.step == self.steps)
+        state.seconds += seconds or 0.0
+
+    def _diverged(self, batch: Features, result: StepResult) -> None:
+        place = first_not_finite(self.model, batch)
+        raise DivergedError(
+            f"step {self.state.step} (epoch {self.state.epoch + 1}): loss "
+            f"{result.loss}, gradient norm {result.grad_norm}; first non-finite "
+            f"value: {place}; expected finite numbers: lower train.lr or train.head_lr"
+        )
+
+    def _evaluate(self) -> None:
+        state, started = self.state, time.monotonic()
+        with self._averaged_weights():
+            answers = answer_all(
+                self.recipe, self.forward, self.dev, self.config.train.batch_size * 2
+            )
+            scores = self.recipe.score(self.dev, answers)
+            value = scores[self.recipe.main_score]
+            better = value is not None and (state.best is None or value > state.best)
+            if better or state.best_step == 0:
+                state.best, state.best_step, state.stale = value, state.step, 0
+                self.run.save("best", self._write_model)
+                self.run.write_scores({"step": state.step, **scores})
+            else:
+                state.stale += 1
+        self.log.evaluation(
+            state.step, state.epoch, scores, time.monotonic() - started
+        )
+
+    @contextmanager
+    def _averaged_weights(self) -> Iterator[None]:
+        if not self.optimizer.averages:
+            yield
+            return
+        kept = [v.numpy() for v in self.optimizer.variables]
+        for variable, average in zip(
+            self.optimizer.variables, self.optimizer.averages, strict=True
+        ):
+            variable.assign(average)
+        try:
+            yield
+        finally:
+            for variable, value in zip(self.optimizer.variables, kept, strict=True):
+                variable.assign(value)
+
+    def _save_last(self) -> None:
+        state = self.state
+        state.loss_scale = self.loss_scale.value
+        state.loss_scale_calm = self.loss_scale.calm
+        state.random_states = [
+            v.numpy().tolist() for v in weights.random_states(self.model)
+        ]
+
+        def write(folder: Path) -> None:
+            self._write_model(folder)
+            weights.save_arrays(
+                folder / "optimizer.safetensors", self.optimizer.state()
+            )
+            write_atomic(folder / "state.json", json.dumps(asdict(state)) + "\n")
+
+        self.run.save("last", write)
+
+    def _write_model(self, folder: Path) -> None:
+        build.write_model(
+            folder,
+            self.recipe,
+            self.backbone_config,
+            weights.learnt_variables(self.model),
+            self.buckets,
+        )
+
+    def _restore(self) -> None:
+        folder = self.run.folder("last")
+        self.state = State(**json.loads((folder / "state.json").read_text("utf-8")))
+        self.loss_scale.calm = self.state.loss_scale_calm
+        if self.loss_scale.enabled:
+            self.loss_scale.value = self.state.loss_scale
+        weights.assign(
+            weights.learnt_variables(self.model), folder / "model.safetensors"
+        )
+        for variable, value in zip(
+            weights.random_states(self.model), self.state.random_states, strict=True
+        ):
+            variable.assign(value)
+        weights.assign(self.optimizer.state(), folder / "optimizer.safetensors")
+        self.run.trim_metrics(self.state.step)
+        logger.info("resumed at step %d of %d", self.state.step, self.steps)
+
+    def _summary(self) -> dict[str, Any]:
+        state = self.state
+        return {
+            "score_name": self.recipe.main_score,
+            "score": state.best,
+            "steps": state.step,
+            "seconds": round(state.seconds, 2),
+            "programs": self.train_step.programs(),
+        }
+
+    @contextmanager
+    def _graceful_interrupt(self) -> Iterator[None]:
+        """First Ctrl-C: finish the step and save; the second leaves at once."""
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
+
+        def handler(number: int, frame: Any) -> None:
+            if self.stop.is_set():
+                signal.signal(signal.SIGINT, signal.default_int_handler)
+                raise KeyboardInterrupt
+            self.stop.set()
+            logger.warning("stopping after this step; again to leave at once")
+
+        previous = signal.signal(signal.SIGINT, handler)
+        try:
+            yield
+        finally:
+            signal.signal(signal.SIGINT, previous)
+

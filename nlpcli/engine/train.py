@@ -1,0 +1,190 @@
+"""Training: from a resolved configuration to a finished run folder."""
+
+from __future__ import annotations
+
+import logging
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from nlpcli.config import RunConfig
+from nlpcli.config_loader import to_dict
+from nlpcli.engine import build
+from nlpcli.engine.examples import ExampleFile, Split, TrainingWindows
+from nlpcli.engine.loop import Loop
+from nlpcli.engine.run_dir import RunDir, default_out
+from nlpcli.errors import DataError, UsageError
+from nlpcli.progress import SILENT, Progress
+from nlpcli.runtime import weights
+from nlpcli.runtime.device import open_device
+from nlpcli.samples import sample
+from nlpcli.text.batching import choose_buckets
+
+logger = logging.getLogger("nlpcli")
+
+PRETRAINED_RATE = 5e-5
+FRESH_RATE = 1e-3
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """Where a run is and how it went."""
+
+    run: Path
+    scores: dict[str, Any]
+    seconds: float
+    steps: int
+    status: str
+
+
+@dataclass
+class Prepared:
+    """Everything decided before the first step."""
+
+    start: build.Start
+    recipe: Any
+    windows: TrainingWindows
+    dev: list[Any]
+    buckets: list[dict[str, int]]
+    steps: int
+
+
+def train(
+    config: RunConfig,
+    out: Path | None = None,
+    force: bool = False,
+    resume: Path | None = None,
+    offline: bool = False,
+    progress: Progress = SILENT,
+) -> TrainResult:
+    """Train, score on dev, keep best/ and last/.
+
+    With ``resume`` the run's own configuration counts and training goes on where
+    last/ was written. Raises the errors of nlpcli.errors; what was already written
+    stays whole.
+    """
+    started = time.monotonic()
+    if resume is not None:
+        run = RunDir.open(resume)
+        if run.finished:
+            raise UsageError(f"{resume}: the run is finished; nothing to resume")
+        config = run.config
+    device = open_device(config.runtime, config.seed)
+    prepared = prepare(config, offline=offline)
+    if config.train.batch_size % (config.train.accumulate * device.replicas):
+        raise UsageError(
+            f"train.batch_size: expected a multiple of accumulate x replicas "
+            f"({config.train.accumulate} x {device.replicas}), "
+            f"got {config.train.batch_size}"
+        )
+    config = _with_rate(config, prepared.start)
+    if resume is None:
+        path = out or default_out(config.recipe)
+        if not device.chief:
+            path = path.with_name(f"{path.name}.worker{device.worker}")
+        run = RunDir.create(path, config, force)
+    with run.lock():
+        with device.strategy.scope():
+            model = build.build_model(prepared.recipe, prepared.start)
+            loop = Loop(config, run, device, model, prepared, progress)
+        if resume is None:
+            run.write_environment(
+                {
+                    **device.describe(),
+                    "seed": config.seed,
+                    "parameters": weights.total_size(model.trainable_variables),
+                    "buckets": prepared.buckets if device.xla else "dynamic",
+                }
+            )
+        status, scores = loop.run_all(resume is not None)
+    return TrainResult(
+        run.path, scores, time.monotonic() - started, loop.state.step, status
+    )
+
+
+def prepare(config: RunConfig, offline: bool = False) -> Prepared:
+    """Read the data, learn its labels, find the model, plan buckets and steps."""
+    start = build.open_start(config, offline=offline)
+    recipe = build.open_recipe(config, start.tokenizer)
+    train_file = ExampleFile(
+        recipe,
+        config.data.train or sample(config.recipe, "train"),
+        config.data.skip_bad,
+        config.data.limit,
+    )
+    ratio = _held_out(config)
+    examples: Any = Split(train_file, ratio, config.seed, dev=False)
+    for example in examples:
+        recipe.learn(example)
+    dev = _read_dev(config, recipe, train_file, ratio)
+    if config.backbone.prune_vocab:
+        used = {config_id for config_id in _used_ids(recipe, examples)}
+        build.prune(start, used)
+        state = recipe.state()
+        recipe = build.open_recipe(config, start.tokenizer)
+        recipe.restore(state)
+        train_file.recipe = recipe
+    windows = TrainingWindows(recipe, examples, config)
+    buckets = choose_buckets(windows.sizes, config.runtime.buckets)
+    batches = -(-windows.count // config.train.batch_size)
+    steps = batches * config.train.epochs
+    if config.train.max_steps is not None:
+        steps = min(steps, config.train.max_steps)
+    return Prepared(start, recipe, windows, dev, buckets, steps)
+
+
+def plan_training(config: RunConfig, offline: bool = False) -> dict[str, Any]:
+    """What ``train --dry-run`` shows: data, labels, shapes, steps; nothing written."""
+    prepared = prepare(config, offline=offline)
+    open_device(config.runtime, config.seed)
+    model = build.build_model(prepared.recipe, prepared.start)
+    return {
+        "config": to_dict(config),
+        "examples": prepared.windows.example_count,
+        "windows": prepared.windows.count,
+        "windowed": prepared.windows.windowed,
+        "dev_examples": len(prepared.dev),
+        **prepared.recipe.state(),
+        "buckets": prepared.buckets,
+        "steps": prepared.steps,
+        "parameters": weights.total_size(model.trainable_variables),
+    }
+
+
+def _with_rate(config: RunConfig, start: build.Start) -> RunConfig:
+    if config.train.lr is not None:
+        return config
+    rate = FRESH_RATE if start.folder is None else PRETRAINED_RATE
+    return replace(config, train=replace(config.train, lr=rate))
+
+
+def _held_out(config: RunConfig) -> float:
+    if config.data.dev is not None or config.data.train is None:
+        return 0.0
+    return config.data.dev_ratio
+
+
+def _read_dev(
+    config: RunConfig, recipe: Any, train_file: ExampleFile, ratio: float
+) -> list[Any]:
+    if ratio > 0.0:
+        source: Any = Split(train_file, ratio, config.seed, dev=True)
+    else:
+        path = config.data.dev or sample(config.recipe, "dev")
+        source = ExampleFile(recipe, path, config.data.skip_bad)
+    dev = list(source)
+    for example in dev:
+        recipe.check(example)
+    if not dev:
+        name = config.data.dev or f"{config.data.train} (data.dev_ratio {ratio})"
+        raise DataError(f"{name}: expected development examples, got none")
+    return dev
+
+
+def _used_ids(recipe: Any, examples: Any) -> set[int]:
+    used: set[int] = set()
+    for example in examples:
+        used.update(recipe.tokenizer.encode(example.text).token_ids.tolist())
+        used.update(recipe.tokenizer.character_ids(example.text).tolist())
+    return used

@@ -1,0 +1,89 @@
+"""TaskModel: a backbone, a bridge where the task needs one, and its heads."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import keras
+
+Batch = Mapping[str, Any]
+
+
+class Head(Protocol):
+    """Hidden states to logits, and the loss of those logits.
+
+    ``loss`` gives a (total, weight) pair of float32 scalars: the step adds both
+    over micro-batches and devices before it divides, so that accumulation and
+    distribution change nothing.
+    """
+
+    name: str
+
+    def __call__(self, hidden_states: Any, mask: Any, training: bool = False) -> Any:
+        """(batch, length, hidden) -> logits."""
+
+    def loss(self, labels: Any, logits: Any, mask: Any) -> tuple[Any, Any]:
+        """(total, weight)."""
+
+
+class TaskModel(keras.Model):
+    """One batch of features to the logits of every head.
+
+    Features: token_ids, padding_mask (batch, tokens), optionally segment_ids, what
+    the bridge reads, and ``labels_key`` of each head. ``mask_key`` names the mask
+    of the states that the heads see.
+    """
+
+    def __init__(
+        self,
+        backbone: Any,
+        heads: Mapping[str, Head],
+        labels: Mapping[str, str],
+        bridge: Any = None,
+        mask_key: str = "padding_mask",
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.backbone = backbone
+        self.bridge = bridge
+        self.heads = dict(heads)
+        self.labels_key = dict(labels)
+        self.mask_key = mask_key
+        self.built = True
+
+    def call(self, inputs: Batch, training: bool = False) -> dict[str, Any]:
+        states = self.backbone(
+            inputs["token_ids"],
+            inputs.get("segment_ids"),
+            inputs["padding_mask"],
+            training=training,
+        )
+        if self.bridge is not None:
+            states = self.bridge(
+                states,
+                inputs,
+                token_embedding=self.backbone.token_embedding,
+                training=training,
+            )
+        mask = inputs[self.mask_key]
+        return {
+            name: head(states, mask, training=training)
+            for name, head in self.heads.items()
+        }
+
+    def task_loss(self, inputs: Batch, logits: Mapping[str, Any]) -> tuple[Any, Any]:
+        """Sum over heads of (total, weight); heads of one model share the weight."""
+        total: Any = 0.0
+        weight: Any = 0.0
+        for name, head in self.heads.items():
+            part, weight = head.loss(
+                inputs[self.labels_key[name]], logits[name], inputs[self.mask_key]
+            )
+            total = total + part
+        return total, weight
+
+    def head_variables(self) -> list[Any]:
+        """Trainable variables outside the backbone: they learn at the head's rate."""
+        own = {id(variable) for variable in self.backbone.variables}
+        return [v for v in self.trainable_variables if id(v) not in own]

@@ -1,0 +1,141 @@
+"""What the machine does: threads, seeds, precision, XLA, strategy, memory."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import logging
+import os
+import platform
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import tensorflow as tf
+
+from nlpcli.config import RuntimeOptions
+from nlpcli.errors import ConfigError, MemoryExhaustedError
+
+logger = logging.getLogger("nlpcli")
+
+POLICIES = {
+    "float32": "float32",
+    "bfloat16": "mixed_bfloat16",
+    "float16": "mixed_float16",
+}
+
+
+@dataclass(frozen=True)
+class Device:
+    """What really took effect."""
+
+    strategy: tf.distribute.Strategy
+    precision: str
+    xla: bool
+    replicas: int
+    chief: bool
+    worker: int
+
+    def describe(self) -> dict[str, Any]:
+        """Plain values for environment.json."""
+        return {
+            "devices": [d.name for d in tf.config.list_logical_devices()],
+            "strategy": type(self.strategy).__name__,
+            "replicas": self.replicas,
+            "precision": self.precision,
+            "xla": self.xla,
+            "versions": versions(),
+        }
+
+
+def open_device(options: RuntimeOptions, seed: int) -> Device:
+    """Set the process up once; raises ConfigError for what this machine lacks."""
+    if options.threads is not None:
+        _set_threads(options.threads)
+    keras.config.set_dtype_policy(POLICIES[options.precision])
+    strategy = _strategy(options.strategy)
+    keras.utils.set_random_seed(seed)
+    if options.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    gpu = bool(tf.config.list_physical_devices("GPU"))
+    resolver = strategy.cluster_resolver
+    worker = int(resolver.task_id or 0) if resolver is not None else 0
+    return Device(
+        strategy=strategy,
+        precision=options.precision,
+        xla=options.xla == "on" or (options.xla == "auto" and gpu),
+        replicas=strategy.num_replicas_in_sync,
+        chief=worker == 0,
+        worker=worker,
+    )
+
+
+def _set_threads(threads: int) -> None:
+    try:
+        tf.config.threading.set_intra_op_parallelism_threads(threads)
+    except RuntimeError:
+        if tf.config.threading.get_intra_op_parallelism_threads() != threads:
+            logger.warning("runtime.threads is ignored: TensorFlow is already running")
+
+
+def _strategy(name: str) -> tf.distribute.Strategy:
+    workers = _workers()
+    if name == "auto":
+        if workers > 1:
+            name = "multi-worker"
+        else:
+            gpus = len(tf.config.list_physical_devices("GPU"))
+            name = "mirrored" if gpus > 1 else "one"
+    if name == "multi-worker":
+        if workers == 0:
+            raise ConfigError(
+                [
+                    "runtime.strategy: multi-worker needs the TF_CONFIG variable "
+                    '({"cluster": {"worker": ["host:port", ...]}, '
+                    '"task": {"type": "worker", "index": 0}}), which is not set'
+                ]
+            )
+        return tf.distribute.MultiWorkerMirroredStrategy()
+    if name == "mirrored":
+        kind = "GPU" if tf.config.list_logical_devices("GPU") else "CPU"
+        devices = [d.name for d in tf.config.list_logical_devices(kind)]
+        return tf.distribute.MirroredStrategy(devices)
+    return tf.distribute.get_strategy()
+
+
+def _workers() -> int:
+    text = os.environ.get("TF_CONFIG", "")
+    if not text:
+        return 0
+    try:
+        return len(json.loads(text)["cluster"]["worker"])
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigError(
+            [f"TF_CONFIG: expected a cluster in JSON, got {text[:80]!r} ({error})"]
+        ) from error
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides the numbers."""
+    names = ("nlpcli", "tensorflow", "keras", "numpy", "tokenizers", "safetensors")
+    found = {"python": platform.python_version(), "platform": platform.platform()}
+    for name in names:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            found[name] = "not installed"
+    return found
+
+
+@contextmanager
+def explain_memory(where: str, knobs: str) -> Iterator[None]:
+    """Turn the allocators' errors into one line with the shape and the knobs."""
+    try:
+        yield
+    except (tf.errors.ResourceExhaustedError, MemoryError) as error:
+        detail = str(error).splitlines()[0][:120] if str(error) else "allocation failed"
+        raise MemoryExhaustedError(
+            f"out of memory in {where}: {detail}; lower {knobs}"
+        ) from error

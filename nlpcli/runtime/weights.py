@@ -1,0 +1,56 @@
+"""Model variables to and from files: safetensors keyed by variable path."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from safetensors.numpy import save_file
+
+from nlpcli.checkpoints.safetensors import SafetensorsSource
+from nlpcli.errors import CheckpointError
+
+
+def learnt_variables(model: Any) -> dict[str, Any]:
+    """Variables that make up a model, by path; random states are not among them."""
+    return {v.path: v for v in model.variables if not _is_random_state(v)}
+
+
+def random_states(model: Any) -> list[Any]:
+    """States of the dropout generators, in the order of the layers."""
+    return [v for v in model.variables if _is_random_state(v)]
+
+
+def save_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
+    """Write variables or arrays as one safetensors file."""
+    save_file({name: np.ascontiguousarray(v) for name, v in arrays.items()}, path)
+
+
+def assign(variables: Mapping[str, Any], path: Path) -> None:
+    """Fill variables from a file: every one, of the same shape, or none at all.
+
+    Raises CheckpointError that lists every gap.
+    """
+    source = SafetensorsSource(path)
+    found = source.describe()
+    gaps = [
+        f"{path}: {name}: expected {tuple(v.shape)}, "
+        + (f"file has {tuple(found[name])}" if name in found else "file has none")
+        for name, v in variables.items()
+        if name not in found or tuple(found[name]) != tuple(v.shape)
+    ]
+    if gaps:
+        raise CheckpointError("\n".join(gaps))
+    for name, variable in variables.items():
+        variable.assign(source.read(name))
+
+
+def _is_random_state(variable: Any) -> bool:
+    return "seed_generator_state" in variable.path
+
+
+def total_size(variables: Iterable[Any]) -> int:
+    """How many numbers the variables hold."""
+    return sum(int(np.prod(v.shape)) for v in variables)

@@ -1,0 +1,153 @@
+"""Unigram (SentencePiece) tokenizers from a tokenizer.json."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tokenizers import Tokenizer as Engine
+
+from nlpcli.atomic import write_atomic
+from nlpcli.errors import CheckpointError, NotFoundError
+from nlpcli.text.tokenizer import Encoding, encodable
+from nlpcli.text.vocab import Vocab
+from nlpcli.text.word_piece import encode_characters, to_encoding
+
+
+class UnigramTokenizer:
+    """The file's own normalisation and pieces, without its special tokens in text.
+
+    The entries of ``added_tokens`` are taken out of the matcher, and a special piece
+    that still comes out of a text ("<s>" typed by a user) becomes the unknown id.
+    """
+
+    kind = "unigram"
+
+    def __init__(self, raw: dict[str, Any], origin: str) -> None:
+        self.raw = raw
+        self.origin = origin
+        self.vocab = Vocab(tuple(piece for piece, _ in raw["model"]["vocab"]), origin)
+        plain = {**raw, "added_tokens": [], "post_processor": None, "padding": None}
+        try:
+            self._engine = Engine.from_str(json.dumps({**plain, "truncation": None}))
+        except Exception as error:  # noqa: BLE001 - the library raises Exception itself
+            raise CheckpointError(f"{origin}: not a tokenizer ({error})") from error
+        self._alone: dict[str, int] = {}
+
+    @classmethod
+    def load(cls, folder: Path) -> UnigramTokenizer:
+        """From tokenizer.json."""
+        path = folder / "tokenizer.json"
+        raw = _read(path)
+        if raw is None:
+            raise CheckpointError(f"{path}: expected a Unigram model")
+        return cls(raw, str(path))
+
+    def encode(self, text: str) -> Encoding:
+        return self.encode_batch([text])[0]
+
+    def encode_batch(self, texts: Sequence[str]) -> list[Encoding]:
+        found = self._engine.encode_batch(
+            [encodable(text) for text in texts], add_special_tokens=False
+        )
+        special = self.vocab.special_ids
+        return [to_encoding(item, special, self.vocab.unk_id) for item in found]
+
+    def encode_characters(self, text: str) -> Encoding:
+        return encode_characters(self, text)
+
+    def character_ids(self, text: str) -> np.ndarray:
+        for character in set(text).difference(self._alone):
+            self._alone[character] = self._character_id(character)
+        return np.array([self._alone[c] for c in text], np.int32)
+
+    def _character_id(self, character: str) -> int:
+        index, normalizer = self.vocab.index, self._engine.normalizer
+        plain = encodable(character)
+        if normalizer is not None:
+            plain = normalizer.normalize_str(plain)
+        found = index.get(plain, index.get(f"▁{plain}", self.vocab.unk_id))
+        return self.vocab.unk_id if found in self.vocab.special_ids else found
+
+    def with_vocab(self, ids: Sequence[int], extra: Sequence[str]) -> UnigramTokenizer:
+        pieces = self.raw["model"]["vocab"]
+        kept = [list(pieces[i]) for i in ids]
+        # As likely as the best piece, so that a new token wins over its parts.
+        best = max((score for _, score in pieces), default=0.0)
+        kept += [[token, best] for token in extra]
+        new_id = {pieces[old][0]: new for new, old in enumerate(ids)}
+        model = {
+            **self.raw["model"],
+            "vocab": kept,
+            "unk_id": new_id[pieces[self.raw["model"]["unk_id"]][0]],
+        }
+        added = [
+            {**token, "id": new_id[token["content"]]}
+            for token in self.raw.get("added_tokens", [])
+            if token["content"] in new_id
+        ]
+        raw = {**self.raw, "model": model, "added_tokens": added}
+        processor = raw.get("post_processor")
+        if processor is not None:
+            raw["post_processor"] = _renumber(processor, new_id)
+        return UnigramTokenizer(raw, self.origin)
+
+    def save(self, folder: Path) -> None:
+        write_atomic(
+            folder / "tokenizer.json",
+            json.dumps(self.raw, ensure_ascii=False, indent=1) + "\n",
+        )
+        vocab = self.vocab
+        settings = {
+            "tokenizer_class": "PreTrainedTokenizerFast",
+            "bos_token": vocab.tokens[vocab.cls_id],
+            "cls_token": vocab.tokens[vocab.cls_id],
+            "eos_token": vocab.tokens[vocab.sep_id],
+            "sep_token": vocab.tokens[vocab.sep_id],
+            "pad_token": vocab.tokens[vocab.pad_id],
+            "unk_token": vocab.tokens[vocab.unk_id],
+            "nlpcli_kind": self.kind,
+        }
+        write_atomic(
+            folder / "tokenizer_config.json",
+            json.dumps(settings, ensure_ascii=False, indent=2) + "\n",
+        )
+
+
+def is_unigram(path: Path) -> bool:
+    """Whether a file is a tokenizer.json with a Unigram model."""
+    try:
+        return _read(path) is not None
+    except (NotFoundError, CheckpointError):
+        return False
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise NotFoundError(f"{path}: no such file") from None
+    except ValueError as error:
+        raise CheckpointError(f"{path}: expected JSON ({error})") from error
+    model = raw.get("model") if isinstance(raw, dict) else None
+    if not isinstance(model, dict) or model.get("type") != "Unigram":
+        return None
+    return raw
+
+
+def _renumber(processor: Any, new_id: dict[str, int]) -> Any:
+    """A post-processor with the ids of its special tokens moved to the new rows."""
+    if isinstance(processor, dict):
+        moved = {key: _renumber(value, new_id) for key, value in processor.items()}
+        if "ids" in moved and "tokens" in moved:
+            moved["ids"] = [new_id[token] for token in moved["tokens"]]
+        return moved
+    if isinstance(processor, list):
+        pair = len(processor) == 2 and isinstance(processor[0], str)
+        if pair and isinstance(processor[1], int) and processor[0] in new_id:
+            return [processor[0], new_id[processor[0]]]
+        return [_renumber(value, new_id) for value in processor]
+    return processor

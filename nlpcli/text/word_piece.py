@@ -1,0 +1,109 @@
+"""WordPiece as Google's BERT does it, on the tokenizers library."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tokenizers import Tokenizer as Engine
+from tokenizers.models import WordPiece
+from tokenizers.normalizers import BertNormalizer
+from tokenizers.pre_tokenizers import BertPreTokenizer
+
+from nlpcli.atomic import write_atomic
+from nlpcli.text.tokenizer import Encoding, encodable
+from nlpcli.text.vocab import Vocab, read_vocab
+
+LONGEST_WORD = 100
+
+
+class WordPieceTokenizer:
+    """Clean, space out Han characters, fold case and accents, split, match longest.
+
+    No token is registered as special, so "[SEP]" in a text is five plain characters.
+    """
+
+    kind = "wordpiece"
+
+    def __init__(self, vocab: Vocab, lowercase: bool = True) -> None:
+        self.vocab = vocab
+        self.lowercase = lowercase
+        unknown = vocab.tokens[vocab.unk_id]
+        self._engine = Engine(
+            WordPiece(
+                vocab=dict(vocab.index),
+                unk_token=unknown,
+                max_input_chars_per_word=LONGEST_WORD,
+            )
+        )
+        self._engine.normalizer = BertNormalizer(
+            clean_text=True,
+            handle_chinese_chars=True,
+            strip_accents=None,
+            lowercase=lowercase,
+        )
+        self._engine.pre_tokenizer = BertPreTokenizer()
+        self._alone: dict[str, int] = {}
+
+    @classmethod
+    def load(cls, folder: Path, settings: dict[str, Any]) -> WordPieceTokenizer:
+        """From vocab.txt and tokenizer_config.json (do_lower_case)."""
+        vocab = read_vocab(folder / "vocab.txt")
+        return cls(vocab, bool(settings.get("do_lower_case", True)))
+
+    def encode(self, text: str) -> Encoding:
+        return self.encode_batch([text])[0]
+
+    def encode_batch(self, texts: Sequence[str]) -> list[Encoding]:
+        found = self._engine.encode_batch(
+            [encodable(text) for text in texts], add_special_tokens=False
+        )
+        special = self.vocab.special_ids
+        return [to_encoding(item, special, self.vocab.unk_id) for item in found]
+
+    def encode_characters(self, text: str) -> Encoding:
+        return encode_characters(self, text)
+
+    def character_ids(self, text: str) -> np.ndarray:
+        for character in set(text).difference(self._alone):
+            ids = self.encode(character).token_ids
+            self._alone[character] = (
+                int(ids[0]) if len(ids) == 1 else self.vocab.unk_id
+            )
+        return np.array([self._alone[c] for c in text], np.int32)
+
+    def with_vocab(
+        self, ids: Sequence[int], extra: Sequence[str]
+    ) -> WordPieceTokenizer:
+        tokens = [self.vocab.tokens[i] for i in ids]
+        return type(self)(Vocab((*tokens, *extra)), self.lowercase)
+
+    def save(self, folder: Path) -> None:
+        write_atomic(
+            folder / "vocab.txt", "".join(f"{token}\n" for token in self.vocab.tokens)
+        )
+        settings = {
+            "tokenizer_class": "BertTokenizer",
+            "do_lower_case": self.lowercase,
+            "nlpcli_kind": self.kind,
+        }
+        write_atomic(
+            folder / "tokenizer_config.json", json.dumps(settings, indent=2) + "\n"
+        )
+
+
+def to_encoding(item: Any, special: Sequence[int], unknown: int) -> Encoding:
+    """Arrays of what the library found; special ids become the unknown one."""
+    ids = np.array(item.ids, np.int32)
+    ids[np.isin(ids, [i for i in special if i != unknown])] = unknown
+    return Encoding(ids, np.array(item.offsets, np.int32).reshape(-1, 2))
+
+
+def encode_characters(tokenizer: Any, text: str) -> Encoding:
+    """One piece for each character that is not a space."""
+    kept = np.array([i for i, c in enumerate(text) if not c.isspace()], np.int32)
+    offsets = np.stack([kept, kept + 1], axis=1) if len(kept) else kept.reshape(0, 2)
+    return Encoding(tokenizer.character_ids(text)[kept], offsets.astype(np.int32))

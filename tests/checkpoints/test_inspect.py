@@ -1,0 +1,180 @@
+"""What inspection says of folders, good and odd."""
+
+import json
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from nlpcli.backbones.bert_rules import BERT, RULES, expected_shapes
+from nlpcli.checkpoints.folder import open_checkpoint
+from nlpcli.checkpoints.inspect import inspect, tokenizer_kind
+from nlpcli.checkpoints.rules import load
+from nlpcli.errors import CheckpointError, NotFoundError
+from tests.checkpoints.tiny_bert import CONFIG, hf_tensors, write_hf
+
+
+def look(path, openers=()):
+    report = inspect(path, [BERT], openers)
+    json.dumps(report.as_dict())
+    return report
+
+
+def test_a_whole_bert(tmp_path):
+    report = look(write_hf(tmp_path / "bert"))
+    assert (report.kind, report.container, report.dialect) == (
+        "model", "safetensors", "hf",
+    )  # fmt: skip
+    assert (report.family, report.supported, report.loads) == ("bert", True, True)
+    assert (report.layers, report.hidden, report.vocab_size) == (3, 8, 30)
+    assert report.parameters == sum(value.size for value in hf_tensors().values())
+    assert report.bytes == (tmp_path / "bert" / "model.safetensors").stat().st_size
+    assert report.dtype == "float32" and report.tokenizer == "wordpiece"
+    assert set(report.parts.values()) == {"complete"}
+    assert not (report.missing_files or report.missing_tensors or report.unused)
+    assert not report.notes
+
+
+def test_the_encoder_alone_with_something_more(tmp_path):
+    tensors = {
+        name: value
+        for name, value in hf_tensors().items()
+        if name.startswith("bert.") and "pooler" not in name
+    }
+    tensors |= {f"extra.{i}.weight": np.zeros(1, np.float32) for i in range(4)}
+    report = look(write_hf(tmp_path / "bert", tensors))
+    assert report.parts == {
+        "backbone": "complete", "pooler": "absent", "mlm": "absent", "nsp": "absent",
+    }  # fmt: skip
+    assert report.unused == ["extra.*.weight (4)"] and report.loads
+
+
+def test_what_is_missing(tmp_path):
+    tensors = hf_tensors()
+    del tensors["bert.encoder.layer.1.output.dense.bias"]
+    del tensors["cls.predictions.bias"]
+    folder = write_hf(tmp_path / "bert", tensors, vocabulary=29)
+    report = look(folder)
+    assert report.parts["backbone"] == report.parts["mlm"] == "incomplete"
+    assert [gap.split(":")[0] for gap in report.missing_tensors] == [
+        "layer_1/feed_forward/output/bias", "mlm/bias",
+    ]  # fmt: skip
+    assert report.notes == ["vocab.txt has 29 tokens, the configuration 30"]
+    assert not report.loads
+    (folder / "vocab.txt").unlink()
+    assert look(folder).missing_files == ["vocab.txt or tokenizer.json"]
+
+
+def test_a_folder_without_weights(tmp_path):
+    folder = write_hf(tmp_path / "bert")
+    (folder / "model.safetensors").unlink()
+    report = look(folder)
+    assert report.missing_files == ["model.safetensors or pytorch_model.bin"]
+    assert report.layers == 3 and not report.loads
+
+
+@pytest.mark.parametrize(
+    ("family", "config", "names"),
+    [
+        ("albert", {}, ["albert.embeddings.word_embeddings.weight"]),
+        ("albert", {}, ["bert/encoder/transformer/group_0/inner_group_0/x/kernel"]),
+        ("albert", {}, ["bert/embeddings/word_embeddings_2"]),
+        ("electra", {}, ["electra.embeddings.word_embeddings.weight"]),
+        ("nezha", {}, ["nezha.embeddings.word_embeddings.weight"]),
+        (
+            "nezha",
+            {"use_relative_position": True},
+            ["bert.embeddings.word_embeddings.weight"],
+        ),
+        ("roformer", {}, ["roformer.embeddings.word_embeddings.weight"]),
+        ("nezha-or-roformer", {}, ["bert.embeddings.word_embeddings.weight"]),
+        ("roberta", {}, ["roberta.embeddings.word_embeddings.weight"]),
+        (
+            "xlm-roberta",
+            {"model_type": "xlm-roberta"},
+            [
+                "embeddings.word_embeddings.weight",
+                "embeddings.position_embeddings.weight",
+            ],
+        ),
+        ("t5", {}, ["encoder.block.0.layer.0.SelfAttention.q.weight"]),
+        ("gpt2", {}, ["transformer.h.0.attn.c_attn.weight"]),
+        ("gpt2-ml", {}, ["newslm/embeddings/word_embed"]),
+        ("funnel", {"model_type": "funnel"}, ["blocks.0.w"]),
+    ],
+)
+def test_other_families_are_recognised(tmp_path, family, config, names):
+    tensors = {name: np.zeros((2, 2), np.float32) for name in names}
+    report = look(write_hf(tmp_path / "x", tensors, config))
+    assert report.family == family and report.family_reason
+    assert not report.supported and not report.loads
+    assert f"{family}: recognised, not supported yet" in report.notes
+
+
+def test_an_unknown_family_shows_its_names(tmp_path):
+    tensors = {f"strange.{i}.w": np.zeros(1, np.float32) for i in range(3)}
+    report = look(write_hf(tmp_path / "x", tensors, {}))
+    assert report.family is None
+    assert report.notes == ["unknown family; names: strange.*.w (3)"]
+
+
+def test_a_run(tmp_path):
+    values = load(
+        RULES["hf"],
+        expected_shapes(CONFIG)["backbone"],
+        open_checkpoint(write_hf(tmp_path / "bert")),
+    )
+    best = tmp_path / "run" / "best"
+    best.mkdir(parents=True)
+    arrays = {f"backbone/{path}": value for path, value in values.items()}
+    arrays["crf/transitions"] = np.zeros((3, 3), np.float32)
+    save_file(arrays, best / "model.safetensors")
+    (best / "config.json").write_text(json.dumps(CONFIG))
+    (best / "task.json").write_text("{}")
+    (best / "vocab.txt").write_text("x\n" * 30)
+    for path in (tmp_path / "run", best):
+        report = look(path)
+        assert (report.kind, report.dialect) == ("run", "nlpcli")
+        assert report.parts == {"backbone": "complete", "crf": "complete"}
+        assert report.loads and report.path == str(path)
+
+
+def test_a_single_file(tmp_path):
+    report = look(write_hf(tmp_path / "bert") / "model.safetensors")
+    assert report.family == "bert" and report.missing_files == []
+
+
+def test_nothing_and_garbage(tmp_path):
+    with pytest.raises(NotFoundError):
+        look(tmp_path / "nowhere")
+    with pytest.raises(NotFoundError):
+        look(tmp_path)
+    folder = write_hf(tmp_path / "bert")
+    (folder / "config.json").write_text("{")
+    with pytest.raises(CheckpointError, match=r"config.json: expected JSON"):
+        look(folder)
+    for absurd in ({}, {**CONFIG, "num_hidden_layers": 10**9}, {"hidden_size": "x"}):
+        (folder / "config.json").write_text(json.dumps(absurd))
+        report = look(folder)
+        assert report.notes[0].startswith("its configuration does not tell its sizes")
+        assert not report.loads
+    (folder / "model.safetensors").write_bytes(b"xx")
+    with pytest.raises(CheckpointError, match="not a whole safetensors file"):
+        look(folder)
+
+
+def test_tokenizers(tmp_path):
+    assert tokenizer_kind(tmp_path) is None
+    (tmp_path / "sentencepiece.bpe.model").touch()
+    assert tokenizer_kind(tmp_path) == "sentencepiece (no tokenizer.json)"
+    (tmp_path / "tokenizer.json").write_text('{"model": {"type": "Unigram"}}')
+    assert tokenizer_kind(tmp_path) == "unigram"
+    words = [chr(0x4E00 + i) + "的" for i in range(1100)]
+    (tmp_path / "vocab.txt").write_text("\n".join(words), encoding="utf-8")
+    assert tokenizer_kind(tmp_path) == "word"
+
+
+def test_the_real_encoder(shared):
+    report = look(shared("models/e5-small-zh"))
+    assert report.loads and report.dtype == "float16" and report.tokenizer == "unigram"
+    assert report.notes == ["names have no 'bert.' in front"]

@@ -1,0 +1,117 @@
+"""AdamW against torch, and the rates and schedules against their definitions."""
+
+from types import SimpleNamespace
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from nlpcli.config import TrainOptions
+from nlpcli.runtime.optimizer import AdamW, learning_rate_scales, schedule
+
+OPTIONS = TrainOptions(weight_decay=0.1, lr=1e-3, head_lr=1e-2, epsilon=1e-3)
+
+
+def run(optimizer, variables, grads, rate, xla=False):
+    apply = tf.function(optimizer.apply, jit_compile=xla)
+    for step, grad in enumerate(grads, 1):
+        apply(
+            [tf.constant(g) for g in grad],
+            tf.constant(rate),
+            tf.constant(optimizer.host_scalars(step)),
+        )
+    return [v.numpy() for v in variables]
+
+
+def draw(seed, steps=7):
+    rng = np.random.default_rng(seed)
+    values = [rng.normal(size=(4, 3)), rng.normal(size=3)]
+    grads = [[rng.normal(size=v.shape) for v in values] for _ in range(steps)]
+    as_float = [[g.astype(np.float32) for g in step] for step in grads]
+    return [v.astype(np.float32) for v in values], as_float
+
+
+@pytest.mark.parametrize("xla", [False, True])
+def test_equals_torch_adamw(xla):
+    torch = pytest.importorskip("torch")
+    values, grads = draw(0)
+    variables = [keras.Variable(v, name=f"v{i}") for i, v in enumerate(values)]
+    optimizer = AdamW(variables, OPTIONS, {v.path: 1.0 for v in variables})
+    ours = run(optimizer, variables, grads, 1e-2, xla)
+    theirs = [torch.nn.Parameter(torch.tensor(v)) for v in values]
+    reference = torch.optim.AdamW(
+        [
+            {"params": theirs[:1], "weight_decay": 0.1},
+            {"params": theirs[1:], "weight_decay": 0.0},
+        ],
+        lr=1e-2,
+        eps=1e-3,
+    )
+    for step in grads:
+        for parameter, grad in zip(theirs, step, strict=True):
+            parameter.grad = torch.tensor(grad)
+        reference.step()
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(a, b.detach().numpy(), rtol=2e-5, atol=1e-6)
+
+
+def test_each_variable_has_its_own_rate():
+    values, grads = draw(1)
+    results = []
+    for scale in (1.0, 0.5):
+        variables = [keras.Variable(v, name=f"v{i}") for i, v in enumerate(values)]
+        scales = {v.path: scale for v in variables}
+        optimizer = AdamW(variables, OPTIONS, scales)
+        results.append(run(optimizer, variables, grads, 1e-2 / scale))
+    for a, b in zip(*results, strict=True):
+        np.testing.assert_allclose(a, b, rtol=1e-6)
+
+
+def test_averages_start_at_once():
+    values, grads = draw(2, steps=40)
+    variable = keras.Variable(values[0], name="v")
+    optimizer = AdamW([variable], TrainOptions(ema=0.9), {variable.path: 1.0})
+    apply = tf.function(optimizer.apply)
+    expected = values[0].copy()
+    for step, grad in enumerate(grads, 1):
+        scalars = tf.constant(optimizer.host_scalars(step))
+        apply([tf.constant(grad[0])], tf.constant(1e-2), scalars)
+        decay = min(0.9, (1 + step) / (10 + step))
+        expected = decay * expected + (1 - decay) * variable.numpy()
+    np.testing.assert_allclose(optimizer.averages[0].numpy(), expected, rtol=1e-4)
+
+
+def test_layer_wise_rates():
+    def named(path):
+        return SimpleNamespace(path=path)
+
+    options = TrainOptions(lr=1e-4, head_lr=1e-2, layer_decay=0.5)
+    scales = learning_rate_scales(
+        [
+            named("backbone/token_embedding/embeddings"),
+            named("backbone/layer_0/attention/qkv/kernel"),
+            named("backbone/layer_2/attention/qkv/kernel"),
+        ],
+        [named("tags/transitions")],
+        3,
+        options,
+    )
+    assert scales["backbone/layer_2/attention/qkv/kernel"] == pytest.approx(0.01)
+    assert scales["backbone/layer_0/attention/qkv/kernel"] == pytest.approx(0.0025)
+    assert scales["backbone/token_embedding/embeddings"] == pytest.approx(0.00125)
+    assert scales["tags/transitions"] == 1.0
+
+
+@pytest.mark.parametrize("shape", ["linear", "cosine", "constant"])
+def test_schedule_warms_up_and_decays(shape):
+    options = TrainOptions(schedule=shape, warmup=0.1)
+    factors = [schedule(step, 100, options) for step in range(1, 101)]
+    assert factors[:10] == pytest.approx([i / 10 for i in range(1, 11)])
+    assert all(a >= b for a, b in zip(factors[9:], factors[10:], strict=False))
+    if shape == "constant":
+        assert factors[-1] == 1.0
+    else:
+        assert 0.0 < factors[-1] < 0.02
+    middle = {"linear": 0.5, "cosine": 0.5, "constant": 1.0}[shape]
+    assert factors[55] == pytest.approx(middle, abs=0.01)
