@@ -29,23 +29,23 @@ TINY = TransformerConfig(
 )
 
 
-def read_config(folder: Path) -> tuple[TransformerConfig, dict[str, Any], str]:
-    """The configuration of a model folder, its raw keys, and "hf" or "tf".
+def read_config(
+    folder: Path, dialect: str
+) -> tuple[TransformerConfig, dict[str, Any]]:
+    """The configuration of a model folder, and its raw keys.
 
-    Raises NotFoundError when there is none, CheckpointError when it is not BERT's.
+    ``dialect`` is that of the weights beside it, "hf" or "tf". Raises NotFoundError
+    when there is none, CheckpointError when it is not BERT's.
     """
-    for name, dialect in (("config.json", "hf"), ("bert_config.json", "tf")):
-        path = folder / name
-        if path.is_file():
-            raw = _read_json(path)
-            break
-    else:
+    names = ("config.json", "bert_config.json")
+    paths = [folder / name for name in (names if dialect == "hf" else names[::-1])]
+    path = next((path for path in paths if path.is_file()), None)
+    if path is None:
         raise NotFoundError(
             f"{folder}: expected config.json (Hugging Face) or bert_config.json "
             "(Google), found neither"
         )
-    if any(folder.glob("*.ckpt*.index")) and not any(folder.glob("*.safetensors")):
-        dialect = "tf"
+    raw = _read_json(path)
     family = raw.get("model_type", FAMILY)
     if family != FAMILY:
         raise CheckpointError(
@@ -55,16 +55,17 @@ def read_config(folder: Path) -> tuple[TransformerConfig, dict[str, Any], str]:
     config = TransformerConfig.from_dict(raw, str(path))
     if dialect == "tf" and config.hidden_act == "gelu":
         config = replace(config, hidden_act="gelu_new")
-    return config, raw, dialect
+    return config, raw
 
 
-def published_config(config: TransformerConfig) -> dict[str, Any]:
+def published_config(config: TransformerConfig, **others: Any) -> dict[str, Any]:
     """A config.json that transformers reads as the same model."""
     return {
         "architectures": ["BertModel"],
         "model_type": FAMILY,
         "position_embedding_type": "absolute",
         **config.to_dict(),
+        **others,
     }
 
 

@@ -16,9 +16,11 @@ from nlpcli.backbones.bert_rules import RULES
 from nlpcli.backbones.transformer import Transformer, TransformerConfig
 from nlpcli.checkpoints.download import resolve_model
 from nlpcli.checkpoints.folder import open_checkpoint
+from nlpcli.checkpoints.rows import Rows
 from nlpcli.checkpoints.rules import load
+from nlpcli.checkpoints.source import Source
 from nlpcli.config import RunConfig
-from nlpcli.errors import ConfigError
+from nlpcli.errors import CheckpointError, ConfigError
 from nlpcli.recipe import find_recipe
 from nlpcli.runtime import weights
 from nlpcli.runtime.tf_checkpoint import open_tf_checkpoint
@@ -32,41 +34,32 @@ from nlpcli.text.tokenizer import (
 
 
 @dataclass
-class Rows:
-    """Which rows of the file's token table the model has (None is all of them).
+class Start:
+    """What a run starts from: published weights, or none for the built-in encoder.
 
-    ``kept`` are row numbers; each entry of ``compound`` is a list of row numbers
-    whose mean starts one more row.
+    ``rows`` says which rows of the published token table the model has.
     """
 
-    kept: np.ndarray | None = None
-    compound: list[list[int]] | None = None
-
-
-@dataclass
-class Start:
-    """What a run starts from: a model folder or the built-in tiny encoder."""
-
-    folder: Path | None
+    source: Source | None
     config: TransformerConfig
-    dialect: str
     tokenizer: Tokenizer
     rows: Rows
 
 
 def open_start(config: RunConfig, offline: bool = False) -> Start:
     """Find the model that ``backbone.model`` names; read its config and tokenizer."""
-    if config.backbone.model == "tiny":
+    name = config.backbone.model
+    if name == "tiny":
         tokenizer = tiny_tokenizer()
-        start = Start(None, bert.TINY, "built-in", tokenizer, Rows())
-        start.config = replace(
-            start.config, vocab_size=len(tokenizer.vocab.tokens)
-        )
+        size = len(tokenizer.vocab.tokens)
+        start = Start(None, replace(bert.TINY, vocab_size=size), tokenizer, Rows())
     else:
-        folder = resolve_model(config.backbone.model, offline=offline)
-        model_config, _, dialect = bert.read_config(folder)
+        folder = resolve_model(name, offline=offline)
+        source = open_source(folder)
+        model_config, _ = bert.read_config(folder, source.dialect)
         tokenizer = load_tokenizer(folder, config.tokenizer.kind)
-        start = Start(folder, model_config, dialect, tokenizer, Rows())
+        start = Start(source, model_config, tokenizer, Rows())
+        _check_vocabulary(name, start)
     if config.backbone.dropout is not None:
         start.config = replace(
             start.config,
@@ -78,32 +71,42 @@ def open_start(config: RunConfig, offline: bool = False) -> Start:
             [
                 f"data.max_length: expected at most "
                 f"{start.config.max_position_embeddings} (the positions of "
-                f"{config.backbone.model}), got {config.data.max_length}"
+                f"{name}), got {config.data.max_length}"
             ]
         )
     if config.tokenizer.extra_tokens:
+        kept = np.arange(len(start.tokenizer.vocab.tokens))
         start.tokenizer, compound = extend(
             start.tokenizer, config.tokenizer.extra_tokens
         )
-        start.rows.compound = compound
-        start.config = replace(
-            start.config, vocab_size=len(start.tokenizer.vocab.tokens)
-        )
+        start.rows = Rows(kept, compound)
+        size = len(start.tokenizer.vocab.tokens)
+        start.config = replace(start.config, vocab_size=size)
     return start
+
+
+def open_source(folder: Path) -> Source:
+    """The published weights of a folder, in any format that nlpcli reads."""
+    return open_checkpoint(folder, openers=[open_tf_checkpoint])
+
+
+def _check_vocabulary(name: str, start: Start) -> None:
+    tokens, rows = len(start.tokenizer.vocab.tokens), start.config.vocab_size
+    if tokens > rows:
+        raise CheckpointError(
+            f"{name}: expected a vocabulary of at most {rows} tokens (vocab_size), "
+            f"got {tokens} in {start.tokenizer.vocab.origin}"
+        )
 
 
 def prune(start: Start, used: Iterable[int]) -> None:
     """Keep only the token rows that are used (and the special ones)."""
-    old_size = start.config.vocab_size
-    extra = len(start.rows.compound or [])
-    tokenizer, kept = subset(start.tokenizer, sorted(set(used)))
-    compound = start.rows.compound
-    if compound:
-        first = old_size - extra
-        compound = [compound[i - first] for i in kept if i >= first]
-        kept = np.array([i for i in kept if i < first], np.int64)
+    tokenizer, kept = subset(start.tokenizer, used)
+    old = len(start.tokenizer.vocab.tokens) - len(start.rows.compound)
+    start.rows = Rows(
+        kept[kept < old], [start.rows.compound[i - old] for i in kept[kept >= old]]
+    )
     start.tokenizer = tokenizer
-    start.rows = Rows(np.asarray(kept), compound)
     start.config = replace(start.config, vocab_size=len(tokenizer.vocab.tokens))
 
 
@@ -115,28 +118,34 @@ def open_recipe(config: RunConfig, tokenizer: Tokenizer) -> Any:
 def build_model(recipe: Any, start: Start) -> Any:
     """Backbone (with its pretrained weights), bridge and heads."""
     backbone = Transformer(start.config)
-    if start.folder is not None:
-        load_pretrained(backbone, start)
+    if start.source is not None:
+        fill_backbone(backbone, start.source, start.rows)
     return recipe.build(backbone)
 
 
-def load_pretrained(backbone: Transformer, start: Start) -> None:
-    """Fill a backbone from a published folder: all of it or an error."""
-    assert start.folder is not None  # noqa: S101 - a caller's promise, not input
-    source = open_checkpoint(start.folder, openers=[open_tf_checkpoint])
-    variables = {
-        path.split("/", 1)[1]: variable
-        for path, variable in weights.learnt_variables(backbone).items()
-    }
+def fill_backbone(
+    backbone: Transformer, source: Source, rows: Rows | None = None
+) -> None:
+    """Fill a backbone from published weights: all of it or a CheckpointError."""
+    rows = rows or Rows()
+    variables = backbone_variables(backbone)
     values = load(
-        RULES[start.dialect],
+        RULES[source.dialect],
         {path: tuple(v.shape) for path, v in variables.items()},
         source,
-        kept_rows=start.rows.kept,
-        compound_rows=start.rows.compound,
+        kept_rows=rows.kept,
+        compound_rows=rows.compound,
     )
     for path, variable in variables.items():
         variable.assign(values[path])
+
+
+def backbone_variables(backbone: Transformer) -> dict[str, Any]:
+    """Variables by path, without the backbone's own name in front."""
+    return {
+        path.split("/", 1)[1]: variable
+        for path, variable in weights.learnt_variables(backbone).items()
+    }
 
 
 def write_model(
@@ -179,8 +188,3 @@ def load_run(config: RunConfig, folder: Path) -> Loaded:
     model = recipe.build(Transformer(backbone_config))
     weights.assign(weights.learnt_variables(model), folder / "model.safetensors")
     return Loaded(recipe, model, state["buckets"])
-
-
-def relative(variables: Mapping[str, Any]) -> dict[str, Any]:
-    """Variables by path without the backbone's own name in front."""
-    return {path.split("/", 1)[1]: variable for path, variable in variables.items()}

@@ -20,7 +20,7 @@ from nlpcli import __version__
 from nlpcli.atomic import explained, write_atomic
 from nlpcli.config import RunConfig
 from nlpcli.config_loader import load_config, to_yaml
-from nlpcli.engine import swap
+from nlpcli import swap
 from nlpcli.engine.lock import LOCK, exclusive, is_held
 from nlpcli.errors import DataError, NlpcliError, NotFoundError, UsageError
 
