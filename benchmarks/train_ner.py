@@ -51,15 +51,21 @@ def main() -> None:
             best = results.setdefault(side, row)
             for key in ("train", "predict"):
                 best[key] = max(best[key], row[key])
-    print(f"{options.sentences} sentences, batch {options.batch_size}, "
-          f"{options.threads} threads, float32; best of {options.rounds} rounds")
-    print(f"{'':12}{'train':>9}{'ratio':>7}{'predict':>9}{'ratio':>7}"
-          f"{'first steps':>12}{'peak MiB':>10}")
+    print(
+        f"{options.sentences} sentences, batch {options.batch_size}, "
+        f"{options.threads} threads, float32; best of {options.rounds} rounds"
+    )
+    print(
+        f"{'':12}{'train':>9}{'ratio':>7}{'predict':>9}{'ratio':>7}"
+        f"{'first steps':>12}{'peak MiB':>10}"
+    )
     peer = results["torch"]
     for side, row in results.items():
-        print(f"{side:12}{row['train']:9.0f}{row['train'] / peer['train']:7.2f}"
-              f"{row['predict']:9.0f}{row['predict'] / peer['predict']:7.2f}"
-              f"{row['compile']:11.1f}s{row['peak']:10.0f}")
+        print(
+            f"{side:12}{row['train']:9.0f}{row['train'] / peer['train']:7.2f}"
+            f"{row['predict']:9.0f}{row['predict'] / peer['predict']:7.2f}"
+            f"{row['compile']:11.1f}s{row['peak']:10.0f}"
+        )
     print("train, predict: real tokens a second; first steps: tracing and compiling")
 
 
@@ -140,7 +146,7 @@ def measure_torch(options: argparse.Namespace) -> dict[str, float]:
 
     from nlpcli.text.batching import collate, sizes_of
 
-    config, ready, texts = prepared(options)
+    _, ready, texts = prepared(options)
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     raw = json.loads((Path(options.model) / "config.json").read_text())

@@ -25,6 +25,10 @@ def option(
     return field(default=default, metadata={"doc": doc, "bounds": bounds})
 
 
+Precision = Literal["float32", "bfloat16", "float16"]
+Xla = Literal["auto", "on", "off"]
+
+
 @dataclass(frozen=True)
 class BackboneOptions:
     """Which encoder a run starts from."""
@@ -134,10 +138,10 @@ class TrainOptions:
 class RuntimeOptions:
     """What the machine does."""
 
-    precision: Literal["float32", "bfloat16", "float16"] = option(
+    precision: Precision = option(
         "float32", "type of activations; float16 scales the loss"
     )
-    xla: Literal["auto", "on", "off"] = option("auto", "auto compiles on a GPU only")
+    xla: Xla = option("auto", "auto compiles on a GPU only")
     strategy: Literal["auto", "one", "mirrored", "multi-worker"] = option(
         "auto", "tf.distribute strategy; auto follows TF_CONFIG and the GPUs"
     )

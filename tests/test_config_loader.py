@@ -96,7 +96,7 @@ def test_all_problems_at_once_with_place_and_nearest_key(
     )
     assert set(found) == {
         "train.epoch: unknown key, did you mean train.epochs? (from --set)",
-        f'train.lr: expected number > 0, got "fast" (from {path}:3)',
+        f'train.lr: expected number > 0 or null, got "fast" (from {path}:3)',
         f"train.max_length: unknown key, did you mean data.max_length? (from {path}:4)",
         f"data.dev_ratio: expected number > 0 and < 1, got 1.5 (from {path}:6)",
         f"runtime: expected a section (key: value), got 3 (from {path}:7)",

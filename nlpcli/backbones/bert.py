@@ -29,9 +29,7 @@ TINY = TransformerConfig(
 )
 
 
-def read_config(
-    folder: Path, dialect: str
-) -> tuple[TransformerConfig, dict[str, Any]]:
+def read_config(folder: Path, dialect: str) -> tuple[TransformerConfig, dict[str, Any]]:
     """The configuration of a model folder, and its raw keys.
 
     ``dialect`` is that of the weights beside it, "hf" or "tf". Raises NotFoundError

@@ -45,14 +45,14 @@ class TransformerConfig:
         Raises CheckpointError with every missing or absurd value.
         """
         problems = []
-        known = {}
+        known: dict[str, Any] = {}
         for item in fields(cls):
-            kind = {"int": int, "float": (int, float), "str": str}[str(item.type)]
+            kind = _KINDS[str(item.type)]
             if item.name not in values:
                 if item.name in _REQUIRED:
                     problems.append(f"{origin}: missing key {item.name}")
                 continue
-            value = values[item.name]
+            value: Any = values[item.name]
             if not isinstance(value, kind) or isinstance(value, bool):
                 problems.append(
                     f"{origin}: {item.name}: expected {item.type}, got {value!r}"
@@ -84,6 +84,11 @@ class TransformerConfig:
         return asdict(self)
 
 
+_KINDS: dict[str, tuple[type, ...]] = {
+    "int": (int,),
+    "float": (int, float),
+    "str": (str,),
+}
 _REQUIRED = {
     "vocab_size",
     "hidden_size",
@@ -126,7 +131,7 @@ class Transformer(keras.layers.Layer):
             TransformerBlock(config, name=f"layer_{index}", dtype=policy)
             for index in range(config.num_hidden_layers)
         ]
-        self.pooler = (
+        self.pooler: Dense | None = (
             Dense(
                 config.hidden_size,
                 config.hidden_size,
@@ -172,17 +177,20 @@ class Transformer(keras.layers.Layer):
         padding_mask: Any = None,
         training: bool = False,
     ) -> Any:
-        bias = self.attention_bias(padding_mask)
+        attention_mask = self.attention_mask(padding_mask)
         hidden_states = self.embed(token_ids, segment_ids, training)
         for block in self.blocks:
-            hidden_states = block(hidden_states, bias=bias, training=training)
+            hidden_states = block(
+                hidden_states, attention_mask=attention_mask, training=training
+            )
         return hidden_states
 
-    def attention_bias(self, padding_mask: Any) -> Any:
-        """Additive attention mask of a batch; None where there is no padding."""
-        if padding_mask is None:
-            return None
-        return masks.additive(masks.padding(padding_mask))
+    def attention_mask(self, padding_mask: Any) -> Any:
+        """Who may look at whom in a batch: every query at every real token.
+
+        Boolean, also because Keras casts float arguments to half precision.
+        """
+        return None if padding_mask is None else masks.padding(padding_mask)
 
     def embed(
         self, token_ids: Any, segment_ids: Any = None, training: bool = False
@@ -200,13 +208,15 @@ class Transformer(keras.layers.Layer):
 
     def pool(self, hidden_states: Any) -> Any:
         """tanh of a dense layer over the first token: (batch, hidden)."""
+        if self.pooler is None:
+            raise ValueError("the backbone was built without a pooler")
         return ops.tanh(self.pooler(hidden_states[:, 0]))
 
 
 class TransformerBlock(keras.layers.Layer):
     """Attention and feed-forward, each with residual, dropout and post-norm.
 
-    hidden_states: (batch, length, hidden); bias: additive attention mask.
+    hidden_states: (batch, length, hidden); attention_mask as in SelfAttention.
     """
 
     def __init__(self, config: TransformerConfig, **kwargs: Any) -> None:
@@ -246,13 +256,13 @@ class TransformerBlock(keras.layers.Layer):
             part.build(input_shape)
 
     def call(
-        self, hidden_states: Any, bias: Any = None, training: bool = False
+        self, hidden_states: Any, attention_mask: Any = None, training: bool = False
     ) -> Any:
-        attended = self.attention(hidden_states, bias=bias, training=training)
+        attended = self.attention(
+            hidden_states, attention_mask=attention_mask, training=training
+        )
         hidden_states = self.attention_norm(
             hidden_states + self.dropout(attended, training=training)
         )
-        transformed = self.dropout(
-            self.feed_forward(hidden_states), training=training
-        )
+        transformed = self.dropout(self.feed_forward(hidden_states), training=training)
         return self.feed_forward_norm(hidden_states + transformed)

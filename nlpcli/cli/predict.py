@@ -14,6 +14,7 @@ from nlpcli.cli.command import RecipeCommand, verb
 from nlpcli.cli.options import BatchSize, Force, Precision, Recipe, Run
 from nlpcli.cli.render import render
 from nlpcli.cli.stream import Arrivals, Request, from_lines, from_texts, open_lines
+from nlpcli.config import Xla
 from nlpcli.errors import DataError, NlpcliError, UsageError
 from nlpcli.text.json_text import dumps
 
@@ -87,7 +88,7 @@ def predict(
         with quiet_imports():
             from nlpcli.engine.predict import Predictor
 
-        mode = None if xla is None else "on" if xla else "off"
+        mode: Xla | None = None if xla is None else "on" if xla else "off"
         predictor = Predictor(
             folder, name, batch_size=batch_size, precision=precision, xla=mode
         )

@@ -17,9 +17,7 @@ def answer_all(
     padding is small and the largest batch meets the memory first.
     """
     windows = recipe.encode(examples, gold=False)
-    flat = [
-        (owner, window) for owner, owned in enumerate(windows) for window in owned
-    ]
+    flat = [(owner, window) for owner, owned in enumerate(windows) for window in owned]
     sizes = [sizes_of(window.features, recipe.fields) for _, window in flat]
     order = sorted(
         range(len(flat)), key=lambda i: tuple(sizes[i].values()), reverse=True
@@ -39,6 +37,5 @@ def answer_all(
     for (owner, window), part in zip(flat, parts, strict=True):
         owned[owner].append((window.window, part))
     return [
-        recipe.merge(example, own)
-        for example, own in zip(examples, owned, strict=True)
+        recipe.merge(example, own) for example, own in zip(examples, owned, strict=True)
     ]

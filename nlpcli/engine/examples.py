@@ -33,7 +33,7 @@ class ExampleFile:
     def __iter__(self) -> Iterator[Any]:
         self.skipped = 0
         items = self.recipe.read(self.path)
-        for count, item in enumerate(islice(items, self.limit)):
+        for item in islice(items, self.limit):
             if not isinstance(item, DataError):
                 yield item
             elif self.skip_bad:

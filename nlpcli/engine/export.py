@@ -51,12 +51,8 @@ def export_run(
         path: np.asarray(variable)
         for path, variable in build.backbone_variables(backbone).items()
     }
-    config = bert.published_config(
-        backbone.config, pad_token_id=tokenizer.vocab.pad_id
-    )
-    write_hf_folder(
-        destination, values, RULES["hf"], config, tokenizer, force, check
-    )
+    config = bert.published_config(backbone.config, pad_token_id=tokenizer.vocab.pad_id)
+    write_hf_folder(destination, values, RULES["hf"], config, tokenizer, force, check)
     return {
         "destination": str(destination),
         "to": to,

@@ -221,9 +221,7 @@ class Loop:
                 self.run.write_scores({"step": state.step, **scores})
             else:
                 state.stale += 1
-        self.log.evaluation(
-            state.step, state.epoch, scores, time.monotonic() - started
-        )
+        self.log.evaluation(state.step, state.epoch, scores, time.monotonic() - started)
 
     @contextmanager
     def _averaged_weights(self) -> Iterator[None]:
@@ -313,4 +311,3 @@ class Loop:
             yield
         finally:
             signal.signal(signal.SIGINT, previous)
-

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from nlpcli.config import Precision, Xla
 from nlpcli.engine import build
 from nlpcli.engine.answers import answer_all
 from nlpcli.engine.run_dir import RunDir, newest_finished
@@ -23,8 +24,8 @@ class Predictor:
         run: Path | None = None,
         recipe: str | None = None,
         batch_size: int = 32,
-        precision: str | None = None,
-        xla: str | None = None,
+        precision: Precision | None = None,
+        xla: Xla | None = None,
     ) -> None:
         """Load ``run``, or the newest finished run of ``recipe``.
 
@@ -64,9 +65,7 @@ class Predictor:
                 answers.append({})
             except NlpcliError as error:
                 answers.append(error)
-        found = iter(
-            answer_all(self.recipe, self.forward, examples, self.batch_size)
-        )
+        found = iter(answer_all(self.recipe, self.forward, examples, self.batch_size))
         return [
             answer if isinstance(answer, NlpcliError) else next(found)
             for answer in answers

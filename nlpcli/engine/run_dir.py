@@ -16,11 +16,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
-from nlpcli import __version__
+from nlpcli import __version__, swap
 from nlpcli.atomic import explained, write_atomic
 from nlpcli.config import RunConfig
 from nlpcli.config_loader import load_config, to_yaml
-from nlpcli import swap
 from nlpcli.engine.lock import LOCK, exclusive, is_held
 from nlpcli.errors import DataError, NlpcliError, NotFoundError, UsageError
 

@@ -119,8 +119,7 @@ def prepare(config: RunConfig, offline: bool = False) -> Prepared:
         recipe.learn(example)
     dev = _read_dev(config, recipe, train_file, ratio)
     if config.backbone.prune_vocab:
-        used = {config_id for config_id in _used_ids(recipe, examples)}
-        build.prune(start, used)
+        build.prune(start, _used_ids(recipe, examples))
         state = recipe.state()
         recipe = build.open_recipe(config, start.tokenizer)
         recipe.restore(state)

@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from nlpcli.layers import masks
 from nlpcli.layers.dense import Dense
 from nlpcli.layers.dropout import Dropout
 
@@ -15,8 +16,8 @@ from nlpcli.layers.dropout import Dropout
 class SelfAttention(keras.layers.Layer):
     """Scaled dot-product attention (Vaswani et al. 2017, arXiv 1706.03762).
 
-    hidden_states: (batch, length, hidden); bias: additive float32 mask that
-    broadcasts to (batch, heads, length, length). Returns (batch, length, hidden).
+    hidden_states: (batch, length, hidden); attention_mask: bool that broadcasts to
+    (batch, heads, length, length), True = may look. Returns (batch, length, hidden).
     Softmax runs in float32.
     """
 
@@ -46,7 +47,7 @@ class SelfAttention(keras.layers.Layer):
         self.projection.build()
 
     def call(
-        self, hidden_states: Any, bias: Any = None, training: bool = False
+        self, hidden_states: Any, attention_mask: Any = None, training: bool = False
     ) -> Any:
         batch, length = ops.shape(hidden_states)[:2]
         qkv = ops.reshape(
@@ -56,8 +57,9 @@ class SelfAttention(keras.layers.Layer):
         query = query * ops.cast(1.0 / math.sqrt(self.head_size), query.dtype)
         scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
         scores = ops.cast(scores, "float32")
-        weights = ops.softmax(scores if bias is None else scores + bias, axis=-1)
+        if attention_mask is not None:
+            scores = scores + masks.additive(attention_mask)
+        weights = ops.softmax(scores, axis=-1)
         weights = self.dropout(ops.cast(weights, value.dtype), training=training)
         context = ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3))
         return self.projection(ops.reshape(context, (batch, length, self.hidden_size)))
-

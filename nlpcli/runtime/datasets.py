@@ -68,9 +68,9 @@ def to_device(batch: Features, strategy: tf.distribute.Strategy) -> Any:
     def rows_of(context: Any) -> dict[str, tf.Tensor]:
         index = context.replica_id_in_sync_group
         return {
-            name: tf.constant(array[index * len(array) // replicas :][
-                : len(array) // replicas
-            ])
+            name: tf.constant(
+                array[index * len(array) // replicas :][: len(array) // replicas]
+            )
             for name, array in batch.items()
         }
 

@@ -23,9 +23,9 @@ def first_not_finite(model: Any, batch: Features) -> str:
     states = backbone.embed(inputs["token_ids"], inputs.get("segment_ids"))
     if not _finite(states):
         return "output of the embeddings"
-    bias = backbone.attention_bias(inputs["padding_mask"])
+    attention_mask = backbone.attention_mask(inputs["padding_mask"])
     for block in backbone.blocks:
-        states = block(states, bias=bias)
+        states = block(states, attention_mask=attention_mask)
         if not _finite(states):
             return f"output of {block.name}"
     with tf.GradientTape() as tape:

@@ -61,9 +61,7 @@ def signature(
                 None,
                 *(
                     None if axis else length
-                    for axis, length in zip(
-                        fields[name].axes, array.shape, strict=True
-                    )
+                    for axis, length in zip(fields[name].axes, array.shape, strict=True)
                 ),
             ),
             array.dtype,

@@ -114,9 +114,7 @@ def learning_rate_scales(
             depth = layers - 1 - int(part.removeprefix("layer_"))
         else:
             depth = 0 if part == "pooler" else layers
-        scales[variable.path] = (
-            rate / options.head_lr * options.layer_decay**depth
-        )
+        scales[variable.path] = rate / options.head_lr * options.layer_decay**depth
     return scales
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -51,7 +52,8 @@ def collate(
         out = np.full((rows, *shape), field.pad, dtype=first.dtype)
         for row, example in enumerate(features):
             array = example[name]
-            out[(row, *map(slice, array.shape))] = array
+            place: Any = (row, *(slice(n) for n in array.shape))
+            out[place] = array
         batch[name] = out
     return batch
 
@@ -85,8 +87,8 @@ def choose_buckets(
     cut = np.zeros((count + 1, total + 1), np.int64)
     for used in range(1, count + 1):
         for end in range(1, total + 1):
-            options = cost[used - 1, :end] + (before[end] - before[:end]) * (
-                lengths[end - 1]
+            options = (
+                cost[used - 1, :end] + (before[end] - before[:end]) * (lengths[end - 1])
             )
             cut[used, end] = int(np.argmin(options))
             cost[used, end] = options[cut[used, end]]

@@ -5,9 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 
-def align_characters(
-    offsets: np.ndarray, length: int
-) -> tuple[np.ndarray, np.ndarray]:
+def align_characters(offsets: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
     """Index of the piece of each character, and the character's place in it.
 
     offsets: (pieces, 2) half-open spans that never go back. Returns two int32

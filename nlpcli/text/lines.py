@@ -84,7 +84,7 @@ def _open(path: str | Path) -> IO[bytes]:
     if path == "-":
         return sys.stdin.buffer
     try:
-        stream: IO[bytes] = Path(path).open("rb")
+        stream: IO[bytes] = Path(path).open("rb")  # noqa: SIM115 - the caller closes
     except FileNotFoundError:
         raise NotFoundError(f"{path}: no such file") from None
     except IsADirectoryError:

@@ -33,7 +33,7 @@ class UnigramTokenizer:
         plain = {**raw, "added_tokens": [], "post_processor": None, "padding": None}
         try:
             self._engine = Engine.from_str(json.dumps({**plain, "truncation": None}))
-        except Exception as error:  # noqa: BLE001 - the library raises Exception itself
+        except Exception as error:
             raise CheckpointError(f"{origin}: not a tokenizer ({error})") from error
         self._alone: dict[str, int] = {}
 

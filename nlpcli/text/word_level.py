@@ -58,9 +58,7 @@ class WordTokenizer(WordPieceTokenizer):
     def character_ids(self, text: str) -> np.ndarray:
         for character in set(text).difference(self._alone):
             ids = super().encode_batch([character])[0].token_ids
-            self._alone[character] = (
-                int(ids[0]) if len(ids) == 1 else self.vocab.unk_id
-            )
+            self._alone[character] = int(ids[0]) if len(ids) == 1 else self.vocab.unk_id
         return np.array([self._alone[c] for c in text], np.int32)
 
 

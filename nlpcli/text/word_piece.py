@@ -70,9 +70,7 @@ class WordPieceTokenizer:
     def character_ids(self, text: str) -> np.ndarray:
         for character in set(text).difference(self._alone):
             ids = self.encode(character).token_ids
-            self._alone[character] = (
-                int(ids[0]) if len(ids) == 1 else self.vocab.unk_id
-            )
+            self._alone[character] = int(ids[0]) if len(ids) == 1 else self.vocab.unk_id
         return np.array([self._alone[c] for c in text], np.int32)
 
     def with_vocab(

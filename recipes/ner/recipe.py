@@ -178,14 +178,17 @@ class NerRecipe:
         if self.options.head != "crf":
             rows = decode_pointer(logits, mask, nested=self.nested)
             return [
-                [(start, end, self.labels[label], score) for start, end, label, score in r]
+                [
+                    (start, end, self.labels[label], score)
+                    for start, end, label, score in r
+                ]
                 for r in rows
             ]
         scheme = self.scheme
-        parameters = self.head.parameters()
-        tags, _ = viterbi(logits, mask, *parameters, scheme=scheme)
+        moves, starts, ends = self.head.parameters()
+        tags, _ = viterbi(logits, mask, moves, starts, ends, scheme)
         spans = [scheme.decode(row) for row in tags]
-        scores = span_scores(logits, mask, *parameters, scheme=scheme, spans=spans)
+        scores = span_scores(logits, mask, moves, starts, ends, scheme, spans)
         return [
             [(*span, score) for span, score in zip(row, row_scores, strict=True)]
             for row, row_scores in zip(spans, scores, strict=True)
@@ -215,8 +218,7 @@ class NerRecipe:
 
     def gold(self, example: NerExample) -> list[dict[str, Any]]:
         return [
-            {"start": e.start, "end": e.end, "label": e.label}
-            for e in example.entities
+            {"start": e.start, "end": e.end, "label": e.label} for e in example.entities
         ]
 
     def score(

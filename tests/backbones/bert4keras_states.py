@@ -1,6 +1,6 @@
 """Run as a script: hidden states that bert4keras computes from a TF checkpoint.
 
-    bert4keras_states.py FOLDER INPUTS.npz OUTPUT.npy
+bert4keras_states.py FOLDER INPUTS.npz OUTPUT.npy
 """
 
 import os

@@ -165,18 +165,20 @@ def test_attention_equals_ten_lines_of_numpy():
     layer.build()
     x = np.random.default_rng(0).normal(size=(2, 5, 12)).astype(np.float32)
     mask = np.array([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]], bool)
-    bias = np.where(mask, 0.0, -1e9)[:, None, None, :].astype(np.float32)
+    bias = np.where(mask, 0.0, -1e9)
     q, k, v = np.split(x @ layer.qkv.kernel.numpy(), 3, axis=-1)
     out = np.zeros_like(x)
     for b in range(2):
         for h in range(3):
             part = slice(4 * h, 4 * h + 4)
-            scores = q[b, :, part] @ k[b, :, part].T / 2.0 + bias[b, 0]
+            scores = q[b, :, part] @ k[b, :, part].T / 2.0 + bias[b]
             weights = np.exp(scores - scores.max(-1, keepdims=True))
             weights /= weights.sum(-1, keepdims=True)
             out[b, :, part] = weights @ v[b, :, part]
     expected = out @ layer.projection.kernel.numpy()
-    np.testing.assert_allclose(np.asarray(layer(x, bias=bias)), expected, atol=1e-5)
+    np.testing.assert_allclose(
+        np.asarray(layer(x, attention_mask=mask[:, None, None])), expected, atol=1e-5
+    )
 
 
 @pytest.mark.parametrize(

@@ -49,5 +49,7 @@ def test_same_mask_under_xla(dtype):
         keras.utils.set_random_seed(5)
         layer = Dropout(0.2, dtype=dtype)
         function = tf.function(lambda x: layer(x, training=True), jit_compile=xla)  # noqa: B023
-        results.append(np.asarray(tf.cast(function(tf.ones((8, 33), dtype)), "float32")))
+        results.append(
+            np.asarray(tf.cast(function(tf.ones((8, 33), dtype)), "float32"))
+        )
     assert np.array_equal(*results)

@@ -1,5 +1,6 @@
 """AdamW against torch, and the rates and schedules against their definitions."""
 
+from itertools import pairwise
 from types import SimpleNamespace
 
 import keras
@@ -108,7 +109,7 @@ def test_schedule_warms_up_and_decays(shape):
     options = TrainOptions(schedule=shape, warmup=0.1)
     factors = [schedule(step, 100, options) for step in range(1, 101)]
     assert factors[:10] == pytest.approx([i / 10 for i in range(1, 11)])
-    assert all(a >= b for a, b in zip(factors[9:], factors[10:], strict=False))
+    assert all(a >= b for a, b in pairwise(factors[9:]))
     if shape == "constant":
         assert factors[-1] == 1.0
     else:

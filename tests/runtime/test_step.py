@@ -107,7 +107,9 @@ def test_dynamic_signature_traces_once():
     step = TrainStep(model, optimizer, ONE, 1.0, False, signature)
     for number, (rows, length) in enumerate([(8, 12), (3, 9), (5, 20)], 1):
         batch = make_batch(number, rows, length)
-        assert step([to_device(batch, ONE)], 1e-3, optimizer.host_scalars(number)).finite
+        assert step(
+            [to_device(batch, ONE)], 1e-3, optimizer.host_scalars(number)
+        ).finite
     assert step.programs() == 1
 
 
