@@ -52,12 +52,12 @@ class TransformerConfig:
                 if item.name in _REQUIRED:
                     problems.append(f"{origin}: missing key {item.name}")
                 continue
-            value: Any = values[item.name]
+            value = values[item.name]
             if not isinstance(value, kind) or isinstance(value, bool):
                 problems.append(
                     f"{origin}: {item.name}: expected {item.type}, got {value!r}"
                 )
-            elif item.type == "int" and not 0 < value <= 10_000_000:
+            elif isinstance(value, int) and not 0 < value <= 10_000_000:
                 problems.append(
                     f"{origin}: {item.name}: expected a positive size, got {value!r}"
                 )

@@ -87,6 +87,9 @@ def train(
         ),
     ] = None,
     force: Force = False,
+    skip_bad: Annotated[
+        bool, typer.Option("--skip-bad", help="Count and skip bad lines.")
+    ] = False,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Say what would be trained; write nothing."),
@@ -106,6 +109,7 @@ def train(
         "backbone.model": ("--model", model),
         "data.train": ("--data", data),
         "data.dev": ("--dev", dev),
+        "data.skip_bad": ("--skip-bad", skip_bad or None),
         "train.epochs": ("--epochs", epochs),
         "train.batch_size": ("--batch-size", batch_size),
         "train.lr": ("--lr", lr),

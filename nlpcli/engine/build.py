@@ -21,6 +21,7 @@ from nlpcli.checkpoints.rules import load
 from nlpcli.checkpoints.source import Source
 from nlpcli.config import RunConfig
 from nlpcli.errors import CheckpointError, ConfigError
+from nlpcli.progress import SILENT, Progress
 from nlpcli.recipe import find_recipe
 from nlpcli.runtime import weights
 from nlpcli.runtime.tf_checkpoint import open_tf_checkpoint
@@ -46,7 +47,9 @@ class Start:
     rows: Rows
 
 
-def open_start(config: RunConfig, offline: bool = False) -> Start:
+def open_start(
+    config: RunConfig, offline: bool = False, progress: Progress = SILENT
+) -> Start:
     """Find the model that ``backbone.model`` names; read its config and tokenizer."""
     name = config.backbone.model
     if name == "tiny":
@@ -54,7 +57,7 @@ def open_start(config: RunConfig, offline: bool = False) -> Start:
         size = len(tokenizer.vocab.tokens)
         start = Start(None, replace(bert.TINY, vocab_size=size), tokenizer, Rows())
     else:
-        folder = resolve_model(name, offline=offline)
+        folder = resolve_model(name, offline=offline, progress=progress)
         source = open_source(folder)
         model_config, _ = bert.read_config(folder, source.dialect)
         tokenizer = load_tokenizer(folder, config.tokenizer.kind)

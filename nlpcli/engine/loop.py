@@ -146,9 +146,12 @@ class Loop:
 
     def shape_of(self, features: list[Features]) -> Sizes:
         """Padded sizes of a batch: its bucket under XLA, else its own longest."""
-        sizes = round_up([sizes_of(item, self.recipe.fields) for item in features])
-        index = fit(sizes, self.buckets) if self.device.xla else None
-        return sizes if index is None else self.buckets[index]
+        sizes = [sizes_of(item, self.recipe.fields) for item in features]
+        if not self.device.xla:
+            return round_up(sizes, 1)
+        wanted = round_up(sizes)
+        index = fit(wanted, self.buckets)
+        return wanted if index is None else self.buckets[index]
 
     def _epochs(self) -> str:
         state, options = self.state, self.config.train

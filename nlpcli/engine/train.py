@@ -71,7 +71,7 @@ def train(
             raise UsageError(f"{resume}: the run is finished; nothing to resume")
         config = run.config
     device = open_device(config.runtime, config.seed)
-    prepared = prepare(config, offline=offline)
+    prepared = prepare(config, offline, progress)
     if config.train.batch_size % (config.train.accumulate * device.replicas):
         raise UsageError(
             f"train.batch_size: expected a multiple of accumulate x replicas "
@@ -103,9 +103,11 @@ def train(
     )
 
 
-def prepare(config: RunConfig, offline: bool = False) -> Prepared:
+def prepare(
+    config: RunConfig, offline: bool = False, progress: Progress = SILENT
+) -> Prepared:
     """Read the data, learn its labels, find the model, plan buckets and steps."""
-    start = build.open_start(config, offline=offline)
+    start = build.open_start(config, offline, progress)
     recipe = build.open_recipe(config, start.tokenizer)
     train_file = ExampleFile(
         recipe,
