@@ -141,7 +141,9 @@ class RuntimeOptions:
     precision: Precision = option(
         "float32", "type of activations; float16 scales the loss"
     )
-    xla: Xla = option("auto", "auto compiles on a GPU only")
+    xla: Xla = option(
+        "auto", "on compiles the step; auto does so on a GPU, on a CPU only the blocks"
+    )
     strategy: Literal["auto", "one", "mirrored", "multi-worker"] = option(
         "auto", "tf.distribute strategy; auto follows TF_CONFIG and the GPUs"
     )

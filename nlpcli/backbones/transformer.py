@@ -6,7 +6,7 @@ the checkpoint rules they bring, never by asking for their own name in here.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -142,6 +142,8 @@ class Transformer(keras.layers.Layer):
             if pooler
             else None
         )
+        # The machine's way of running a block (block, states, mask, training).
+        self.block_runner: Callable[..., Any] | None = None
         self.build()
 
     def _embedding(self, rows: int, name: str) -> keras.layers.Embedding:
@@ -180,9 +182,14 @@ class Transformer(keras.layers.Layer):
         attention_mask = self.attention_mask(padding_mask)
         hidden_states = self.embed(token_ids, segment_ids, training)
         for block in self.blocks:
-            hidden_states = block(
-                hidden_states, attention_mask=attention_mask, training=training
-            )
+            if self.block_runner is not None:
+                hidden_states = self.block_runner(
+                    block, hidden_states, attention_mask, training
+                )
+            else:
+                hidden_states = block(
+                    hidden_states, attention_mask=attention_mask, training=training
+                )
         return hidden_states
 
     def attention_mask(self, padding_mask: Any) -> Any:

@@ -29,7 +29,7 @@ def answer_all(
             [flat[i][1].features for i in chosen],
             recipe.fields,
             forward.shape_of([sizes[i] for i in chosen]),
-            rows=batch_size if forward.xla else None,
+            forward.rows_of(batch_size),
         )
         for i, answer in zip(chosen, recipe.predict(forward, batch), strict=False):
             parts[i] = answer

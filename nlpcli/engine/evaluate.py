@@ -8,12 +8,11 @@ from typing import Any
 
 from nlpcli.atomic import write_atomic
 from nlpcli.engine.answers import answer_all
-from nlpcli.engine.examples import ExampleFile, chunks
+from nlpcli.engine.examples import ExampleFile, chunks, dev_source
 from nlpcli.engine.predict import Predictor
 from nlpcli.engine.run_dir import newest_finished
 from nlpcli.errors import DataError
 from nlpcli.progress import SILENT, Progress
-from nlpcli.samples import sample
 from nlpcli.text.json_text import dumps
 
 CHUNK = 2048
@@ -30,15 +29,16 @@ def evaluate_run(
 ) -> dict[str, Any]:
     """The recipe's scores, with counts, seconds and where they come from.
 
-    ``run`` None is the newest finished run; ``data`` None is the run's dev file.
+    ``run`` None is the newest finished run; ``data`` None is the run's
+    development data.
     ``predictions`` is a file that gets each example's text, gold and answer.
     """
     started = time.monotonic()
     folder = run if run is not None else newest_finished(recipe).path
     predictor = Predictor(folder, recipe=recipe, batch_size=batch_size or 32)
-    config = predictor.run.config
-    path = data or config.data.dev or sample(recipe, "dev")
-    source = ExampleFile(predictor.recipe, path, skip_bad)
+    name, source = dev_source(predictor.run.config, predictor.recipe)
+    if data is not None:
+        name, source = str(data), ExampleFile(predictor.recipe, data, skip_bad)
     examples: list[Any] = []
     answers: list[dict[str, Any]] = []
     progress.start(f"evaluate {recipe}", None)
@@ -52,7 +52,7 @@ def evaluate_run(
     finally:
         progress.finish()
     if not examples:
-        raise DataError(f"{path}: expected examples, got none")
+        raise DataError(f"{name}: expected examples, got none")
     scores = predictor.recipe.score(examples, answers)
     if predictions is not None:
         write_atomic(
@@ -72,8 +72,8 @@ def evaluate_run(
     return {
         **scores,
         "examples": len(examples),
-        "skipped": source.skipped,
+        "skipped": getattr(source, "skipped", 0),
         "seconds": round(time.monotonic() - started, 2),
         "run": str(folder),
-        "data": str(path),
+        "data": name,
     }

@@ -6,13 +6,13 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from nlpcli.config import RunConfig
 from nlpcli.errors import DataError
+from nlpcli.samples import sample
 from nlpcli.text.batching import Features, Sizes, length_grouped, sizes_of
 
 logger = logging.getLogger("nlpcli")
@@ -25,7 +25,7 @@ class ExampleFile:
     """One data file, read again at each pass; bad lines stop it or are counted."""
 
     recipe: Any
-    path: str | Path
+    path: Any
     skip_bad: bool = False
     limit: int | None = None
     skipped: int = 0
@@ -62,6 +62,28 @@ class Split:
         for example in self.source:
             if (rng.random() < self.held_out) == self.dev:
                 yield example
+
+
+def dev_source(config: RunConfig, recipe: Any) -> tuple[str, Iterable[Any]]:
+    """Name and examples of a run's development data.
+
+    ``data.dev``, else the shipped sample's when that is what trains, else the share
+    ``data.dev_ratio`` of the training file that training leaves out.
+    """
+    options = config.data
+    if held_out(config) == 0.0:
+        path = options.dev or sample(config.recipe, "dev")
+        return str(path), ExampleFile(recipe, path, options.skip_bad)
+    source = ExampleFile(recipe, options.train, options.skip_bad, options.limit)
+    name = f"{options.train} (the share {options.dev_ratio} held out)"
+    return name, Split(source, options.dev_ratio, config.seed, dev=True)
+
+
+def held_out(config: RunConfig) -> float:
+    """The share of the training file that is development data."""
+    if config.data.dev is not None or config.data.train is None:
+        return 0.0
+    return config.data.dev_ratio
 
 
 def chunks(items: Iterable[Any], size: int = CHUNK) -> Iterator[list[Any]]:

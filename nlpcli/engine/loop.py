@@ -22,13 +22,14 @@ from nlpcli.engine.run_log import RunLog
 from nlpcli.errors import DivergedError
 from nlpcli.progress import Progress
 from nlpcli.runtime import weights
+from nlpcli.runtime.blocks import shared_blocks
 from nlpcli.runtime.datasets import prefetch, to_device
 from nlpcli.runtime.device import Device, explain_memory
 from nlpcli.runtime.diagnose import first_not_finite
 from nlpcli.runtime.forward import Forward, signature
 from nlpcli.runtime.optimizer import AdamW, learning_rate_scales, schedule
 from nlpcli.runtime.step import LossScale, StepResult, TrainStep
-from nlpcli.text.batching import Features, Sizes, collate, fit, round_up, sizes_of
+from nlpcli.text.batching import Features, Sizes, collate, padded_sizes, sizes_of
 
 logger = logging.getLogger("nlpcli")
 
@@ -81,6 +82,7 @@ class Loop:
             options,
         )
         self.optimizer = AdamW(model.trainable_variables, options, scales)
+        self.blocks = shared_blocks(model.backbone, device.blocks)
         self.train_step = TrainStep(
             model,
             self.optimizer,
@@ -88,8 +90,9 @@ class Loop:
             options.clip_norm,
             device.xla,
             None if device.xla else signature(self.recipe.fields, self.windows.sample),
+            self.blocks,
         )
-        self.forward = Forward(model, device.xla, self.buckets)
+        self.forward = Forward(model, device.xla, self.buckets, self.blocks)
         self.loss_scale = LossScale(device.precision == "float16")
         self.stop = threading.Event()
 
@@ -120,7 +123,12 @@ class Loop:
         state, options = self.state, self.config.train
         state.step += 1
         sizes = self.shape_of(features)
-        fixed = self.device.xla or self.device.replicas > 1 or options.accumulate > 1
+        fixed = (
+            self.device.xla
+            or self.blocks is not None
+            or self.device.replicas > 1
+            or options.accumulate > 1
+        )
         rows = options.batch_size if fixed else len(features)
         whole = collate(features, self.recipe.fields, sizes, rows)
         count = rows // options.accumulate
@@ -145,13 +153,10 @@ class Loop:
         return result
 
     def shape_of(self, features: list[Features]) -> Sizes:
-        """Padded sizes of a batch: its bucket under XLA, else its own longest."""
+        """Padded sizes of a batch: its bucket's where something is compiled."""
         sizes = [sizes_of(item, self.recipe.fields) for item in features]
-        if not self.device.xla:
-            return round_up(sizes, 1)
-        wanted = round_up(sizes)
-        index = fit(wanted, self.buckets)
-        return wanted if index is None else self.buckets[index]
+        static = () if self.blocks is None else ("tokens",)
+        return padded_sizes(sizes, self.buckets, None if self.device.xla else static)
 
     def _epochs(self) -> str:
         state, options = self.state, self.config.train

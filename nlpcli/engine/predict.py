@@ -12,6 +12,7 @@ from nlpcli.engine import build
 from nlpcli.engine.answers import answer_all
 from nlpcli.engine.run_dir import RunDir, newest_finished
 from nlpcli.errors import NlpcliError, NotFoundError
+from nlpcli.runtime.blocks import shared_blocks
 from nlpcli.runtime.device import open_device
 from nlpcli.runtime.forward import Forward
 
@@ -53,7 +54,12 @@ class Predictor:
         self.recipe = loaded.recipe
         self.model = loaded.model
         self.batch_size = batch_size
-        self.forward = Forward(loaded.model, device.xla, loaded.buckets)
+        self.forward = Forward(
+            loaded.model,
+            device.xla,
+            loaded.buckets,
+            shared_blocks(loaded.model.backbone, device.blocks),
+        )
 
     def predict(self, texts: Sequence[str]) -> list[dict[str, Any] | NlpcliError]:
         """An answer for each text, in order; an error in the place of a bad one."""

@@ -11,7 +11,13 @@ from typing import Any
 from nlpcli.config import RunConfig
 from nlpcli.config_loader import to_dict
 from nlpcli.engine import build
-from nlpcli.engine.examples import ExampleFile, Split, TrainingWindows
+from nlpcli.engine.examples import (
+    ExampleFile,
+    Split,
+    TrainingWindows,
+    dev_source,
+    held_out,
+)
 from nlpcli.engine.loop import Loop
 from nlpcli.engine.run_dir import RunDir, default_out
 from nlpcli.errors import DataError, UsageError
@@ -94,7 +100,7 @@ def train(
                     **device.describe(),
                     "seed": config.seed,
                     "parameters": weights.total_size(model.trainable_variables),
-                    "buckets": prepared.buckets if device.xla else "dynamic",
+                    "buckets": prepared.buckets,
                 }
             )
         status, scores = loop.run_all(resume is not None)
@@ -115,11 +121,10 @@ def prepare(
         config.data.skip_bad,
         config.data.limit,
     )
-    ratio = _held_out(config)
-    examples: Any = Split(train_file, ratio, config.seed, dev=False)
+    examples = Split(train_file, held_out(config), config.seed, dev=False)
     for example in examples:
         recipe.learn(example)
-    dev = _read_dev(config, recipe, train_file, ratio)
+    dev = _read_dev(config, recipe)
     if config.backbone.prune_vocab:
         build.prune(start, _used_ids(recipe, examples))
         state = recipe.state()
@@ -160,25 +165,12 @@ def _with_rate(config: RunConfig, start: build.Start) -> RunConfig:
     return replace(config, train=replace(config.train, lr=rate))
 
 
-def _held_out(config: RunConfig) -> float:
-    if config.data.dev is not None or config.data.train is None:
-        return 0.0
-    return config.data.dev_ratio
-
-
-def _read_dev(
-    config: RunConfig, recipe: Any, train_file: ExampleFile, ratio: float
-) -> list[Any]:
-    if ratio > 0.0:
-        source: Any = Split(train_file, ratio, config.seed, dev=True)
-    else:
-        path = config.data.dev or sample(config.recipe, "dev")
-        source = ExampleFile(recipe, path, config.data.skip_bad)
+def _read_dev(config: RunConfig, recipe: Any) -> list[Any]:
+    name, source = dev_source(config, recipe)
     dev = list(source)
     for example in dev:
         recipe.check(example)
     if not dev:
-        name = config.data.dev or f"{config.data.train} (data.dev_ratio {ratio})"
         raise DataError(f"{name}: expected development examples, got none")
     return dev
 

@@ -34,6 +34,7 @@ class Device:
     strategy: tf.distribute.Strategy
     precision: str
     xla: bool
+    blocks: bool
     replicas: int
     chief: bool
     worker: int
@@ -46,12 +47,15 @@ class Device:
             "replicas": self.replicas,
             "precision": self.precision,
             "xla": self.xla,
+            "compiled_blocks": self.blocks,
             "versions": versions(),
         }
 
 
 def open_device(options: RuntimeOptions, seed: int) -> Device:
     """Set the process up once; raises ConfigError for what this machine lacks."""
+    if not logger.isEnabledFor(logging.DEBUG):
+        tf.get_logger().setLevel(logging.ERROR)
     if options.threads is not None:
         _set_threads(options.threads)
     keras.config.set_dtype_policy(POLICIES[options.precision])
@@ -66,6 +70,7 @@ def open_device(options: RuntimeOptions, seed: int) -> Device:
         strategy=strategy,
         precision=options.precision,
         xla=options.xla == "on" or (options.xla == "auto" and gpu),
+        blocks=options.xla == "auto" and not gpu and strategy.num_replicas_in_sync == 1,
         replicas=strategy.num_replicas_in_sync,
         chief=worker == 0,
         worker=worker,

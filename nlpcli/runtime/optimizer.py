@@ -34,10 +34,13 @@ class AdamW:
         self.squares = [_zeros(v, "v") for v in self.variables]
         self.averages = [_copy(v) for v in self.variables] if options.ema else []
 
-    def apply(self, grads: Sequence[tf.Tensor], rate: Any, hyper: Any) -> None:
+    def apply(
+        self, grads: Sequence[tf.Tensor], factor: Any, rate: Any, hyper: Any
+    ) -> None:
         """One update; call inside a replica, with gradients already all-reduced.
 
-        rate: scalar float32, the head's rate at this step. hyper: (4,) float32 of
+        factor: scalar float32 on every gradient. rate: scalar float32, the head's rate
+        at this step. hyper: (4,) float32 of
         ``host_scalars``.
         """
         for index, (variable, grad) in enumerate(
@@ -58,7 +61,7 @@ class AdamW:
                 beta1=self.options.beta1,
                 beta2=self.options.beta2,
                 epsilon=hyper[2],
-                grad=grad,
+                grad=grad * factor,
             )
             if self.averages:
                 average = self.averages[index]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import tensorflow as tf
 
 from nlpcli.heads.task_model import TaskModel
+from nlpcli.runtime.blocks import SharedBlocks
 from nlpcli.runtime.optimizer import AdamW
 
 
@@ -38,11 +40,18 @@ class TrainStep:
         clip_norm: float | None,
         xla: bool,
         signature: Mapping[str, tf.TensorSpec] | None,
+        blocks: SharedBlocks | None = None,
     ) -> None:
         self.model = model
         self.optimizer = optimizer
         self.strategy = strategy
         self.clip_norm = clip_norm
+        self.blocks = blocks
+        self._apply = (
+            tf.function(optimizer.apply, jit_compile=True, autograph=False)
+            if blocks is not None
+            else optimizer.apply
+        )
         self.distributed = strategy.num_replicas_in_sync > 1
         self.accumulators: list[tf.Variable] = []
         scalars = [tf.TensorSpec((), tf.float32), tf.TensorSpec((4,), tf.float32)]
@@ -152,7 +161,8 @@ class TrainStep:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             for source in sources:
                 tape.watch(source)
-            logits = self.model(batch, training=True)
+            with nullcontext() if self.blocks is None else self.blocks.active():
+                logits = self.model(batch, training=True)
             total, weight = self.model.task_loss(batch, logits)
             scaled = total * scale
         grads = tape.gradient(
@@ -183,7 +193,7 @@ class TrainStep:
             factor *= tf.minimum(1.0, self.clip_norm / (norm + 1e-6))
 
         def update() -> tf.Tensor:
-            self.optimizer.apply([grad * factor for grad in grads], rate, hyper)
+            self._apply(grads, factor, rate, hyper)
             return tf.constant(1.0)
 
         done = tf.cond(finite, update, lambda: tf.constant(0.0))

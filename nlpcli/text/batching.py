@@ -116,13 +116,23 @@ def fit(sizes: Sizes, buckets: Sequence[Sizes]) -> int | None:
     return None
 
 
-@dataclass(frozen=True)
-class Batch:
-    """Padded features with the positions of their rows in the input order."""
+def padded_sizes(
+    sizes: Sequence[Sizes], buckets: Sequence[Sizes], static: tuple[str, ...] | None
+) -> Sizes:
+    """How far to pad a batch: its own longest, but on ``static`` axes the bucket's.
 
-    features: Features
-    indices: list[int]
-    sizes: Sizes
+    None means all axes. A batch beyond every bucket takes the next power of two.
+    """
+    longest = round_up(sizes, 1)
+    axes = tuple(longest) if static is None else static
+    wanted = round_up([{axis: longest[axis] for axis in axes}])
+    index = fit(wanted, buckets)
+    bucket = (
+        {axis: 2 ** (length - 1).bit_length() for axis, length in wanted.items()}
+        if index is None
+        else buckets[index]
+    )
+    return {**longest, **{axis: bucket[axis] for axis in axes}}
 
 
 def length_grouped(

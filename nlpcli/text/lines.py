@@ -5,13 +5,16 @@ from __future__ import annotations
 import gzip
 import json
 import sys
-from collections.abc import Callable, Iterator
+import zlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from nlpcli.errors import DataError, NotFoundError
 
-OnBad = Callable[[int, DataError], None]
+_BOM = b"\xef\xbb\xbf"
+_GZIP = b"\x1f\x8b"
+SHOWN = 40  # characters of a bad line in its message
 
 
 def where(path: str | Path, line: int) -> str:
@@ -19,37 +22,34 @@ def where(path: str | Path, line: int) -> str:
     return f"{path}:{line}"
 
 
-def read_lines(
-    path: str | Path, on_bad: OnBad | None = None
-) -> Iterator[tuple[int, str]]:
+def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
     """1-based number and text of each line, without its end; "-" is stdin.
 
     A byte order mark and CRLF are accepted, gzip is recognised by its first bytes.
-    A line that is not UTF-8 raises DataError, or goes to ``on_bad`` and is left out.
-    Raises NotFoundError for a missing file, DataError for a folder or broken gzip.
+    Raises DataError for a line that is not UTF-8, a folder or broken gzip, and
+    NotFoundError for a missing file.
     """
-    stream = _open(path)
-    try:
-        for number, raw in enumerate(stream, 1):
-            if number == 1:
-                raw = raw.removeprefix(b"\xef\xbb\xbf")
-            try:
-                text = raw.decode("utf-8")
-            except UnicodeDecodeError as error:
-                problem = DataError(
+    for number, line in decode_lines(path):
+        if isinstance(line, DataError):
+            raise line
+        yield number, line
+
+
+def decode_lines(path: str | Path) -> Iterator[tuple[int, str | DataError]]:
+    """As ``read_lines``; a line that is not UTF-8 is a DataError in its place."""
+    for number, raw in enumerate(_raw_lines(path), 1):
+        if number == 1:
+            raw = raw.removeprefix(_BOM)
+        try:
+            yield number, raw.decode("utf-8").removesuffix("\n").removesuffix("\r")
+        except UnicodeDecodeError as error:
+            yield (
+                number,
+                DataError(
                     f"{where(path, number)}: expected UTF-8, got byte "
                     f"0x{raw[error.start]:02x} at position {error.start + 1}"
-                )
-                if on_bad is None:
-                    raise problem from None
-                on_bad(number, problem)
-                continue
-            yield number, text.removesuffix("\n").removesuffix("\r")
-    except (EOFError, gzip.BadGzipFile, OSError) as error:
-        raise DataError(f"{path}: cannot be read: {error}") from error
-    finally:
-        if path != "-":
-            stream.close()
+                ),
+            )
 
 
 def read_json_lines(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
@@ -66,13 +66,16 @@ def parse_object(text: str, place: str) -> dict[str, Any]:
     """The JSON object in ``text``; DataError with ``place`` when it is not one."""
     try:
         value = json.loads(text, parse_constant=_refuse_constant)
+    except json.JSONDecodeError as error:
+        value, reason = None, f" ({error.msg}, column {error.colno})"
     except (ValueError, RecursionError) as error:
-        shown = text.strip()[:40]
-        raise DataError(
-            f"{place}: expected a JSON object, got {shown!r} ({error})"
-        ) from None
+        value, reason = None, f" ({error})"
+    else:
+        reason = ""
     if not isinstance(value, dict):
-        raise DataError(f"{place}: expected a JSON object, got {text.strip()[:40]!r}")
+        shown = text.strip()
+        shown = shown if len(shown) <= SHOWN else shown[: SHOWN - 1] + "…"
+        raise DataError(f"{place}: expected a JSON object, got {shown!r}{reason}")
     return value
 
 
@@ -80,19 +83,21 @@ def _refuse_constant(name: str) -> float:
     raise ValueError(f"{name} is not JSON")
 
 
-def _open(path: str | Path) -> IO[bytes]:
+def _raw_lines(path: str | Path) -> Iterator[bytes]:
     if path == "-":
-        return sys.stdin.buffer
+        yield from sys.stdin.buffer
+        return
     try:
-        stream: IO[bytes] = Path(path).open("rb")  # noqa: SIM115 - the caller closes
+        with Path(path).open("rb") as stream:
+            # Looked at, not read and rewound: a pipe does not go back.
+            if stream.peek(len(_GZIP))[: len(_GZIP)] == _GZIP:
+                with gzip.open(stream) as unpacked:
+                    yield from unpacked
+            else:
+                yield from stream
     except FileNotFoundError:
         raise NotFoundError(f"{path}: no such file") from None
     except IsADirectoryError:
         raise DataError(f"{path}: expected a file, got a folder") from None
-    except OSError as error:
+    except (OSError, EOFError, zlib.error) as error:
         raise DataError(f"{path}: cannot be read: {error}") from error
-    magic = stream.read(2)
-    stream.seek(0)
-    if magic == b"\x1f\x8b":
-        return gzip.open(stream, "rb")  # type: ignore[return-value]
-    return stream

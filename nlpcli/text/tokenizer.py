@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from nlpcli.errors import CheckpointError, NotFoundError
 from nlpcli.text.vocab import Vocab
 
 WORDS_OF_A_WORD_VOCABULARY = 1000
+_SURROGATE = re.compile("[\ud800-\udfff]")
 
 
 @dataclass(frozen=True)
@@ -56,8 +58,8 @@ class Tokenizer(Protocol):
 def load_tokenizer(folder: Path, kind: str = "auto") -> Tokenizer:
     """The tokenizer of a model folder.
 
-    ``auto``: what nlpcli wrote beside it, else a Unigram tokenizer.json, else
-    vocab.txt (word-level when it holds many words of several Han characters).
+    ``auto``: what nlpcli wrote beside it, else vocab.txt (word-level when it holds
+    many words of several Han characters), else a Unigram tokenizer.json.
     Raises NotFoundError or CheckpointError.
     """
     from nlpcli.text.unigram import UnigramTokenizer, is_unigram
@@ -92,7 +94,7 @@ def extend(
     tokenizer: Tokenizer, tokens: Sequence[str]
 ) -> tuple[Tokenizer, list[list[int]]]:
     """A tokenizer with more tokens, and the old ids whose mean starts each new row."""
-    new = [token for token in tokens if token not in tokenizer.vocab.index]
+    new = [t for t in dict.fromkeys(tokens) if t not in tokenizer.vocab.index]
     pieces = []
     for token in new:
         ids = tokenizer.encode(token).token_ids.tolist()
@@ -114,8 +116,11 @@ def read_settings(folder: Path) -> dict[str, Any]:
 
 
 def encodable(text: str) -> str:
-    """The text with each lone surrogate as U+FFFD: Rust strings cannot hold them."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    """The text with each surrogate as U+FFFD: Rust strings cannot hold them.
+
+    Two that would make a pair stay two, so offsets stay those of the text.
+    """
+    return _SURROGATE.sub("\ufffd", text)
 
 
 def _guess(folder: Path, is_unigram: Any) -> str:

@@ -21,7 +21,8 @@ class UnigramTokenizer:
     """The file's own normalisation and pieces, without its special tokens in text.
 
     The entries of ``added_tokens`` are taken out of the matcher, and a special piece
-    that still comes out of a text ("<s>" typed by a user) becomes the unknown id.
+    that still comes out of a text ("<s>" typed by a user) becomes the unknown id. The
+    "▁" that normalisation puts before a text covers nothing: (0, 0).
     """
 
     kind = "unigram"
@@ -29,12 +30,14 @@ class UnigramTokenizer:
     def __init__(self, raw: dict[str, Any], origin: str) -> None:
         self.raw = raw
         self.origin = origin
-        self.vocab = Vocab(tuple(piece for piece, _ in raw["model"]["vocab"]), origin)
         plain = {**raw, "added_tokens": [], "post_processor": None, "padding": None}
         try:
             self._engine = Engine.from_str(json.dumps({**plain, "truncation": None}))
         except Exception as error:
             raise CheckpointError(f"{origin}: not a tokenizer ({error})") from error
+        if raw["model"].get("unk_id") is None:
+            raise CheckpointError(f"{origin}: expected an unk_id, found none")
+        self.vocab = Vocab(tuple(piece for piece, _ in raw["model"]["vocab"]), origin)
         self._alone: dict[str, int] = {}
 
     @classmethod
@@ -54,7 +57,14 @@ class UnigramTokenizer:
             [encodable(text) for text in texts], add_special_tokens=False
         )
         special = self.vocab.special_ids
-        return [to_encoding(item, special, self.vocab.unk_id) for item in found]
+        encodings = [to_encoding(item, special, self.vocab.unk_id) for item in found]
+        for item, encoding in zip(found, encodings, strict=True):
+            offsets = encoding.offsets
+            # The library lets it cover the first character, as the next piece does.
+            shared = len(offsets) > 1 and offsets[0, 0] == offsets[1, 0]
+            if shared and item.tokens[0] == "▁":
+                offsets[0, 1] = offsets[0, 0]
+        return encodings
 
     def encode_characters(self, text: str) -> Encoding:
         return encode_characters(self, text)
@@ -111,6 +121,8 @@ class UnigramTokenizer:
             "unk_token": vocab.tokens[vocab.unk_id],
             "nlpcli_kind": self.kind,
         }
+        if vocab.mask_id is not None:
+            settings["mask_token"] = vocab.tokens[vocab.mask_id]
         write_atomic(
             folder / "tokenizer_config.json",
             json.dumps(settings, ensure_ascii=False, indent=2) + "\n",

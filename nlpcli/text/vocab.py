@@ -95,11 +95,16 @@ class Vocab:
 
 
 def read_vocab(path: Path) -> Vocab:
-    """A vocab.txt, one token a line; a line is a token to the last space in it."""
+    """A vocab.txt, one token a line; all of the line is the token, spaces too.
+
+    Raises NotFoundError for a missing file, else CheckpointError.
+    """
     try:
-        text = path.read_bytes().decode("utf-8")
+        text = path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         raise NotFoundError(f"{path}: no such file") from None
+    except OSError as error:
+        raise CheckpointError(f"{path}: cannot be read: {error}") from error
     except UnicodeDecodeError as error:
         raise CheckpointError(f"{path}: expected UTF-8 ({error})") from None
     lines = text.split("\n")
@@ -109,7 +114,11 @@ def read_vocab(path: Path) -> Vocab:
 
 
 def tiny_vocab() -> Vocab:
-    """The vocabulary of the built-in encoder: GB 2312, ASCII and its ## forms."""
+    """The vocabulary of the built-in encoder: GB 2312, ASCII and its ## forms.
+
+    Every Han character and mark of GB 2312 is in it, but neither capital letters nor
+    the ideographic space, which the normaliser never lets through.
+    """
     characters = []
     for high in range(0xA1, 0xF8):
         for low in range(0xA1, 0xFF):
@@ -121,7 +130,5 @@ def tiny_vocab() -> Vocab:
     letters = string.ascii_lowercase + string.digits
     tokens = [names[0] for names in NAMES.values()]
     tokens += ascii_marks + [f"##{c}" for c in letters]
-    # Wide letters and spaces are folded or dropped by the normaliser of no one:
-    # BERT keeps full-width forms as they are, lower-cased.
     tokens += [c for c in characters if c.strip() and c == c.lower()]
     return Vocab(tuple(dict.fromkeys(tokens)), "tiny")

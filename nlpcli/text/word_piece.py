@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from tokenizers import Regex, normalizers, pre_tokenizers
 from tokenizers import Tokenizer as Engine
 from tokenizers.models import WordPiece
-from tokenizers.normalizers import BertNormalizer
-from tokenizers.pre_tokenizers import BertPreTokenizer
 
 from nlpcli.atomic import write_atomic
 from nlpcli.text.tokenizer import Encoding, encodable
 from nlpcli.text.vocab import Vocab, read_vocab
 
-LONGEST_WORD = 100
+# Google's limit: a longer word is one unknown piece. transformers stops at 100, so
+# words of 101 to 200 letters and digits are the ones where it differs.
+LONGEST_WORD = 200
+# Google drops control and format characters; the library would drop those of private
+# use with them, which Google keeps.
+_DROPPED = r"[\p{Cc}\p{Cf}\x{fffd}&&[^\t\n\r]]"
+# Han characters that the library does not set apart: its range begins too late.
+_LATE_HAN = "[\U0002b820-\U0002b91f]"
+_CONTROL = re.compile("[\0-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ufffd]")
 
 
 class WordPieceTokenizer:
     """Clean, space out Han characters, fold case and accents, split, match longest.
 
-    No token is registered as special, so "[SEP]" in a text is five plain characters.
+    No token is registered as special, so "[SEP]" in a text is plain characters. What
+    is a mark or an accent is asked of the library's Unicode tables (version 8): the
+    marks of rare scripts that came later count as letters.
     """
 
     kind = "wordpiece"
@@ -39,13 +49,23 @@ class WordPieceTokenizer:
                 max_input_chars_per_word=LONGEST_WORD,
             )
         )
-        self._engine.normalizer = BertNormalizer(
-            clean_text=True,
-            handle_chinese_chars=True,
-            strip_accents=None,
-            lowercase=lowercase,
+        self._engine.normalizer = normalizers.Sequence(
+            [
+                normalizers.Replace(Regex(_DROPPED), ""),
+                normalizers.BertNormalizer(
+                    clean_text=False,
+                    handle_chinese_chars=True,
+                    strip_accents=None,
+                    lowercase=lowercase,
+                ),
+            ]
         )
-        self._engine.pre_tokenizer = BertPreTokenizer()
+        self._engine.pre_tokenizer = pre_tokenizers.Sequence(
+            [
+                pre_tokenizers.Split(Regex(_LATE_HAN), "isolated"),
+                pre_tokenizers.BertPreTokenizer(),
+            ]
+        )
         self._alone: dict[str, int] = {}
 
     @classmethod
@@ -59,10 +79,15 @@ class WordPieceTokenizer:
 
     def encode_batch(self, texts: Sequence[str]) -> list[Encoding]:
         found = self._engine.encode_batch(
-            [encodable(text) for text in texts], add_special_tokens=False
+            [self._prepare(text) for text in texts], add_special_tokens=False
         )
         special = self.vocab.special_ids
         return [to_encoding(item, special, self.vocab.unk_id) for item in found]
+
+    def _prepare(self, text: str) -> str:
+        """The text as the library takes it, character for character."""
+        text = encodable(text)
+        return final_sigmas(text) if self.lowercase and "Σ" in text else text
 
     def encode_characters(self, text: str) -> Encoding:
         return encode_characters(self, text)
@@ -91,6 +116,17 @@ class WordPieceTokenizer:
         write_atomic(
             folder / "tokenizer_config.json", json.dumps(settings, indent=2) + "\n"
         )
+
+
+def final_sigmas(text: str) -> str:
+    """The text with Σ at a word's end as ς: the one letter whose small form depends
+    on its neighbours, which the library folds alone."""
+    # İ alone would change the length; a control character is not there for Google.
+    folded = _CONTROL.sub("\u00ad", text).replace("İ", "i").lower()
+    return "".join(
+        "ς" if new == "ς" and old == "Σ" else old
+        for old, new in zip(text, folded, strict=True)
+    )
 
 
 def to_encoding(item: Any, special: Sequence[int], unknown: int) -> Encoding:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from nlpcli.errors import DataError
-from nlpcli.text.lines import read_lines
+from nlpcli.text.lines import decode_lines
 from recipes.ner.columns import detect_scheme
 from recipes.ner.examples import (
     NerExample,
@@ -70,7 +70,7 @@ def check(
     return {
         "file": str(path),
         "format": scheme or "jsonl",
-        "lines": sum(1 for _ in read_lines(path)),
+        "lines": sum(1 for _ in decode_lines(path)),
         "examples": characters.count,
         "bad_lines": bad,
         **tables.report(),

@@ -15,7 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from nlpcli.errors import DataError
-from nlpcli.text.lines import read_lines, where
+from nlpcli.text.lines import decode_lines, where
 from recipes.ner.tags import (
     SCHEMES,
     Scheme,
@@ -144,7 +144,10 @@ def _sentences(path: str | Path) -> Iterator[tuple[list[_Row], list[DataError]]]
     """Rows between blank lines, with the errors of the lines that are no rows."""
     rows: list[_Row] = []
     errors: list[DataError] = []
-    for number, line in read_lines(path):
+    for number, line in decode_lines(path):
+        if isinstance(line, DataError):
+            errors.append(line)
+            continue
         line = line.rstrip(" \t")
         if not line or line.startswith("-DOCSTART-"):
             if rows or errors:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import pairwise
@@ -11,7 +10,7 @@ from typing import Any
 
 from nlpcli.errors import DataError
 from nlpcli.text.json_text import dumps
-from nlpcli.text.lines import read_lines, where
+from nlpcli.text.lines import decode_lines, parse_object, where
 from recipes.ner.columns import is_column_line, read_columns
 from recipes.ner.tags import Scheme
 
@@ -42,8 +41,8 @@ def read_examples(
     A bad line comes out as a DataError in its place, so the caller chooses to stop or
     to count it. Overlapping entities are bad unless ``nested``.
 
-    Raises DataError for a file with nothing in it, with tags of no scheme or with a
-    line that is not UTF-8, and NotFoundError for a missing one.
+    Raises DataError for a file with nothing in it or with tags of no scheme, and
+    NotFoundError for a missing one.
     """
     if is_json_lines(path):
         yield from _read_json(path, nested)
@@ -56,10 +55,15 @@ def is_json_lines(path: str | Path) -> bool:
 
     A column file may begin with the character ``{``, but then its tag follows.
     """
-    for _, line in read_lines(path):
-        if line.strip():
+    bad: DataError | None = None
+    for _, line in decode_lines(path):
+        if isinstance(line, DataError):
+            bad = bad or line
+        elif line.strip():
             return line.lstrip().startswith("{") and not is_column_line(line)
-    raise DataError(f"{path}: expected JSON Lines or tagged columns, got an empty file")
+    raise bad or DataError(
+        f"{path}: expected JSON Lines or tagged columns, got an empty file"
+    )
 
 
 def read_tagged(
@@ -111,28 +115,17 @@ def first_overlap(entities: Iterable[Entity]) -> tuple[Entity, Entity] | None:
 
 
 def _read_json(path: str | Path, nested: bool) -> Iterator[NerExample | DataError]:
-    for number, line in read_lines(path):
+    for number, line in decode_lines(path):
+        if isinstance(line, DataError):
+            yield line
+            continue
         if not line.strip():
             continue
+        place = where(path, number)
         try:
-            row = _parse_object(line, where(path, number))
-            yield parse_example(row, where(path, number), nested)
+            yield parse_example(parse_object(line, place), place, nested)
         except DataError as error:
             yield error
-
-
-def _parse_object(line: str, place: str) -> dict[str, Any]:
-    try:
-        row = json.loads(line, parse_constant=_refuse)
-    except (ValueError, RecursionError):
-        row = None
-    if not isinstance(row, dict):
-        raise DataError(f"{place}: expected a JSON object, got {_shorten(line)}")
-    return row
-
-
-def _refuse(constant: str) -> None:
-    raise ValueError(constant)  # JSON has no NaN and no Infinity
 
 
 def _parse_entity(row: Any, length: int, place: str) -> Entity:

@@ -19,6 +19,7 @@ def run(optimizer, variables, grads, rate, xla=False):
     for step, grad in enumerate(grads, 1):
         apply(
             [tf.constant(g) for g in grad],
+            tf.constant(1.0),
             tf.constant(rate),
             tf.constant(optimizer.host_scalars(step)),
         )
@@ -77,7 +78,7 @@ def test_averages_start_at_once():
     expected = values[0].copy()
     for step, grad in enumerate(grads, 1):
         scalars = tf.constant(optimizer.host_scalars(step))
-        apply([tf.constant(grad[0])], tf.constant(1e-2), scalars)
+        apply([tf.constant(grad[0])], tf.constant(1.0), tf.constant(1e-2), scalars)
         decay = min(0.9, (1 + step) / (10 + step))
         expected = decay * expected + (1 - decay) * variable.numpy()
     np.testing.assert_allclose(optimizer.averages[0].numpy(), expected, rtol=1e-4)

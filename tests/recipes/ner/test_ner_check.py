@@ -90,6 +90,13 @@ def test_a_file_of_bad_lines_only_has_a_report(tmp_path):
     assert report["labels"] == []
 
 
+def test_bad_bytes_are_listed_among_the_bad_lines(path):
+    path.write_bytes(path.read_bytes() + b'{"text": "\xff"}\n')
+    report = check(path, max_length=7)
+    assert (report["lines"], report["examples"]) == (9, 6)
+    assert "train.jsonl:9: expected UTF-8" in report["bad_lines"][-1]
+
+
 def test_columns_are_checked_too(tmp_path):
     path = tmp_path / "dev.txt"
     path.write_text("王 B-PER\n明 E-PER\n在 O\n\n北 O\n京\n", encoding="utf-8")

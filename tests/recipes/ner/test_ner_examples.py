@@ -131,7 +131,25 @@ def test_a_bad_line_leaves_its_neighbours_alone(tmp_path):
     assert [str(one).split(":")[1] for one in found if isinstance(one, DataError)] == [
         "2", "5", "6", "7",
     ]  # fmt: skip
-    assert str(found[1]).endswith("train.jsonl:2: expected a JSON object, got {broken")
+    assert "train.jsonl:2: expected a JSON object, got '{broken' (" in str(found[1])
+
+
+def test_a_line_that_is_not_utf8_is_bad_in_its_place(tmp_path):
+    path = tmp_path / "train.jsonl"
+    good = json.dumps(GOOD).encode()
+    path.write_bytes(b"\xff\n" + good + b"\n{\xe7\n" + good)
+    found = list(read_examples(path))
+    bad = [str(one).partition("train.jsonl:")[2] for one in found]
+    assert bad[0] == "1: expected UTF-8, got byte 0xff at position 1"
+    assert bad[2] == "3: expected UTF-8, got byte 0xe7 at position 2"
+    assert isinstance(found[1], NerExample) and isinstance(found[3], NerExample)
+    path.write_bytes("王 B-PER\n\n".encode() + b"\xff O\n\n" + "明 O\n".encode())
+    first, second, third = read_examples(path)
+    assert (first.text, third.text) == ("王", "明")
+    assert "train.jsonl:3: expected UTF-8" in str(second)
+    path.write_bytes(b"\xff\n")
+    with pytest.raises(DataError, match="jsonl:1: expected UTF-8"):
+        list(read_examples(path))
 
 
 def test_columns_are_recognised_by_content(tmp_path):

@@ -1,0 +1,75 @@
+"""Compiled blocks are the plain model, in prediction and in training."""
+
+from dataclasses import replace
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+
+from nlpcli.config import TrainOptions
+from nlpcli.runtime.blocks import WORTH_IT, SharedBlocks, shared_blocks
+from nlpcli.runtime.forward import COMPILE_AFTER, Forward
+from nlpcli.runtime.step import TrainStep
+from tests.tiny_task import CONFIG, make_batch, make_model, make_optimizer
+
+DEEP = replace(CONFIG, num_hidden_layers=3)
+
+
+def train(with_blocks, dropout, steps=4):
+    keras.utils.set_random_seed(0)
+    config = replace(
+        DEEP, hidden_dropout_prob=dropout, attention_probs_dropout_prob=dropout
+    )
+    model = make_model(config)
+    optimizer = make_optimizer(model, TrainOptions(lr=1e-3, head_lr=1e-2))
+    blocks = SharedBlocks(model.backbone) if with_blocks else None
+    one = tf.distribute.get_strategy()
+    step = TrainStep(model, optimizer, one, 1.0, False, None, blocks)
+    losses = []
+    for number in range(1, steps + 1):
+        batch = {k: tf.constant(v) for k, v in make_batch(number).items()}
+        result = step([batch], 1e-2, optimizer.host_scalars(number))
+        losses.append(result.loss)
+    return losses, [v.numpy() for v in model.trainable_variables]
+
+
+@pytest.mark.parametrize("dropout", [0.0, 0.3])
+def test_training_is_the_same_with_the_same_masks(dropout):
+    losses, weights = train(False, dropout)
+    compiled_losses, compiled_weights = train(True, dropout)
+    np.testing.assert_allclose(losses, compiled_losses, rtol=1e-4)
+    for a, b in zip(weights, compiled_weights, strict=True):
+        np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-5)
+
+
+def test_training_in_blocks_repeats_bit_for_bit():
+    _, first = train(True, 0.3)
+    _, second = train(True, 0.3)
+    assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_prediction_turns_to_blocks_after_many_rows():
+    keras.utils.set_random_seed(0)
+    model = make_model(DEEP)
+    buckets = [{"tokens": 8}, {"tokens": 16}]
+    forward = Forward(model, False, buckets, SharedBlocks(model.backbone))
+    assert forward.rows_of(32) is None
+    assert forward.shape_of([{"tokens": 3}, {"tokens": 5}]) == {"tokens": 5}
+    batch = make_batch(0)
+    del batch["labels"]
+    plain = forward(batch)["labels"]
+    forward.rows = COMPILE_AFTER
+    assert forward.rows_of(32) == 32
+    assert forward.shape_of([{"tokens": 3}, {"tokens": 5}]) == {"tokens": 8}
+    assert forward.shape_of([{"tokens": 17}]) == {"tokens": 32}
+    np.testing.assert_allclose(forward(batch)["labels"], plain, atol=1e-5)
+    assert model.backbone.block_runner is None
+
+
+def test_few_blocks_are_not_compiled():
+    assert len(make_model(DEEP).backbone.blocks) < WORTH_IT
+    assert shared_blocks(make_model(DEEP).backbone, wanted=True) is None
+    deep = make_model(replace(CONFIG, num_hidden_layers=WORTH_IT)).backbone
+    assert shared_blocks(deep, wanted=True) is not None
+    assert shared_blocks(deep, wanted=False) is None

@@ -1,0 +1,73 @@
+"""Vocabulary files: every line is one token, whatever stands in it."""
+
+import pytest
+
+from nlpcli.errors import CheckpointError, NotFoundError
+from nlpcli.text.vocab import Vocab, read_vocab, tiny_vocab
+
+SPECIAL = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n"
+
+
+def write(tmp_path, content):
+    path = tmp_path / "vocab.txt"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def test_a_line_is_a_token(tmp_path):
+    odd = ["a b", "\u3000", " ", "", "\u2028", "\x85", "##王", "王 "]
+    vocab = read_vocab(write(tmp_path, SPECIAL + "".join(f"{t}\n" for t in odd)))
+    assert vocab.tokens[5:] == tuple(odd)
+    assert [vocab.index[token] for token in odd] == list(range(5, 5 + len(odd)))
+
+
+@pytest.mark.parametrize("change", ["crlf", "bom", "no end"])
+def test_line_ends_and_mark_belong_to_no_token(tmp_path, change):
+    content = SPECIAL + "王\n"
+    content = {
+        "crlf": content.replace("\n", "\r\n"),
+        "bom": "\ufeff" + content,
+        "no end": content.removesuffix("\n"),
+    }[change]
+    vocab = read_vocab(write(tmp_path, content))
+    assert vocab.tokens == ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "王")
+
+
+def test_special_ids_go_by_name(tmp_path):
+    vocab = Vocab(("王", "</s>", "<s>", "<unk>", "<pad>"))
+    ids = (vocab.pad_id, vocab.unk_id, vocab.cls_id, vocab.sep_id, vocab.mask_id)
+    assert ids == (4, 3, 2, 1, None)
+    assert vocab.special_ids == (1, 2, 3, 4)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (SPECIAL + "王\n明\n王\n", r"vocab\.txt:8: token '王' stands twice"),
+        (SPECIAL + "\n\n", r"vocab\.txt:7: token '' stands twice"),
+        ("[PAD]\n[CLS]\n[SEP]\n", r"vocab\.txt: expected a token \[UNK\] or <unk>"),
+        ("", r"vocab\.txt: expected a token \[PAD\] or <pad>, found none"),
+        (SPECIAL.encode() + "王".encode("gbk"), r"vocab\.txt: expected UTF-8"),
+    ],
+)
+def test_a_bad_file_says_what_is_wrong(tmp_path, content, message):
+    with pytest.raises(CheckpointError, match=message):
+        read_vocab(write(tmp_path, content))
+
+
+def test_a_missing_file_and_a_folder(tmp_path):
+    with pytest.raises(NotFoundError, match="no such file"):
+        read_vocab(tmp_path / "vocab.txt")
+    with pytest.raises(CheckpointError, match="cannot be read"):
+        read_vocab(tmp_path)
+
+
+def test_the_built_in_vocabulary_has_every_han_character_of_gb2312():
+    vocab = tiny_vocab()
+    han = [bytes((a, b)) for a in range(0xB0, 0xF8) for b in range(0xA1, 0xFF)]
+    known = [code.decode("gb2312", "ignore") for code in han]
+    known = [character for character in known if character]
+    assert len(known) == 6763
+    assert set(known) <= vocab.index.keys()
+    assert {"a", "##a", "0", "##9", "。", "，", "(", "《"} <= vocab.index.keys()
+    assert vocab.special_ids == (0, 1, 2, 3, 4)
