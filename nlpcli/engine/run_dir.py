@@ -50,11 +50,11 @@ class RunDir:
         is not given. With it an old run goes away; files that are not a run's stay.
         """
         run = cls(Path(path), config)
-        run._refuse_used(force)
+        run.refuse_used(force)
         with explained(run.path):
             run.path.mkdir(parents=True, exist_ok=True)
         with exclusive(run.path):
-            run._refuse_used(force)
+            run.refuse_used(force)
             run._clear()
             write_atomic(run.path / "config.yaml", to_yaml(config))
             run._write_state(
@@ -187,7 +187,8 @@ class RunDir:
         }
         write_atomic(self.path / "environment.json", _json_text(environment))
 
-    def _refuse_used(self, force: bool) -> None:
+    def refuse_used(self, force: bool) -> None:
+        """Raise UsageError when the folder holds a run or anything else."""
         if self.path.exists() and not self.path.is_dir():
             raise UsageError(f"{self.path}: expected a folder for the run, got a file")
         if force or not self.path.is_dir():

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import logging
+import shutil
+import tempfile
 import time
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -20,7 +23,7 @@ from nlpcli.engine.examples import (
 )
 from nlpcli.engine.loop import Loop
 from nlpcli.engine.run_dir import RunDir, default_out
-from nlpcli.errors import DataError, UsageError
+from nlpcli.errors import DataError, NotFoundError, UsageError
 from nlpcli.progress import SILENT, Progress
 from nlpcli.runtime import weights
 from nlpcli.runtime.device import open_device
@@ -73,9 +76,16 @@ def train(
     started = time.monotonic()
     if resume is not None:
         run = RunDir.open(resume)
+        if run.config.recipe != config.recipe:
+            raise NotFoundError(
+                f"{resume}: expected a run of {config.recipe}, found one of "
+                f"{run.config.recipe}"
+            )
         if run.finished:
             raise UsageError(f"{resume}: the run is finished; nothing to resume")
         config = run.config
+    elif out is not None:
+        RunDir(out, config).refuse_used(force)
     device = open_device(config.runtime, config.seed)
     prepared = prepare(config, offline, progress)
     if config.train.batch_size % (config.train.accumulate * device.replicas):
@@ -85,14 +95,15 @@ def train(
             f"got {config.train.batch_size}"
         )
     config = _with_rate(config, prepared.start)
-    if resume is None:
-        path = out or default_out(config.recipe)
+    with device.strategy.scope():
+        model = build.build_model(prepared.recipe, prepared.start)
+    with ExitStack() as stack:
         if not device.chief:
-            path = path.with_name(f"{path.name}.worker{device.worker}")
-        run = RunDir.create(path, config, force)
-    with run.lock():
+            run = _scratch_run(config, resume, stack)
+        elif resume is None:
+            run = RunDir.create(out or default_out(config.recipe), config, force)
+        stack.enter_context(run.lock())
         with device.strategy.scope():
-            model = build.build_model(prepared.recipe, prepared.start)
             loop = Loop(config, run, device, model, prepared, progress)
         if resume is None:
             run.write_environment(
@@ -107,6 +118,16 @@ def train(
     return TrainResult(
         run.path, scores, time.monotonic() - started, loop.state.step, status
     )
+
+
+def _scratch_run(config: RunConfig, resume: Path | None, stack: ExitStack) -> RunDir:
+    """Where a worker that is not the chief writes: a folder that goes with it."""
+    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="nlpcli-worker-"))
+    path = Path(folder) / "run"
+    if resume is None:
+        return RunDir.create(path, config)
+    shutil.copytree(resume, path)
+    return RunDir.open(path)
 
 
 def prepare(
