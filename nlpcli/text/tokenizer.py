@@ -97,7 +97,10 @@ def extend(
     new = [t for t in dict.fromkeys(tokens) if t not in tokenizer.vocab.index]
     pieces = []
     for token in new:
-        ids = tokenizer.encode(token).token_ids.tolist()
+        encoding = tokenizer.encode(token)
+        # The mark that Unigram puts before a text is no part of the token.
+        covers = encoding.offsets[:, 1] > encoding.offsets[:, 0]
+        ids = encoding.token_ids[covers].tolist()
         pieces.append(ids or [tokenizer.vocab.unk_id])
     size = len(tokenizer.vocab.tokens)
     return tokenizer.with_vocab(range(size), new), pieces

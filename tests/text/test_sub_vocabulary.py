@@ -68,10 +68,15 @@ def test_a_new_word_wins_over_its_pieces(kind):
     tokenizer = make(kind)
     more, [pieces] = extend(tokenizer, ["小学"])
     names = [tokenizer.vocab.tokens[i] for i in pieces]
-    assert names[-2:] == ["小", "学"]
+    assert names == ["小", "学"]  # not the mark before a Unigram text
     encoding = more.encode("王小学")
     assert more.vocab.tokens[encoding.token_ids[-1]] == "小学"
     assert encoding.offsets[-1].tolist() == [1, 3]
+
+
+def test_a_new_token_of_nothing_known_starts_as_the_unknown_one(tokenizer):
+    _, [pieces] = extend(tokenizer, ["堃"])
+    assert pieces == [tokenizer.vocab.unk_id]
 
 
 @pytest.mark.parity

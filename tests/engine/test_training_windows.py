@@ -1,0 +1,80 @@
+"""Training data: in memory or streamed, split, skipped, pruned."""
+
+import json
+from collections import Counter
+
+import numpy as np
+import pytest
+
+from nlpcli.config_loader import resolve
+from nlpcli.engine.examples import ExampleFile
+from nlpcli.engine.train import prepare
+from nlpcli.samples import sample
+
+
+def windows(**flags):
+    config = resolve("ner", flags=flags)
+    return prepare(config).windows
+
+
+def contents(windows, epoch):
+    return Counter(
+        item["token_ids"].tobytes() for batch in windows.epoch(epoch) for item in batch
+    )
+
+
+def test_a_streamed_epoch_holds_the_same_windows_seeded():
+    memory = windows()
+    flags = {"data.cache_examples": 50, "data.shuffle_buffer": 200}
+    streamed, again = windows(**flags), windows(**flags)
+    assert memory.cached is not None and streamed.cached is None
+    assert contents(memory, 0) == contents(streamed, 0)
+    first = [[i["token_ids"].tolist() for i in batch] for batch in streamed.epoch(1)]
+    second = [[i["token_ids"].tolist() for i in batch] for batch in again.epoch(1)]
+    other = [[i["token_ids"].tolist() for i in batch] for batch in again.epoch(2)]
+    assert first == second != other
+
+
+def test_the_held_out_share_and_the_rest_make_the_file(tmp_path):
+    path = tmp_path / "train.jsonl"
+    path.write_text(sample("ner", "train").read_text(encoding="utf-8"), "utf-8")
+    flags = {"data.train": str(path), "data.dev_ratio": 0.2}
+    ready = prepare(resolve("ner", flags=flags))
+    lines = sum(1 for _ in path.open(encoding="utf-8"))
+    assert ready.windows.example_count + len(ready.dev) == lines
+    assert len(ready.dev) == pytest.approx(lines * 0.2, rel=0.3)
+    trained = {example.text for example in ready.windows.examples}
+    assert not trained & {example.text for example in ready.dev}
+
+
+def test_long_texts_become_windows_that_cover_every_entity(tmp_path):
+    text = "王小明在北京大学读书。" * 30
+    entities = [{"start": 11 * i, "end": 11 * i + 3, "label": "PER"} for i in range(30)]
+    path = tmp_path / "long.jsonl"
+    path.write_text(json.dumps({"text": text, "entities": entities}) + "\n")
+    flags = {"data.train": str(path), "data.dev": str(path), "data.max_length": 64}
+    ready = prepare(resolve("ner", flags=flags))
+    assert ready.windows.windowed == 1 and ready.windows.count > 5
+    assert all(len(item["token_ids"]) <= 64 for item in ready.windows.cached)
+    tags = np.concatenate([item["tags"] for item in ready.windows.cached])
+    assert (tags == 1).sum() >= 30
+
+
+def test_pruning_keeps_what_training_uses(tmp_path):
+    config = resolve("ner", flags={"backbone.prune_vocab": True})
+    pruned, whole = prepare(config), prepare(resolve("ner"))
+    size = len(pruned.start.tokenizer.vocab.tokens)
+    assert size == pruned.start.config.vocab_size < whole.start.config.vocab_size / 3
+    old, new = whole.start.tokenizer.vocab.tokens, pruned.start.tokenizer.vocab.tokens
+    for a, b in zip(whole.windows.cached, pruned.windows.cached, strict=True):
+        ids = zip(a["token_ids"], b["token_ids"], strict=True)
+        assert all(old[i] == new[j] for i, j in ids)
+    assert [old[row] for row in pruned.start.rows.kept] == list(new)
+
+
+def test_limit_counts_lines():
+    config = resolve("ner", flags={"data.limit": 60})
+    ready = prepare(config)
+    assert ready.windows.example_count == 60
+    source = ExampleFile(ready.recipe, sample("ner", "dev"))
+    assert len(list(source)) == len(ready.dev) and source.skipped == 0
