@@ -307,6 +307,9 @@ def _difference(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
 
 def _yaml_text(values: dict[str, Any]) -> str:
     text: str = yaml.safe_dump(values, allow_unicode=True, sort_keys=False)
+    if yaml.safe_load(text) != values:
+        # Unicode's own line ends (NEL, LS, PS) would be folded to spaces.
+        text = yaml.safe_dump(values, allow_unicode=False, sort_keys=False)
     return text
 
 

@@ -5,8 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+
+# The same examples everywhere: a red run here is a red run there.
+settings.register_profile("nlpcli", derandomize=True, deadline=None)
+settings.load_profile("nlpcli")
 
 SHARED = Path(__file__).resolve().parents[1] / ".." / "shared"
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nlpcli.config import RunConfig, option
@@ -314,6 +314,7 @@ def test_a_saved_configuration_reads_back(tmp_path: Path) -> None:
     st.floats(1e-300, 1e300),
     st.text(st.characters(exclude_categories=["Cs"]), min_size=1),
 )
+@example(1.0, "a\x85b\u2028")
 def test_any_number_and_text_survive(lr: float, name: str) -> None:
     config = resolve("ner", flags={"train.lr": lr, "data.train": name})
     assert (config.train.lr, config.data.train) == (lr, name)
