@@ -76,6 +76,9 @@ class DataOptions:
         32, "characters shared by neighbouring windows of a long text", minimum=0
     )
     limit: int | None = option(None, "read at most this many training lines", minimum=1)
+    dev_limit: int | None = option(
+        None, "score at most this many development lines in training", minimum=1
+    )
     cache_examples: int = option(
         200_000,
         "encoded windows kept in memory; a larger file streams from disk",

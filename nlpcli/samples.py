@@ -21,3 +21,13 @@ def sample(recipe: str, split: str) -> Path:
     raise NotFoundError(
         f"recipe {recipe}: no {split} sample ships with it; give the data file"
     )
+
+
+def shipped_run(recipe: str) -> Path | None:
+    """The run folder of the trained model that ships with a recipe, if one does."""
+    name = recipe.replace("-", "_")
+    for root in (_PACKAGE / "data", _PACKAGE.parent / "data"):
+        folder = root / name / "model"
+        if (folder / "config.yaml").is_file():
+            return folder
+    return None

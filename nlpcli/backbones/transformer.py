@@ -6,7 +6,7 @@ the checkpoint rules they bring, never by asking for their own name in here.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -15,7 +15,7 @@ from keras import ops
 
 from nlpcli.errors import CheckpointError
 from nlpcli.layers import masks
-from nlpcli.layers.attention import SelfAttention
+from nlpcli.layers.attention import Cache, SelfAttention
 from nlpcli.layers.dense import Dense
 from nlpcli.layers.dropout import Dropout
 from nlpcli.layers.feed_forward import ACTIVATIONS, FeedForward
@@ -178,9 +178,14 @@ class Transformer(keras.layers.Layer):
         segment_ids: Any = None,
         padding_mask: Any = None,
         training: bool = False,
+        attention_mask: Any = None,
+        token_vectors: Any = None,
     ) -> Any:
-        attention_mask = self.attention_mask(padding_mask)
-        hidden_states = self.embed(token_ids, segment_ids, training)
+        if attention_mask is None:
+            attention_mask = self.attention_mask(padding_mask)
+        hidden_states = self.embed(
+            token_ids, segment_ids, training, token_vectors=token_vectors
+        )
         for block in self.blocks:
             if self.block_runner is not None:
                 hidden_states = self.block_runner(
@@ -199,13 +204,72 @@ class Transformer(keras.layers.Layer):
         """
         return None if padding_mask is None else masks.padding(padding_mask)
 
+    def read(
+        self, token_ids: Any, segment_ids: Any, position_ids: Any, attention_mask: Any
+    ) -> tuple[Any, list[Cache]]:
+        """Hidden states, and each block's keys and values, of what is given.
+
+        Token, segment and position ids: (batch, length); attention_mask as in
+        SelfAttention. Without dropout.
+        """
+        hidden_states = self.embed(token_ids, segment_ids, position_ids=position_ids)
+        caches = []
+        for block in self.blocks:
+            query, key, value = block.attention.project(hidden_states)
+            attended = block.attention.attend(query, key, value, attention_mask)
+            hidden_states = block.finish(hidden_states, attended)
+            caches.append((key, value))
+        return hidden_states, caches
+
+    def extend(
+        self,
+        token_ids: Any,
+        segment_ids: Any,
+        position_ids: Any,
+        past: Sequence[Cache],
+        own: Sequence[Cache],
+        past_mask: Any,
+        own_mask: Any,
+        slot: Any,
+    ) -> tuple[Any, list[Cache]]:
+        """Hidden states of one more token for each hypothesis, and the new caches.
+
+        token_ids ...: (batch, width); ``past`` belongs to the whole batch row, and
+        ``own`` has ``width`` places a step, written from place ``slot`` on. No cache
+        is ever moved: own_mask, (batch, 1, width, places), says which places are a
+        hypothesis' own past.
+        """
+        hidden_states = self.embed(token_ids, segment_ids, position_ids=position_ids)
+        caches = []
+        for block, seen, (keys, values) in zip(self.blocks, past, own, strict=True):
+            query, key, value = block.attention.project(hidden_states)
+            keys = ops.slice_update(keys, (0, 0, slot, 0), key)
+            values = ops.slice_update(values, (0, 0, slot, 0), value)
+            attended = block.attention.attend_cached(
+                query, seen, (keys, values), past_mask, own_mask
+            )
+            hidden_states = block.finish(hidden_states, attended)
+            caches.append((keys, values))
+        return hidden_states, caches
+
     def embed(
-        self, token_ids: Any, segment_ids: Any = None, training: bool = False
+        self,
+        token_ids: Any,
+        segment_ids: Any = None,
+        training: bool = False,
+        position_ids: Any = None,
+        token_vectors: Any = None,
     ) -> Any:
-        """Sum of the embeddings, normed: (batch, length) -> (batch, length, hidden)."""
-        positions = ops.arange(ops.shape(token_ids)[1], dtype="int32")
-        hidden_states = self.token_embedding(token_ids)
-        hidden_states += self.position_embedding(positions)[None]
+        """Sum of the embeddings, normed: (batch, length) -> (batch, length, hidden).
+
+        ``token_vectors`` stand in for the embeddings of the tokens.
+        """
+        if position_ids is None:
+            position_ids = ops.arange(ops.shape(token_ids)[1], dtype="int32")[None]
+        if token_vectors is None:
+            token_vectors = self.token_embedding(token_ids)
+        hidden_states = token_vectors
+        hidden_states += self.position_embedding(position_ids)
         if segment_ids is None:
             segment_ids = ops.zeros((1, 1), "int32")
         hidden_states += self.segment_embedding(segment_ids)
@@ -268,6 +332,10 @@ class TransformerBlock(keras.layers.Layer):
         attended = self.attention(
             hidden_states, attention_mask=attention_mask, training=training
         )
+        return self.finish(hidden_states, attended, training)
+
+    def finish(self, hidden_states: Any, attended: Any, training: bool = False) -> Any:
+        """All that comes after attention."""
         hidden_states = self.attention_norm(
             hidden_states + self.dropout(attended, training=training)
         )

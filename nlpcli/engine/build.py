@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -12,15 +13,16 @@ import numpy as np
 
 from nlpcli.atomic import write_atomic
 from nlpcli.backbones import bert
-from nlpcli.backbones.bert_rules import RULES
+from nlpcli.backbones.bert_rules import MLM_RULES, RULES
 from nlpcli.backbones.transformer import Transformer, TransformerConfig
 from nlpcli.checkpoints.download import resolve_model
 from nlpcli.checkpoints.folder import open_checkpoint
 from nlpcli.checkpoints.rows import Rows
-from nlpcli.checkpoints.rules import load
+from nlpcli.checkpoints.rules import load, resolve
 from nlpcli.checkpoints.source import Source
 from nlpcli.config import RunConfig
 from nlpcli.errors import CheckpointError, ConfigError
+from nlpcli.heads.sequence_model import SequenceModel
 from nlpcli.progress import SILENT, Progress
 from nlpcli.recipe import find_recipe
 from nlpcli.runtime import weights
@@ -32,6 +34,8 @@ from nlpcli.text.tokenizer import (
     subset,
     tiny_tokenizer,
 )
+
+logger = logging.getLogger("nlpcli")
 
 
 @dataclass
@@ -123,7 +127,27 @@ def build_model(recipe: Any, start: Start) -> Any:
     backbone = Transformer(start.config)
     if start.source is not None:
         fill_backbone(backbone, start.source, start.rows)
-    return recipe.build(backbone)
+    model = recipe.build(backbone)
+    if start.source is not None and isinstance(model, SequenceModel):
+        _fill_head(model, start.source, start.rows)
+    return model
+
+
+def _fill_head(model: SequenceModel, source: Source, rows: Rows) -> None:
+    """The published masked language model head, where the file has one."""
+    variables = {v.path: v for v in model.head.trainable_variables}
+    rules = MLM_RULES[source.dialect]
+    shapes = {path: tuple(v.shape) for path, v in variables.items()}
+    plan = resolve(rules, shapes, source, rows)
+    if plan.gaps:
+        logger.info("%s: no output head in it: it starts fresh", source.label)
+        return
+    values = load(
+        rules, shapes, source, kept_rows=rows.kept, compound_rows=rows.compound
+    )
+    for path, variable in variables.items():
+        variable.assign(values[path])
+    model.head_is_fresh = False
 
 
 def fill_backbone(

@@ -7,10 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from nlpcli.atomic import write_atomic
-from nlpcli.engine.answers import answer_all
 from nlpcli.engine.examples import ExampleFile, chunks, dev_source
-from nlpcli.engine.predict import Predictor
-from nlpcli.engine.run_dir import newest_finished
+from nlpcli.engine.loaded import answering, forward_of, open_run
 from nlpcli.errors import DataError
 from nlpcli.progress import SILENT, Progress
 from nlpcli.text.json_text import dumps
@@ -34,26 +32,30 @@ def evaluate_run(
     ``predictions`` is a file that gets each example's text, gold and answer.
     """
     started = time.monotonic()
-    folder = run if run is not None else newest_finished(recipe).path
-    predictor = Predictor(folder, recipe=recipe, batch_size=batch_size or 32)
-    name, source = dev_source(predictor.run.config, predictor.recipe)
+    loaded = open_run(run, recipe)
+    answer = answering(
+        loaded.recipe,
+        loaded.model,
+        loaded.device,
+        forward_of(loaded),
+        batch_size or 32,
+    )
+    name, source = dev_source(loaded.run.config, loaded.recipe)
     if data is not None:
-        name, source = str(data), ExampleFile(predictor.recipe, data, skip_bad)
+        name, source = str(data), ExampleFile(loaded.recipe, data, skip_bad)
     examples: list[Any] = []
     answers: list[dict[str, Any]] = []
     progress.start(f"evaluate {recipe}", None)
     try:
         for chunk in chunks(source, CHUNK):
             examples += chunk
-            answers += answer_all(
-                predictor.recipe, predictor.forward, chunk, predictor.batch_size
-            )
+            answers += answer(chunk)
             progress.update(len(examples))
     finally:
         progress.finish()
     if not examples:
         raise DataError(f"{name}: expected examples, got none")
-    scores = predictor.recipe.score(examples, answers)
+    scores = loaded.recipe.score(examples, answers)
     if predictions is not None:
         write_atomic(
             predictions,
@@ -61,7 +63,7 @@ def evaluate_run(
                 dumps(
                     {
                         "text": example.text,
-                        "gold": predictor.recipe.gold(example),
+                        "gold": loaded.recipe.gold(example),
                         **answer,
                     }
                 )
@@ -74,6 +76,6 @@ def evaluate_run(
         "examples": len(examples),
         "skipped": getattr(source, "skipped", 0),
         "seconds": round(time.monotonic() - started, 2),
-        "run": str(folder),
+        "run": str(loaded.run.path),
         "data": name,
     }

@@ -16,7 +16,7 @@ from typing import Any
 from nlpcli.atomic import write_atomic
 from nlpcli.config import RunConfig
 from nlpcli.engine import build
-from nlpcli.engine.answers import answer_all
+from nlpcli.engine.loaded import answering
 from nlpcli.engine.run_dir import RunDir
 from nlpcli.engine.run_log import RunLog
 from nlpcli.errors import DivergedError
@@ -44,10 +44,12 @@ class State:
     seconds: float = 0.0
     best: float | None = None
     best_step: int = 0
+    evaluated: int = 0
     stale: int = 0
     loss_scale: float = 2.0**15
     loss_scale_calm: int = 0
     random_states: list[list[int]] = field(default_factory=list)
+    pending_losses: list[float] = field(default_factory=list)
 
 
 class Loop:
@@ -93,6 +95,9 @@ class Loop:
             self.blocks,
         )
         self.forward = Forward(model, device.xla, self.buckets, self.blocks)
+        self.answer = answering(
+            self.recipe, model, device, self.forward, options.batch_size * 2
+        )
         self.loss_scale = LossScale(device.precision == "float16")
         self.stop = threading.Event()
 
@@ -102,6 +107,7 @@ class Loop:
             self._restore()
         tensorboard = self.config.runtime.tensorboard and self.device.chief
         self.log = RunLog(self.run, self.progress, tensorboard)
+        self.log.pending = list(self.state.pending_losses)
         self.progress.start(f"train {self.config.recipe}", self.steps)
         try:
             with self._graceful_interrupt():
@@ -160,8 +166,11 @@ class Loop:
 
     def _epochs(self) -> str:
         state, options = self.state, self.config.train
-        while state.step < self.steps:
-            if not self._epoch():
+        # An interrupt leaves after a step, before the evaluation that it brings.
+        if self._due():
+            self._evaluate()
+        while state.evaluated < self.steps:
+            if state.step < self.steps and not self._epoch():
                 return "interrupted"
             state.epoch, state.batch = state.epoch + 1, 0
             if options.eval_every is None or state.step >= self.steps:
@@ -187,12 +196,17 @@ class Loop:
             if self.stop.is_set():
                 self._save_last()
                 return False
-            due = options.eval_every and state.step % options.eval_every == 0
-            if due and state.step < self.steps:
+            if self._due():
                 self._evaluate()
             if state.step % options.save_every == 0:
                 self._save_last()
         return True
+
+    def _due(self) -> bool:
+        """Whether this step, inside an epoch, brings an evaluation still to come."""
+        step, every = self.state.step, self.config.train.eval_every
+        due = every is not None and step % every == 0 and 0 < step < self.steps
+        return due and self.state.evaluated < step
 
     def _note(self, features: list[Features], result: StepResult) -> None:
         state, options = self.state, self.config.train
@@ -217,9 +231,7 @@ class Loop:
     def _evaluate(self) -> None:
         state, started = self.state, time.monotonic()
         with self._averaged_weights():
-            answers = answer_all(
-                self.recipe, self.forward, self.dev, self.config.train.batch_size * 2
-            )
+            answers = self.answer(self.dev)
             scores = self.recipe.score(self.dev, answers)
             value = scores[self.recipe.main_score]
             better = value is not None and (state.best is None or value > state.best)
@@ -229,6 +241,7 @@ class Loop:
                 self.run.write_scores({"step": state.step, **scores})
             else:
                 state.stale += 1
+        state.evaluated = state.step
         self.log.evaluation(state.step, state.epoch, scores, time.monotonic() - started)
 
     @contextmanager
@@ -251,6 +264,7 @@ class Loop:
         state = self.state
         state.loss_scale = self.loss_scale.value
         state.loss_scale_calm = self.loss_scale.calm
+        state.pending_losses = self.log.pending
         state.random_states = [
             v.numpy().tolist() for v in weights.random_states(self.model)
         ]

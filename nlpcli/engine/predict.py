@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from nlpcli.config import Precision, Xla
-from nlpcli.engine import build
 from nlpcli.engine.answers import answer_all
-from nlpcli.engine.run_dir import RunDir, newest_finished
+from nlpcli.engine.loaded import forward_of, open_run
 from nlpcli.errors import NlpcliError, NotFoundError
-from nlpcli.runtime.blocks import shared_blocks
-from nlpcli.runtime.device import open_device
-from nlpcli.runtime.forward import Forward
 
 
 class Predictor:
@@ -32,34 +27,17 @@ class Predictor:
 
         Raises NotFoundError when there is none or when it is of another recipe.
         """
-        if run is None:
-            self.run = newest_finished(recipe or "")
-        else:
-            self.run = RunDir.open(run)
-        config = self.run.config
-        if recipe is not None and config.recipe != recipe:
+        loaded = open_run(run, recipe, precision, xla)
+        if hasattr(loaded.recipe, "generate"):
             raise NotFoundError(
-                f"{self.run.path}: expected a run of {recipe}, "
-                f"found one of {config.recipe}"
+                f"{loaded.run.path}: a run of {loaded.run.config.recipe}, which "
+                "generates text: `nlpcli generate`"
             )
-        options = replace(
-            config.runtime,
-            precision=precision or config.runtime.precision,
-            xla=xla or config.runtime.xla,
-            strategy="one",
-        )
-        device = open_device(options, config.seed)
-        loaded = build.load_run(config, self.run.folder("best"))
-        self.recipe_name = config.recipe
+        self.run = loaded.run
         self.recipe = loaded.recipe
         self.model = loaded.model
         self.batch_size = batch_size
-        self.forward = Forward(
-            loaded.model,
-            device.xla,
-            loaded.buckets,
-            shared_blocks(loaded.model.backbone, device.blocks),
-        )
+        self.forward = forward_of(loaded)
 
     def predict(self, texts: Sequence[str]) -> list[dict[str, Any] | NlpcliError]:
         """An answer for each text, in order; an error in the place of a bad one."""

@@ -30,6 +30,7 @@ class RunLog:
         self.every = every
         self.writer = EventWriter(run.path / "tensorboard") if tensorboard else None
         self.losses = [r["loss"] for r in run.read_metrics() if "loss" in r]
+        self.pending: list[float] = []  # losses that no line tells yet
         self._restart()
 
     def step(
@@ -37,12 +38,13 @@ class RunLog:
     ) -> float | None:
         """Note one step; the seconds since the last line when it writes one."""
         self._tokens += sum(len(item["token_ids"]) for item in features)
-        self._batches.append(result.loss)
+        self.pending.append(result.loss)
         step = row["step"]
         if step % self.every and not last:
             return None
         seconds = time.monotonic() - self._started
-        loss = float(np.mean(self._batches))
+        loss = float(np.mean(self.pending))
+        self.pending = []
         self.losses.append(loss)
         values = {
             "loss": loss,
@@ -118,4 +120,3 @@ class RunLog:
     def _restart(self) -> None:
         self._started = time.monotonic()
         self._tokens = 0
-        self._batches: list[float] = []

@@ -8,8 +8,11 @@ import tempfile
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from nlpcli.config import RunConfig
 from nlpcli.config_loader import to_dict
@@ -18,6 +21,7 @@ from nlpcli.engine.examples import (
     ExampleFile,
     Split,
     TrainingWindows,
+    chunks,
     dev_source,
     held_out,
 )
@@ -34,6 +38,8 @@ logger = logging.getLogger("nlpcli")
 
 PRETRAINED_RATE = 5e-5
 FRESH_RATE = 1e-3
+TOKEN_FEATURES = ("token_ids", "char_ids", "target_ids")
+_NONE = np.zeros(0, np.int32)
 
 
 @dataclass(frozen=True)
@@ -188,7 +194,7 @@ def _with_rate(config: RunConfig, start: build.Start) -> RunConfig:
 
 def _read_dev(config: RunConfig, recipe: Any) -> list[Any]:
     name, source = dev_source(config, recipe)
-    dev = list(source)
+    dev = list(islice(source, config.data.dev_limit))
     for example in dev:
         recipe.check(example)
     if not dev:
@@ -197,8 +203,13 @@ def _read_dev(config: RunConfig, recipe: Any) -> list[Any]:
 
 
 def _used_ids(recipe: Any, examples: Any) -> set[int]:
-    used: set[int] = set()
-    for example in examples:
-        used.update(recipe.tokenizer.encode(example.text).token_ids.tolist())
-        used.update(recipe.tokenizer.character_ids(example.text).tolist())
+    """Every id that the training windows hold, in whatever feature."""
+    pad = recipe.tokenizer.vocab.pad_id
+    names = [n for n in recipe.fields if n in TOKEN_FEATURES]
+    used: set[int] = {pad}
+    for chunk in chunks(examples):
+        for windows in recipe.encode(chunk, gold=True):
+            for window in windows:
+                for name in names:
+                    used.update(window.features.get(name, _NONE).tolist())
     return used

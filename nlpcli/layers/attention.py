@@ -12,6 +12,8 @@ from nlpcli.layers import masks
 from nlpcli.layers.dense import Dense
 from nlpcli.layers.dropout import Dropout
 
+Cache = tuple[Any, Any]  # keys, values: (batch, heads, places, head size)
+
 
 class SelfAttention(keras.layers.Layer):
     """Scaled dot-product attention (Vaswani et al. 2017, arXiv 1706.03762).
@@ -49,17 +51,59 @@ class SelfAttention(keras.layers.Layer):
     def call(
         self, hidden_states: Any, attention_mask: Any = None, training: bool = False
     ) -> Any:
+        query, key, value = self.project(hidden_states)
+        return self.attend(query, key, value, attention_mask, training)
+
+    def project(self, hidden_states: Any) -> tuple[Any, Any, Any]:
+        """Query (scaled), key and value: (batch, heads, length, head size) each."""
         batch, length = ops.shape(hidden_states)[:2]
         qkv = ops.reshape(
             self.qkv(hidden_states), (batch, length, 3, self.num_heads, self.head_size)
         )
         query, key, value = ops.unstack(ops.transpose(qkv, (2, 0, 3, 1, 4)), 3)
         query = query * ops.cast(1.0 / math.sqrt(self.head_size), query.dtype)
+        return query, key, value
+
+    def attend(
+        self,
+        query: Any,
+        key: Any,
+        value: Any,
+        attention_mask: Any = None,
+        training: bool = False,
+    ) -> Any:
+        """Weighted values, projected: (batch, queries, hidden)."""
         scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
         scores = ops.cast(scores, "float32")
         if attention_mask is not None:
             scores = scores + masks.additive(attention_mask)
         weights = ops.softmax(scores, axis=-1)
         weights = self.dropout(ops.cast(weights, value.dtype), training=training)
-        context = ops.transpose(ops.matmul(weights, value), (0, 2, 1, 3))
-        return self.projection(ops.reshape(context, (batch, length, self.hidden_size)))
+        return self._merge(ops.matmul(weights, value))
+
+    def attend_cached(
+        self, query: Any, past: Cache, own: Cache, past_mask: Any, own_mask: Any
+    ) -> Any:
+        """The same over two caches, without joining them.
+
+        query: (batch, heads, queries, head size); past, own: keys and values,
+        (batch, heads, places, head size); masks as in SelfAttention over their
+        places. Returns (batch, queries, hidden).
+        """
+        scores = [
+            ops.cast(ops.matmul(query, ops.transpose(key, (0, 1, 3, 2))), "float32")
+            + masks.additive(mask)
+            for (key, _), mask in ((past, past_mask), (own, own_mask))
+        ]
+        weights = ops.softmax(ops.concatenate(scores, axis=-1), axis=-1)
+        weights = ops.cast(weights, query.dtype)
+        border = past[0].shape[2]
+        context = ops.matmul(weights[..., :border], past[1])
+        return self._merge(context + ops.matmul(weights[..., border:], own[1]))
+
+    def _merge(self, context: Any) -> Any:
+        batch, _, length, _ = ops.shape(context)
+        merged = ops.reshape(
+            ops.transpose(context, (0, 2, 1, 3)), (batch, length, self.hidden_size)
+        )
+        return self.projection(merged)

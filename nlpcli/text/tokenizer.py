@@ -118,6 +118,13 @@ def read_settings(folder: Path) -> dict[str, Any]:
     return settings if isinstance(settings, dict) else {}
 
 
+def text_of(vocab: Vocab, ids: Iterable[int]) -> str:
+    """The text of token ids: continuation marks resolved, special tokens dropped."""
+    special = set(vocab.special_ids)
+    tokens = [vocab.tokens[i] for i in ids if i not in special]
+    return "".join(t.removeprefix("##").replace("▁", " ") for t in tokens).strip()
+
+
 def encodable(text: str) -> str:
     """The text with each surrogate as U+FFFD: Rust strings cannot hold them.
 

@@ -1,0 +1,381 @@
+"""Greedy, beam and sampling in one loop over a static cache.
+
+Everything has a static shape, so that the loop is one compiled program. The prompt is
+read once and shared by all hypotheses of its row; each step writes ``width`` places
+into the cache of the answers, and no place is ever moved: a table of ancestors says
+which places are a hypothesis' own past.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+from keras import ops, tree
+
+from nlpcli.decoders import scores as score
+from nlpcli.decoders.constraints import Constraint, Context
+from nlpcli.decoders.noise import gumbel
+
+UNSATISFIED = 1e4  # what a broken constraint costs in the ranking
+BLOCKS = 128
+
+
+class Numbers(NamedTuple):
+    """What may change without compiling again.
+
+    Scalars, but for limit: (batch,) int32, most tokens of each row's answer, and
+    keys: (batch,) int32 of the noise.
+    """
+
+    limit: Any
+    keys: Any
+    temperature: Any
+    top_k: Any
+    top_p: Any
+    repetition_penalty: Any
+    length_penalty: Any
+    min_length: Any
+    expected_length: Any
+
+
+class Search(NamedTuple):
+    """The loop's state. (batch, width, ...) for what grows, (batch, num, ...) for
+    what has ended; logits of the token to come; caches as Transformer.extend has
+    them."""
+
+    step: Any
+    logits: Any
+    tokens: Any
+    ancestors: Any
+    scores: Any
+    satisfied: Any
+    done: Any
+    ended_tokens: Any
+    ended_scores: Any
+    ended_ranks: Any
+    ended_satisfied: Any
+    states: Any
+    caches: Any
+
+
+@dataclass(frozen=True)
+class Decoder:
+    """What is fixed in a program: sizes, filters, constraints.
+
+    ``logits``: hidden states (rows, hidden) -> (rows, vocabulary); ``places`` is the
+    longest answer that the cache holds, ``attention`` the mask over the prompt.
+    """
+
+    backbone: Any
+    logits: Callable[[Any], Any]
+    attention: Callable[[Any, Any], Any]
+    end_id: int
+    width: int
+    num: int
+    places: int
+    sampling: bool = False
+    filter_k: bool = False
+    filter_p: bool = False
+    repeats: bool = False
+    ngram: int = 0
+    constraints: tuple[Constraint, ...] = ()
+
+    def begin(self, prompt: Mapping[str, Any], numbers: Numbers) -> Search:
+        """Read the prompts: all that comes before the first token.
+
+        prompt: token_ids, segment_ids, padding_mask (batch, length); next_segment
+        (batch,). Padding may stand on either side. Shapes may be dynamic here.
+        """
+        mask = prompt["padding_mask"]
+        batch, length = ops.shape(mask)
+        real = ops.cast(mask, "int32")
+        positions = ops.maximum(ops.cumsum(real, axis=1) - 1, 0)
+        seen = self.attention(prompt["segment_ids"], mask)
+        hidden, past = self.backbone.read(
+            prompt["token_ids"], prompt["segment_ids"], positions, seen
+        )
+        last = ops.max(ops.arange(length) * real, axis=1)
+        hidden = ops.take_along_axis(hidden, last[:, None, None], axis=1)[:, 0]
+        logits = ops.cast(self.logits(hidden), "float32")[:, None]
+        own = [
+            tuple(
+                ops.zeros(
+                    (batch, x.shape[1], self.width * self.places, x.shape[3]), x.dtype
+                )
+                for x in pair
+            )
+            for pair in past
+        ]
+        shape, kept = (batch, self.width), (batch, self.num)
+        first = ops.arange(self.width) == 0
+        alone = (
+            ops.zeros(shape) if self.sampling else ops.where(first, 0.0, score.NEVER)
+        )
+        return Search(
+            step=ops.zeros((), "int32"),
+            logits=ops.broadcast_to(logits, (*shape, logits.shape[-1])),
+            tokens=ops.zeros((*shape, self.places), "int32"),
+            ancestors=ops.zeros((*shape, self.places), "int32"),
+            scores=ops.zeros(shape) + alone,
+            satisfied=ops.ones(shape, "bool"),
+            done=ops.broadcast_to(numbers.limit[:, None] <= 0, shape),
+            ended_tokens=ops.zeros((*kept, self.places), "int32"),
+            ended_scores=ops.full(kept, score.NEVER),
+            ended_ranks=ops.full(kept, score.NEVER),
+            ended_satisfied=ops.ones(kept, "bool"),
+            states=tuple(c.start(prompt, self.width) for c in self.constraints),
+            caches=(past, own),
+        )
+
+    def advance(
+        self, search: Search, prompt: Mapping[str, Any], numbers: Numbers, until: Any
+    ) -> Search:
+        """Go on until ``until`` tokens, or until every row is done; static shapes."""
+        past, own = search.caches
+        mask = prompt["padding_mask"]
+        lengths = ops.sum(ops.cast(mask, "int32"), axis=1)
+        segments = ops.broadcast_to(
+            prompt["next_segment"][:, None], (mask.shape[0], self.width)
+        )
+        past_mask = mask[:, None, None, :]
+
+        def go_on(search: Search) -> Any:
+            open_ = ops.logical_not(ops.all(search.done))
+            return ops.logical_and(open_, search.step < until)
+
+        def body(search: Search) -> Search:
+            search = self._choose(search, prompt, numbers)
+            last = search.step - 1
+            hidden, caches = self.backbone.extend(
+                ops.take(search.tokens, last, axis=2),
+                segments,
+                ops.broadcast_to((lengths + last)[:, None], segments.shape),
+                past,
+                search.caches,
+                past_mask,
+                self._own_mask(search.ancestors, search.step),
+                last * self.width,
+            )
+            logits = self.logits(ops.reshape(hidden, (-1, hidden.shape[-1])))
+            logits = ops.reshape(logits, search.logits.shape)
+            return search._replace(logits=ops.cast(logits, "float32"), caches=caches)
+
+        looped = search._replace(caches=own)
+
+        def pack(values: Sequence[Any]) -> Search:
+            packed: Search = tree.pack_sequence_as(looped, list(values))
+            return packed
+
+        ended = ops.while_loop(
+            lambda *values: go_on(pack(values)),
+            lambda *values: tuple(tree.flatten(body(pack(values)))),
+            tuple(tree.flatten(looped)),
+        )
+        final = pack(ended)
+        return final._replace(caches=(past, final.caches))
+
+    def _own_mask(self, ancestors: Any, step: Any) -> Any:
+        """Which places of the cache are each hypothesis' own past.
+
+        ancestors: (batch, width, places) -> (batch, 1, width, places x width) bool.
+        """
+        batch = ancestors.shape[0]
+        own = ancestors[..., None] == ops.arange(self.width)
+        past = ops.arange(self.places) < step
+        own = ops.logical_and(own, past[:, None])
+        return ops.reshape(own, (batch, 1, self.width, self.places * self.width))
+
+    def _choose(
+        self, search: Search, prompt: Mapping[str, Any], numbers: Numbers
+    ) -> Search:
+        """The next token of every hypothesis, and what ends with it."""
+        context = Context(prompt, search.step, numbers.limit)
+        logits = search.logits
+        vocab_size = logits.shape[-1]
+        if self.repeats:
+            logits = score.penalise_repeats(
+                logits, search.tokens, search.step, numbers.repetition_penalty
+            )
+        logp = score.log_softmax(logits)
+        over = search.step + 1 - numbers.expected_length
+        logp = score.press_to_end(logp, self.end_id, over)
+        is_end = ops.arange(vocab_size) == self.end_id
+        allowed = ops.logical_not(
+            ops.logical_and(is_end, search.step + 1 < numbers.min_length)
+        )[None, None]
+        if self.ngram:
+            again = score.repeats_ngram(
+                search.tokens, search.step, self.ngram, vocab_size
+            )
+            allowed = ops.logical_and(allowed, ops.logical_not(again))
+        for constraint, state in zip(self.constraints, search.states, strict=True):
+            allowed = ops.logical_and(allowed, constraint.allowed(state, context))
+        possible = ops.any(allowed, axis=-1)
+        masked = ops.where(
+            ops.logical_or(allowed, ops.logical_not(possible)[..., None]),
+            logp,
+            score.NEVER,
+        )
+        search = search._replace(satisfied=ops.logical_and(search.satisfied, possible))
+        if self.sampling:
+            return self._draw(search, masked, context, numbers)
+        return self._expand(search, masked, context, numbers)
+
+    def _draw(
+        self, search: Search, logp: Any, context: Context, numbers: Numbers
+    ) -> Search:
+        """One sampled token for each hypothesis; those that ended stay as they are."""
+        heated = ops.where(
+            logp > score.NEVER / 2, logp / numbers.temperature, score.NEVER
+        )
+        if self.filter_k:
+            heated = score.keep_top_k(heated, numbers.top_k)
+        if self.filter_p:
+            heated = score.keep_top_p(heated, numbers.top_p)
+        noise = gumbel(numbers.keys, search.step, self.width, logp.shape[-1])
+        tokens = ops.cast(ops.argmax(heated + noise, axis=-1), "int32")
+        tokens = ops.where(search.done, self.end_id, tokens)
+        gained = ops.take_along_axis(logp, tokens[..., None], axis=-1)[..., 0]
+        scores = search.scores + ops.where(search.done, 0.0, gained)
+        step = search.step + 1
+        search = search._replace(
+            step=step,
+            tokens=_write(search.tokens, tokens, search.step),
+            ancestors=_write(search.ancestors, self._self(tokens), search.step),
+            scores=scores,
+            states=self._moved(search, context, tokens),
+        )
+        finished = ops.logical_and(ops.logical_not(search.done), tokens == self.end_id)
+        full = (step >= numbers.limit)[:, None]
+        return search._replace(
+            done=ops.logical_or(search.done, ops.logical_or(finished, full))
+        )
+
+    def _expand(
+        self, search: Search, logp: Any, context: Context, numbers: Numbers
+    ) -> Search:
+        """Keep the ``width`` best that go on and the ``num`` best that ended."""
+        batch, width, vocab_size = logp.shape
+        cost = ops.where(search.satisfied, 0.0, UNSATISFIED)
+        total = ops.maximum((search.scores - cost)[..., None] + logp, score.NEVER)
+        flat = ops.reshape(total, (batch, width * vocab_size))
+        ranks, places = top_candidates(flat, 2 * width)
+        parents, tokens = places // vocab_size, places % vocab_size
+        own_cost = ops.take_along_axis(cost, parents, axis=1)
+        values = ops.where(ranks > score.NEVER / 2, ranks + own_cost, score.NEVER)
+        ends = tokens == self.end_id
+        step = search.step + 1
+        search = self._keep_ended(
+            search, parents, values, ends, step, numbers.length_penalty
+        )
+        live = ops.where(ends, score.NEVER, ranks)
+        # the best ``width`` that go on, in their order
+        live, chosen = ops.top_k(live, width)
+        parents = ops.take_along_axis(parents, chosen, axis=1)
+        tokens = ops.take_along_axis(tokens, chosen, axis=1)
+        values = ops.take_along_axis(values, chosen, axis=1)
+        if width > 1:
+            search = self._reordered(search, parents)
+        values = ops.where(live > score.NEVER / 2, values, score.NEVER)
+        best = ops.max(values, axis=1)
+        most = ops.cast(numbers.limit, "float32") ** numbers.length_penalty
+        worst = ops.min(search.ended_ranks, axis=1)
+        closed = ops.logical_or(best <= score.NEVER / 2, worst >= best / most)
+        if width == 1:
+            closed = ops.logical_or(closed, worst > score.NEVER / 2)
+        closed = ops.logical_or(closed, step >= numbers.limit)
+        return search._replace(
+            step=step,
+            tokens=_write(search.tokens, tokens, search.step),
+            ancestors=_write(search.ancestors, self._self(tokens), search.step),
+            scores=values,
+            done=ops.logical_or(search.done, closed[:, None]),
+            states=self._moved(search, context, tokens),
+        )
+
+    def _keep_ended(
+        self,
+        search: Search,
+        parents: Any,
+        values: Any,
+        ends: Any,
+        step: Any,
+        length_penalty: Any,
+    ) -> Search:
+        """Those that ended now against those that ended before; done rows stay."""
+        fine = ops.take_along_axis(search.satisfied, parents, axis=1)
+        ranks = values / ops.cast(step, "float32") ** length_penalty
+        ranks = ranks - ops.where(fine, 0.0, UNSATISFIED)
+        open_ = ops.logical_not(search.done[:, :1])
+        counts = ops.logical_and(ends, ops.logical_and(open_, values > score.NEVER / 2))
+        ranks = ops.where(counts, ranks, score.NEVER)
+        tokens = ops.take_along_axis(search.tokens, parents[..., None], axis=1)
+        tokens = _write(tokens, ops.zeros_like(parents) + self.end_id, step - 1)
+        ranks, chosen = ops.top_k(
+            ops.concatenate([search.ended_ranks, ranks], axis=1), self.num
+        )
+
+        def best(before: Any, now: Any) -> Any:
+            both = ops.concatenate([before, now], axis=1)
+            index = chosen if len(both.shape) == 2 else chosen[..., None]
+            return ops.take_along_axis(both, index, axis=1)
+
+        return search._replace(
+            ended_ranks=ranks,
+            ended_scores=best(search.ended_scores, values),
+            ended_tokens=best(search.ended_tokens, tokens),
+            ended_satisfied=best(search.ended_satisfied, fine),
+        )
+
+    def _reordered(self, search: Search, parents: Any) -> Search:
+        """Each hypothesis with the past of its parent; the caches stay in place."""
+
+        def follow(x: Any) -> Any:
+            index = ops.reshape(parents, (*parents.shape, *[1] * (len(x.shape) - 2)))
+            return ops.take_along_axis(x, index, axis=1)
+
+        return search._replace(
+            tokens=follow(search.tokens),
+            ancestors=follow(search.ancestors),
+            satisfied=follow(search.satisfied),
+            states=tree.map_structure(follow, search.states),
+        )
+
+    def _moved(self, search: Search, context: Context, tokens: Any) -> Any:
+        return tuple(
+            constraint.advance(state, context, tokens)
+            for constraint, state in zip(self.constraints, search.states, strict=True)
+        )
+
+    def _self(self, tokens: Any) -> Any:
+        return ops.broadcast_to(ops.arange(self.width), tokens.shape)
+
+
+def top_candidates(scores: Any, count: int) -> tuple[Any, Any]:
+    """The ``count`` largest of (batch, candidates) and their places, largest first.
+
+    The largest values lie in the blocks with the largest maxima, so only ``count``
+    blocks are sorted. A block is every n-th candidate: its maximum is then a
+    maximum of whole rows, which a CPU takes eight at a time.
+    """
+    batch, candidates = scores.shape
+    blocks = -(-candidates // BLOCKS)
+    if blocks <= 2 * count:
+        values, places = ops.top_k(scores, count)
+        return values, ops.cast(places, "int32")
+    padding = BLOCKS * blocks - candidates
+    padded = ops.pad(scores, ((0, 0), (0, padding)), constant_values=2 * score.NEVER)
+    table = ops.reshape(padded, (batch, BLOCKS, blocks))
+    _, chosen = ops.top_k(ops.max(table, axis=1), count)
+    inside = ops.take_along_axis(table, chosen[:, None, :], axis=2)
+    values, places = ops.top_k(ops.reshape(inside, (batch, BLOCKS * count)), count)
+    column = ops.take_along_axis(chosen, places % count, axis=1)
+    return values, ops.cast((places // count) * blocks + column, "int32")
+
+
+def _write(table: Any, values: Any, place: Any) -> Any:
+    """table: (batch, width, places) with ``values``, (batch, width), at ``place``."""
+    here = ops.arange(table.shape[-1]) == place
+    return ops.where(here, values[..., None], table)

@@ -1,0 +1,21 @@
+"""What a decoder gives back for a prompt."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+
+
+class Hypothesis(NamedTuple):
+    """One answer: token ids without the end token, and how it came about.
+
+    score: sum of log-probabilities of its tokens, the end included (natural log);
+    finish_reason: "end" when the model ended it, "length" when room ran out;
+    satisfied: False when at some place no token met the constraints.
+    """
+
+    token_ids: np.ndarray
+    score: float
+    finish_reason: str
+    satisfied: bool

@@ -1,0 +1,345 @@
+"""Prompts to answers: padding, compiled programs, and reading the result.
+
+A program is compiled for each (filters, constraints, shapes) that occurs; lengths and
+rows are padded to a few sizes so that they are few. TensorFlow keeps programs on disk
+between processes where ``runtime.program_cache`` set that up.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import numpy as np
+import tensorflow as tf
+from keras import tree
+
+from nlpcli.decoders.autoregressive import Decoder, Numbers, Search
+from nlpcli.decoders.constraints import Constraint
+from nlpcli.decoders.hypothesis import Hypothesis
+from nlpcli.decoders.options import GenerateOptions
+from nlpcli.runtime.device import explain_memory
+from nlpcli.text.batching import Features, Field, Sizes, collate, sizes_of
+
+LENGTHS = (16, 32, 64, 128, 256, 512)
+NO_LIMIT = 2**30
+
+
+class Decoding:
+    """Generates with one model; programs stay compiled as long as it lives."""
+
+    def __init__(
+        self,
+        model: Any,
+        fields: dict[str, Field],
+        end_id: int,
+        batch_size: int = 8,
+        compiled: bool = True,
+    ) -> None:
+        self.model = model
+        self.fields = fields
+        self.end_id = end_id
+        self.batch_size = batch_size
+        self.compiled = compiled
+        self.compile_seconds = 0.0
+        self.decode_seconds = 0.0
+        self._programs: dict[Any, _Program] = {}
+        self._loss = tf.function(self._losses, autograph=False, reduce_retracing=True)
+
+    def __call__(
+        self,
+        prompts: Sequence[Features],
+        options: GenerateOptions,
+        constraints: Sequence[Constraint] = (),
+        keys: Sequence[int] | None = None,
+    ) -> list[list[Hypothesis]]:
+        """``options.num`` answers for each prompt, best first, in order.
+
+        options must be complete (GenerateOptions.over). ``keys``: a number for each
+        prompt; with the seed it decides what is sampled, whatever shares the batch.
+        """
+        numbers = range(len(prompts)) if keys is None else keys
+        sizes = [sizes_of(item, self.fields) for item in prompts]
+        order = sorted(range(len(prompts)), key=lambda i: -sizes[i]["tokens"])
+        answers: list[list[Hypothesis]] = [[] for _ in prompts]
+        for start in range(0, len(order), self.batch_size):
+            chosen = order[start : start + self.batch_size]
+            batch = self._open(
+                [prompts[i] for i in chosen],
+                [numbers[i] for i in chosen],
+                options,
+                tuple(constraints),
+            )
+            search = batch.begin()
+            search = batch.advance(search, batch.program.decoder.places)
+            for i, found in zip(chosen, batch.read(search), strict=False):
+                answers[i] = found
+        return answers
+
+    def stream(
+        self,
+        prompt: Features,
+        options: GenerateOptions,
+        constraints: Sequence[Constraint] = (),
+        key: int = 0,
+    ) -> Iterator[list[Hypothesis]]:
+        """The answers to one prompt as they grow, a token at a time."""
+        batch = self._open([prompt], [key], options, tuple(constraints))
+        search = batch.begin()
+        for until in range(1, batch.program.decoder.places + 1):
+            search = batch.advance(search, until)
+            yield batch.read(search)[0]
+            if bool(np.all(search.done.numpy())):
+                return
+
+    def loss(self, features: Sequence[Features]) -> list[tuple[float, int]]:
+        """-log p of the targets of each sequence, and how many there are."""
+        sizes = [sizes_of(item, self.fields) for item in features]
+        order = sorted(range(len(features)), key=lambda i: -sizes[i]["tokens"])
+        found: list[tuple[float, int]] = [(0.0, 0)] * len(features)
+        for start in range(0, len(order), self.batch_size * 2):
+            chosen = order[start : start + self.batch_size * 2]
+            longest: Sizes = {}
+            for i in chosen:
+                for axis, length in sizes[i].items():
+                    longest[axis] = max(longest.get(axis, 1), length)
+            batch = collate([features[i] for i in chosen], self.fields, longest)
+            values = self._loss({k: tf.constant(v) for k, v in batch.items()}).numpy()
+            for i, value in zip(chosen, values, strict=True):
+                found[i] = (float(value), len(features[i]["target_ids"]))
+        return found
+
+    def _losses(self, batch: Any) -> Any:
+        logits = self.model(batch, training=False)["targets"]
+        each = tf.nn.sparse_softmax_cross_entropy_with_logits(
+            batch["target_ids"], logits
+        )
+        return tf.reduce_sum(each * tf.cast(batch["target_mask"], tf.float32), axis=1)
+
+    def _open(
+        self,
+        prompts: Sequence[Features],
+        keys: Sequence[int],
+        options: GenerateOptions,
+        constraints: tuple[Constraint, ...],
+    ) -> _Batch:
+        sizes: Sizes = {}
+        for item in prompts:
+            for axis, length in sizes_of(item, self.fields).items():
+                sizes[axis] = max(sizes.get(axis, 1), length)
+        room = self.model.backbone.config.max_position_embeddings
+        sizes = {axis: _bucket(length, LENGTHS) for axis, length in sizes.items()}
+        rows = 1 if len(prompts) == 1 else self.batch_size
+        batch = collate(prompts, self.fields, sizes, rows)
+        limits = np.zeros(len(batch["token_ids"]), np.int32)
+        longest = options.max_length or NO_LIMIT
+        for row, item in enumerate(prompts):
+            limits[row] = max(0, min(longest, room - len(item["token_ids"])))
+        places = _bucket(int(limits.max(initial=1)), LENGTHS)
+        program = self._program(options, constraints, places)
+        seeds = np.zeros(len(limits), np.int32)
+        seeds[: len(keys)] = [_seed(options.seed or 0, key) for key in keys]
+        return _Batch(self, program, len(prompts), batch, limits, seeds, options)
+
+    def _program(
+        self, options: GenerateOptions, constraints: tuple[Constraint, ...], places: int
+    ) -> _Program:
+        num = options.num or 1
+        fixed: dict[str, Any] = {
+            "width": num if options.samples else options.beam or 1,
+            "num": num,
+            "places": places,
+            "sampling": options.samples,
+            "filter_k": options.top_k is not None,
+            "filter_p": options.top_p is not None and options.top_p < 1.0,
+            "repeats": (options.repetition_penalty or 1.0) != 1.0,
+            "ngram": options.no_repeat_ngram or 0,
+        }
+        key = (*fixed.values(), *map(id, constraints))
+        if key not in self._programs:
+            decoder = Decoder(
+                self.model.backbone,
+                self.model.logits,
+                self.model.attention,
+                self.end_id,
+                constraints=constraints,
+                **fixed,
+            )
+            self._programs[key] = _Program(decoder, self.compiled)
+        return self._programs[key]
+
+
+class _Program:
+    """Two functions: read the prompts, of any shape, and go on, compiled for each."""
+
+    def __init__(self, decoder: Decoder, compiled: bool) -> None:
+        self.decoder = decoder
+        self._structure: Search | None = None
+        self._begin = tf.function(
+            self._flat_begin, autograph=False, reduce_retracing=True
+        )
+        self._advance = tf.function(
+            self._flat_advance, autograph=False, jit_compile=compiled or None
+        )
+
+    def begin(self, prompt: Any, numbers: Numbers) -> Search:
+        return self._packed(self._begin(prompt, numbers))
+
+    def advance(
+        self, search: Search, prompt: Any, numbers: Numbers, until: int
+    ) -> Search:
+        leaves = self._advance(
+            tree.flatten(search), prompt, numbers, tf.constant(until, tf.int32)
+        )
+        return self._packed(leaves)
+
+    def traces(self) -> int:
+        """How many shapes were compiled."""
+        return int(
+            self._begin.experimental_get_tracing_count()
+            + self._advance.experimental_get_tracing_count()
+        )
+
+    def _flat_begin(self, prompt: Any, numbers: Numbers) -> Any:
+        search = self.decoder.begin(prompt, numbers)
+        self._structure = tree.map_structure(lambda _: 0, search)
+        return tuple(tree.flatten(search))
+
+    def _flat_advance(
+        self, leaves: Any, prompt: Any, numbers: Numbers, until: Any
+    ) -> Any:
+        search = self._packed(leaves)
+        return tuple(tree.flatten(self.decoder.advance(search, prompt, numbers, until)))
+
+    def _packed(self, leaves: Any) -> Search:
+        packed: Search = tree.pack_sequence_as(self._structure, list(leaves))
+        return packed
+
+
+class _Batch:
+    """One padded batch on its way through a program."""
+
+    def __init__(
+        self,
+        owner: Decoding,
+        program: _Program,
+        count: int,
+        batch: Features,
+        limits: np.ndarray,
+        seeds: np.ndarray,
+        options: GenerateOptions,
+    ) -> None:
+        self.owner = owner
+        self.program = program
+        self.count = count
+        self.limits = limits
+        self.options = options
+        self.prompt = {name: tf.constant(value) for name, value in batch.items()}
+        expected = options.expected_length or NO_LIMIT
+        self.numbers = Numbers(
+            limit=tf.constant(limits),
+            keys=tf.constant(seeds),
+            temperature=tf.constant(options.temperature or 1.0, tf.float32),
+            top_k=tf.constant(options.top_k or 0, tf.int32),
+            top_p=tf.constant(options.top_p or 1.0, tf.float32),
+            repetition_penalty=tf.constant(
+                options.repetition_penalty or 1.0, tf.float32
+            ),
+            length_penalty=tf.constant(options.length_penalty or 0.0, tf.float32),
+            min_length=tf.constant(options.min_length or 0, tf.int32),
+            expected_length=tf.constant(expected, tf.int32),
+        )
+
+    def begin(self) -> Search:
+        return self._timed(lambda: self.program.begin(self.prompt, self.numbers))
+
+    def advance(self, search: Search, until: int) -> Search:
+        return self._timed(
+            lambda: self.program.advance(search, self.prompt, self.numbers, until)
+        )
+
+    def read(self, search: Search) -> list[list[Hypothesis]]:
+        """The answers of each prompt, best first."""
+        values = {
+            name: getattr(search, name).numpy()
+            for name in Search._fields
+            if name not in ("logits", "states", "caches", "ancestors")
+        }
+        step = int(values["step"])
+        penalty = self.options.length_penalty or 0.0
+        answers = []
+        for row in range(self.count):
+            found: list[tuple[float, Hypothesis]] = []
+            if not self.options.samples:
+                for place, rank in enumerate(values["ended_ranks"][row]):
+                    if rank > -1e29:
+                        found.append((float(rank), self._ended(values, row, place)))
+            missing = (self.options.num or 1) - len(found)
+            going = sorted(
+                (
+                    self._going(values, row, place, step, penalty)
+                    for place in range(values["tokens"].shape[1])
+                ),
+                key=lambda item: -item[0],
+            )
+            found.sort(key=lambda item: -item[0])
+            found += [item for item in going if item[1].score > -1e29][:missing]
+            answers.append([hypothesis for _, hypothesis in found])
+        return answers
+
+    def _ended(self, values: Any, row: int, place: int) -> Hypothesis:
+        tokens = values["ended_tokens"][row, place]
+        length = int(np.argmax(tokens == self.owner.end_id))
+        return Hypothesis(
+            tokens[:length].copy(),
+            float(values["ended_scores"][row, place]),
+            "end",
+            bool(values["ended_satisfied"][row, place]),
+        )
+
+    def _going(
+        self, values: Any, row: int, place: int, step: int, penalty: float
+    ) -> tuple[float, Hypothesis]:
+        """A hypothesis of the loop: still open, or a sample that may have ended."""
+        length = min(step, int(self.limits[row]))
+        tokens = values["tokens"][row, place, :length]
+        ends = np.flatnonzero(tokens == self.owner.end_id)
+        ended = bool(len(ends)) and self.options.samples
+        kept = tokens[: ends[0]] if ended else tokens
+        fine = bool(values["satisfied"][row, place])
+        score = float(values["scores"][row, place])
+        rank = score / max(len(kept) + ended, 1) ** penalty
+        rank = rank if score > -1e29 else -1e30
+        reason = "end" if ended else "length"
+        hypothesis = Hypothesis(kept.copy(), score, reason, fine)
+        return rank - (0.0 if fine else 1e4), hypothesis
+
+    def _timed(self, run: Any) -> Search:
+        """Run, and say whether the time went into compiling or decoding."""
+        before, started = self.program.traces(), time.perf_counter()
+        rows, length = self.prompt["token_ids"].shape
+        with explain_memory(
+            f"generation, {rows} rows of {length} tokens", "--batch-size or --beam"
+        ):
+            search: Search = run()
+            search.step.numpy()
+        seconds = time.perf_counter() - started
+        if self.program.traces() > before:
+            self.owner.compile_seconds += seconds
+        else:
+            self.owner.decode_seconds += seconds
+        return search
+
+
+def _bucket(length: int, sizes: Sequence[int]) -> int:
+    return next((size for size in sizes if size >= length), _power_of_two(length))
+
+
+def _power_of_two(number: int) -> int:
+    return 1 << (number - 1).bit_length()
+
+
+def _seed(seed: int, key: int) -> int:
+    """One int32 from both."""
+    return int(np.random.SeedSequence([seed, key]).generate_state(1)[0] >> 1)
