@@ -40,6 +40,9 @@ class BackboneOptions:
         minimum=0,
         below=1,
     )
+    relative_positions: bool = option(
+        False, "NEZHA's clipped relative positions in the built-in encoder: no limit"
+    )
     prune_vocab: bool = option(
         False, "keep only the embedding rows of pieces that the training data uses"
     )

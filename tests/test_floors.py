@@ -26,7 +26,7 @@ FLOORS = {
     "nlpcli.checkpoints": LAYERS,
     "nlpcli": GROUND,
 }
-GROUND_PACKAGES = {"numpy", "yaml", "jieba", "tokenizers"}
+GROUND_PACKAGES = {"numpy", "yaml", "jieba", "tokenizers", "sacrebleu", "pypinyin"}
 MIDDLE_PACKAGES = GROUND_PACKAGES | {"keras", "safetensors", "huggingface_hub", "torch"}
 CLI_PACKAGES = {"typer", "click", "rich"}
 

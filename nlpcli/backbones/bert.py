@@ -1,5 +1,8 @@
 """The BERT family: BERT, RoBERTa-wwm, MacBERT, WoBERT, RBT, and E5/BGE in its form.
 
+NEZHA (Wei et al. 2019, arXiv 1909.00204) is BERT with fixed relative positions: the
+same names in its files, no position table.
+
 Two published formats: Google's TensorFlow checkpoint (bert_config.json) and the
 Hugging Face folder (config.json). Google's code computes GELU by the tanh formula
 where its config says "gelu"; transformers computes the erf form for the same word,
@@ -18,6 +21,7 @@ from nlpcli.backbones.transformer import TransformerConfig
 from nlpcli.errors import CheckpointError, NotFoundError
 
 FAMILY = "bert"
+NEZHA_DISTANCE = 64  # beyond it all distances are one
 
 TINY = TransformerConfig(
     vocab_size=0,
@@ -45,11 +49,14 @@ def read_config(folder: Path, dialect: str) -> tuple[TransformerConfig, dict[str
         )
     raw = _read_json(path)
     family = raw.get("model_type", FAMILY)
-    if family != FAMILY:
+    relative = family == "nezha" or bool(raw.get("use_relative_position"))
+    if family != FAMILY and not relative:
         raise CheckpointError(
             f"{path}: model_type: expected 'bert', got {family!r} "
             "(other families are not supported yet)"
         )
+    if relative:
+        raw = {"max_relative_position": NEZHA_DISTANCE, **raw}
     config = TransformerConfig.from_dict(raw, str(path))
     if dialect == "tf" and config.hidden_act == "gelu":
         config = replace(config, hidden_act="gelu_new")
@@ -57,12 +64,19 @@ def read_config(folder: Path, dialect: str) -> tuple[TransformerConfig, dict[str
 
 
 def published_config(config: TransformerConfig, **others: Any) -> dict[str, Any]:
-    """A config.json that transformers reads as the same model."""
+    """A config.json that transformers reads as the same model.
+
+    transformers 5 has no NEZHA; its configuration is written as transformers 4 had it.
+    """
+    nezha = config.longest is None
+    values = config.to_dict()
+    if not nezha:
+        del values["max_relative_position"]
     return {
-        "architectures": ["BertModel"],
-        "model_type": FAMILY,
-        "position_embedding_type": "absolute",
-        **config.to_dict(),
+        "architectures": ["NezhaModel" if nezha else "BertModel"],
+        "model_type": "nezha" if nezha else FAMILY,
+        **({} if nezha else {"position_embedding_type": "absolute"}),
+        **values,
         **others,
     }
 

@@ -19,6 +19,7 @@ from nlpcli.layers.attention import Cache, SelfAttention
 from nlpcli.layers.dense import Dense
 from nlpcli.layers.dropout import Dropout
 from nlpcli.layers.feed_forward import ACTIVATIONS, FeedForward
+from nlpcli.layers.positions import distance_ids
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,12 @@ class TransformerConfig:
     hidden_dropout_prob: float = 0.1
     attention_probs_dropout_prob: float = 0.1
     initializer_range: float = 0.02
+    max_relative_position: int = 0
+
+    @property
+    def longest(self) -> int | None:
+        """Most tokens of a sequence; None where positions are relative."""
+        return None if self.max_relative_position else self.max_position_embeddings
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], origin: str) -> TransformerConfig:
@@ -53,11 +60,12 @@ class TransformerConfig:
                     problems.append(f"{origin}: missing key {item.name}")
                 continue
             value = values[item.name]
+            least = 0 if item.name == "max_relative_position" else 1
             if not isinstance(value, kind) or isinstance(value, bool):
                 problems.append(
                     f"{origin}: {item.name}: expected {item.type}, got {value!r}"
                 )
-            elif isinstance(value, int) and not 0 < value <= 10_000_000:
+            elif isinstance(value, int) and not least <= value <= 10_000_000:
                 problems.append(
                     f"{origin}: {item.name}: expected a positive size, got {value!r}"
                 )
@@ -120,8 +128,10 @@ class Transformer(keras.layers.Layer):
         self.segment_embedding = self._embedding(
             config.type_vocab_size, "segment_embedding"
         )
-        self.position_embedding = self._embedding(
-            config.max_position_embeddings, "position_embedding"
+        self.position_embedding: keras.layers.Embedding | None = (
+            None
+            if config.max_relative_position
+            else self._embedding(config.max_position_embeddings, "position_embedding")
         )
         self.embedding_norm = keras.layers.LayerNormalization(
             epsilon=config.layer_norm_eps, name="embedding_norm", dtype=policy
@@ -164,7 +174,8 @@ class Transformer(keras.layers.Layer):
             self.segment_embedding,
             self.position_embedding,
         ):
-            embedding.build((None, None))
+            if embedding is not None:
+                embedding.build((None, None))
         self.embedding_norm.build(shape)
         for block in self.blocks:
             block.build(shape)
@@ -231,22 +242,31 @@ class Transformer(keras.layers.Layer):
         past_mask: Any,
         own_mask: Any,
         slot: Any,
+        past_positions: Any,
     ) -> tuple[Any, list[Cache]]:
         """Hidden states of one more token for each hypothesis, and the new caches.
 
         token_ids ...: (batch, width); ``past`` belongs to the whole batch row, and
         ``own`` has ``width`` places a step, written from place ``slot`` on. No cache
         is ever moved: own_mask, (batch, 1, width, places), says which places are a
-        hypothesis' own past.
+        hypothesis' own past. past_positions: (batch, length).
         """
         hidden_states = self.embed(token_ids, segment_ids, position_ids=position_ids)
+        width = token_ids.shape[1]
+        distances = None
+        if most := self.config.max_relative_position:
+            steps = own[0][0].shape[2] // width
+            first = position_ids[:, :1] - slot // width
+            own_positions = ops.repeat(first + ops.arange(steps)[None], width, axis=1)
+            places = ops.concatenate([past_positions, own_positions], axis=1)
+            distances = distance_ids(position_ids, places, most)
         caches = []
         for block, seen, (keys, values) in zip(self.blocks, past, own, strict=True):
             query, key, value = block.attention.project(hidden_states)
             keys = ops.slice_update(keys, (0, 0, slot, 0), key)
             values = ops.slice_update(values, (0, 0, slot, 0), value)
             attended = block.attention.attend_cached(
-                query, seen, (keys, values), past_mask, own_mask
+                query, seen, (keys, values), past_mask, own_mask, distances
             )
             hidden_states = block.finish(hidden_states, attended)
             caches.append((keys, values))
@@ -269,7 +289,8 @@ class Transformer(keras.layers.Layer):
         if token_vectors is None:
             token_vectors = self.token_embedding(token_ids)
         hidden_states = token_vectors
-        hidden_states += self.position_embedding(position_ids)
+        if self.position_embedding is not None:
+            hidden_states += self.position_embedding(position_ids)
         if segment_ids is None:
             segment_ids = ops.zeros((1, 1), "int32")
         hidden_states += self.segment_embedding(segment_ids)
@@ -298,6 +319,7 @@ class TransformerBlock(keras.layers.Layer):
             config.num_attention_heads,
             config.attention_probs_dropout_prob,
             config.initializer_range,
+            config.max_relative_position,
             name="attention",
             dtype=policy,
         )

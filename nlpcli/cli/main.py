@@ -21,6 +21,8 @@ Examples:
   nlpcli train ner                            the shipped sample, the tiny encoder
   nlpcli train ner --model rbt3 --data train.jsonl --dev dev.jsonl
   nlpcli predict ner "王小明在北京大学读书"
+  nlpcli generate couplet "海内存知己" --num 5
+  nlpcli chat dialog
   nlpcli evaluate ner --data test.jsonl --json
   nlpcli runs show runs/NAME
 
@@ -36,6 +38,8 @@ VERBS = (
     "train",
     "evaluate",
     "predict",
+    "generate",
+    "chat",
     "models",
     "runs",
     "export",

@@ -44,5 +44,32 @@ Force = Annotated[bool, typer.Option("--force", help="Replace an output that exi
 BatchSize = Annotated[
     int, typer.Option("--batch-size", min=1, metavar="N", help="Windows a batch.")
 ]
+Texts = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="[TEXT]...", help="Texts; otherwise --input or stdin."),
+]
+Source = Annotated[
+    str | None,
+    typer.Option("--input", metavar="FILE|-", help="Lines to answer; - is stdin."),
+]
+OutputFile = Annotated[
+    Path | None,
+    typer.Option(
+        "--output", metavar="FILE", help="Where answers go, all of them or none."
+    ),
+]
+TextKey = Annotated[
+    str, typer.Option("--text-key", metavar="KEY", help="Text of a JSON line.")
+]
+IdKey = Annotated[
+    str, typer.Option("--id-key", metavar="KEY", help="Id of a JSON line.")
+]
+OnError = Annotated[
+    Literal["stop", "skip"],
+    typer.Option("--on-error", help="What a bad line does; skip exits with 4."),
+]
 Precision = Literal["float32", "bfloat16", "float16"]
+PrecisionOption = Annotated[
+    Precision | None, typer.Option("--precision", help="Type of activations.")
+]
 Strategy = Literal["auto", "one", "mirrored", "multi-worker"]

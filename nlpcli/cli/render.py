@@ -10,10 +10,12 @@ from nlpcli.text.json_text import dumps
 
 def render(text: str, answer: Mapping[str, Any]) -> str:
     """One line: the text with its entities in brackets, or what else was answered."""
+    if "outputs" in answer:
+        return "\t".join(output_lines(answer))
     if "entities" in answer:
-        return _one_line(bracketed(text, answer["entities"]))
+        return one_line(bracketed(text, answer["entities"]))
     if "label" in answer:
-        return _one_line(str(answer["label"]))
+        return one_line(str(answer["label"]))
     return dumps(dict(answer))
 
 
@@ -34,7 +36,31 @@ def bracketed(text: str, entities: Sequence[Mapping[str, Any]]) -> str:
     return "".join(parts)
 
 
-def _one_line(text: str) -> str:
+def output_lines(answer: Mapping[str, Any]) -> list[str]:
+    """A line for each generated output: its text, and in brackets what the recipe adds.
+
+    ``3+3*2 (value: 9)``; an answer without outputs is one empty line.
+    """
+    return [_output_line(output) for output in answer["outputs"]] or [""]
+
+
+def one_line(text: str) -> str:
     """No line end inside, and lone surrogates as ``\\udXXX``."""
     line = text.replace("\r", "\\r").replace("\n", "\\n")
     return line.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+# keys of every output; what is left is the recipe's own
+_COMMON = frozenset(("text", "score", "finish_reason", "tokens"))
+
+
+def _output_line(output: Mapping[str, Any]) -> str:
+    told = [
+        f"{key.replace('_', ' ')}: {f'{value:.4g}' if type(value) is float else value}"
+        for key, value in output.items()
+        if key not in _COMMON
+        and isinstance(value, (str, int, float))
+        and not isinstance(value, bool)
+    ]
+    tail = f" ({', '.join(told)})" if told else ""
+    return one_line(f"{output['text']}{tail}")

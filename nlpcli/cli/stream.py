@@ -1,4 +1,4 @@
-"""Lines in, as they arrive: what ``predict`` reads from stdin, a file or arguments."""
+"""Lines in, as they arrive: what verbs read from stdin, a file or arguments."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import queue
 import sys
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +20,9 @@ BLOCK = 1 << 16
 QUEUED_LINES = 4096
 LINGER_SECONDS = 0.02
 BOM = b"\xef\xbb\xbf"
+TURNS_KEY = "turns"
+
+JoinTurns = Callable[[Sequence[str]], str]
 
 
 @dataclass(frozen=True)
@@ -39,14 +42,20 @@ def from_texts(texts: Iterable[str]) -> Iterator[Request]:
 
 
 def from_lines(
-    lines: Iterable[bytes], name: str, text_key: str = "text", id_key: str = "id"
+    lines: Iterable[bytes],
+    name: str,
+    text_key: str = "text",
+    id_key: str = "id",
+    join_turns: JoinTurns | None = None,
+    plain: bool = False,
 ) -> Iterator[Request]:
     """Plain text, or JSON Lines when the first non-blank byte is ``{``.
 
     A request for every line: an empty one asks for the answer to the empty text. A
-    line that cannot be read carries its error.
+    line that cannot be read carries its error. With ``join_turns`` an object may hold
+    "turns" instead of a text; ``plain`` takes every line as it is.
     """
-    as_json: bool | None = None
+    as_json: bool | None = False if plain else None
     for number, raw in enumerate(lines, start=1):
         place = where(name, number)
         if number == 1:
@@ -66,7 +75,7 @@ def from_lines(
         except DataError as error:
             yield Request(place, error=error)
         else:
-            yield _from_row(row, place, text_key, id_key)
+            yield _from_row(row, place, text_key, id_key, join_turns)
 
 
 def open_lines(source: str) -> Iterator[bytes]:
@@ -161,15 +170,29 @@ class Arrivals:
         return False
 
 
-def _from_row(row: dict[str, Any], place: str, text_key: str, id_key: str) -> Request:
+def _from_row(
+    row: dict[str, Any],
+    place: str,
+    text_key: str,
+    id_key: str,
+    join_turns: JoinTurns | None,
+) -> Request:
     text = row.get(text_key)
     if isinstance(text, str):
         return Request(place, text, row.get(id_key))
+    turns = row.get(TURNS_KEY)
     if text_key in row:
         told = f'expected a string for "{text_key}", got {str(text)[:40]}'
+    elif join_turns is not None and TURNS_KEY in row:
+        if isinstance(turns, list) and all(isinstance(turn, str) for turn in turns):
+            return Request(place, join_turns(turns), row.get(id_key))
+        told = f'expected a list of strings for "{TURNS_KEY}", got {str(turns)[:40]}'
     else:
         keys = ", ".join(f'"{key}"' for key in row) or "none"
-        told = f'expected the key "{text_key}" (--text-key), got the keys {keys}'
+        wanted = f'the key "{text_key}" (--text-key)'
+        if join_turns is not None:
+            wanted += f' or "{TURNS_KEY}"'
+        told = f"expected {wanted}, got the keys {keys}"
     return Request(place, id=row.get(id_key), error=DataError(f"{place}: {told}"))
 
 

@@ -91,7 +91,7 @@ class Decoder:
         mask = prompt["padding_mask"]
         batch, length = ops.shape(mask)
         real = ops.cast(mask, "int32")
-        positions = ops.maximum(ops.cumsum(real, axis=1) - 1, 0)
+        positions = _positions(mask)
         seen = self.attention(prompt["segment_ids"], mask)
         hidden, past = self.backbone.read(
             prompt["token_ids"], prompt["segment_ids"], positions, seen
@@ -140,6 +140,7 @@ class Decoder:
             prompt["next_segment"][:, None], (mask.shape[0], self.width)
         )
         past_mask = mask[:, None, None, :]
+        positions = _positions(mask)
 
         def go_on(search: Search) -> Any:
             open_ = ops.logical_not(ops.all(search.done))
@@ -157,6 +158,7 @@ class Decoder:
                 past_mask,
                 self._own_mask(search.ancestors, search.step),
                 last * self.width,
+                positions,
             )
             logits = self.logits(ops.reshape(hidden, (-1, hidden.shape[-1])))
             logits = ops.reshape(logits, search.logits.shape)
@@ -351,6 +353,11 @@ class Decoder:
 
     def _self(self, tokens: Any) -> Any:
         return ops.broadcast_to(ops.arange(self.width), tokens.shape)
+
+
+def _positions(mask: Any) -> Any:
+    """Place of each real token among the real ones, on whichever side padding is."""
+    return ops.maximum(ops.cumsum(ops.cast(mask, "int32"), axis=1) - 1, 0)
 
 
 def top_candidates(scores: Any, count: int) -> tuple[Any, Any]:

@@ -59,7 +59,9 @@ def open_start(
     if name == "tiny":
         tokenizer = tiny_tokenizer()
         size = len(tokenizer.vocab.tokens)
-        start = Start(None, replace(bert.TINY, vocab_size=size), tokenizer, Rows())
+        distance = bert.NEZHA_DISTANCE if config.backbone.relative_positions else 0
+        tiny = replace(bert.TINY, vocab_size=size, max_relative_position=distance)
+        start = Start(None, tiny, tokenizer, Rows())
     else:
         folder = resolve_model(name, offline=offline, progress=progress)
         source = open_source(folder)
@@ -67,17 +69,24 @@ def open_start(
         tokenizer = load_tokenizer(folder, config.tokenizer.kind)
         start = Start(source, model_config, tokenizer, Rows())
         _check_vocabulary(name, start)
+        if config.backbone.relative_positions and model_config.longest is not None:
+            raise ConfigError(
+                [
+                    "backbone.relative_positions: expected false, since the weights of "
+                    f"{name} have absolute positions"
+                ]
+            )
     if config.backbone.dropout is not None:
         start.config = replace(
             start.config,
             hidden_dropout_prob=config.backbone.dropout,
             attention_probs_dropout_prob=config.backbone.dropout,
         )
-    if config.data.max_length > start.config.max_position_embeddings:
+    longest = start.config.longest
+    if longest is not None and config.data.max_length > longest:
         raise ConfigError(
             [
-                f"data.max_length: expected at most "
-                f"{start.config.max_position_embeddings} (the positions of "
+                f"data.max_length: expected at most {longest} (the positions of "
                 f"{name}), got {config.data.max_length}"
             ]
         )

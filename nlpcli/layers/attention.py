@@ -11,6 +11,7 @@ from keras import ops
 from nlpcli.layers import masks
 from nlpcli.layers.dense import Dense
 from nlpcli.layers.dropout import Dropout
+from nlpcli.layers.positions import distance_ids, relative_table
 
 Cache = tuple[Any, Any]  # keys, values: (batch, heads, places, head size)
 
@@ -20,7 +21,8 @@ class SelfAttention(keras.layers.Layer):
 
     hidden_states: (batch, length, hidden); attention_mask: bool that broadcasts to
     (batch, heads, length, length), True = may look. Returns (batch, length, hidden).
-    Softmax runs in float32.
+    Softmax runs in float32. With ``max_distance``, keys and values carry a fixed
+    vector of their clipped distance from the query (NEZHA, arXiv 1909.00204).
     """
 
     def __init__(
@@ -29,9 +31,11 @@ class SelfAttention(keras.layers.Layer):
         num_heads: int,
         dropout: float = 0.0,
         initializer_range: float = 0.02,
+        max_distance: int = 0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.max_distance = max_distance
         self.hidden_size = hidden_size
         self.num_heads = num_heads
         self.head_size = hidden_size // num_heads
@@ -74,32 +78,64 @@ class SelfAttention(keras.layers.Layer):
     ) -> Any:
         """Weighted values, projected: (batch, queries, hidden)."""
         scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
+        vectors = None
+        if self.max_distance:
+            places = ops.arange(ops.shape(query)[2])
+            ids = distance_ids(places, places, self.max_distance)
+            vectors = ops.take(self._distances(query.dtype), ids, axis=0)
+            scores = scores + ops.einsum("bhqd,qkd->bhqk", query, vectors)
         scores = ops.cast(scores, "float32")
         if attention_mask is not None:
             scores = scores + masks.additive(attention_mask)
         weights = ops.softmax(scores, axis=-1)
         weights = self.dropout(ops.cast(weights, value.dtype), training=training)
-        return self._merge(ops.matmul(weights, value))
+        context = ops.matmul(weights, value)
+        if vectors is not None:
+            context = context + ops.einsum("bhqk,qkd->bhqd", weights, vectors)
+        return self._merge(context)
 
     def attend_cached(
-        self, query: Any, past: Cache, own: Cache, past_mask: Any, own_mask: Any
+        self,
+        query: Any,
+        past: Cache,
+        own: Cache,
+        past_mask: Any,
+        own_mask: Any,
+        distances: Any = None,
     ) -> Any:
         """The same over two caches, without joining them.
 
         query: (batch, heads, queries, head size); past, own: keys and values,
         (batch, heads, places, head size); masks as in SelfAttention over their
-        places. Returns (batch, queries, hidden).
+        places; distances: distance_ids of all places, (batch, queries, places),
+        where max_distance asks for them. Returns (batch, queries, hidden).
         """
         scores = [
             ops.cast(ops.matmul(query, ops.transpose(key, (0, 1, 3, 2))), "float32")
             + masks.additive(mask)
             for (key, _), mask in ((past, past_mask), (own, own_mask))
         ]
-        weights = ops.softmax(ops.concatenate(scores, axis=-1), axis=-1)
-        weights = ops.cast(weights, query.dtype)
+        joined = ops.concatenate(scores, axis=-1)
+        table = None
+        if self.max_distance:
+            table = self._distances(query.dtype)
+            by_distance = ops.matmul(query, ops.transpose(table))
+            index = ops.broadcast_to(distances[:, None], joined.shape)
+            found = ops.take_along_axis(by_distance, index, axis=-1)
+            joined = joined + ops.cast(found, "float32")
+        weights = ops.cast(ops.softmax(joined, axis=-1), query.dtype)
         border = past[0].shape[2]
         context = ops.matmul(weights[..., :border], past[1])
-        return self._merge(context + ops.matmul(weights[..., border:], own[1]))
+        context = context + ops.matmul(weights[..., border:], own[1])
+        if table is not None:
+            places = ops.one_hot(distances, table.shape[0], dtype=query.dtype)
+            shares = ops.einsum("bhqk,bqkn->bhqn", weights, places)
+            context = context + ops.matmul(shares, table)
+        return self._merge(context)
+
+    def _distances(self, dtype: Any) -> Any:
+        table = relative_table(self.max_distance, self.head_size)
+        return ops.cast(ops.convert_to_tensor(table), dtype)
 
     def _merge(self, context: Any) -> Any:
         batch, _, length, _ = ops.shape(context)

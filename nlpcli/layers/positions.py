@@ -1,4 +1,4 @@
-"""Position schemes that act inside a product of queries and keys."""
+"""Position schemes that act inside attention."""
 
 from __future__ import annotations
 
@@ -25,3 +25,26 @@ def rotary(x: Any, positions: Any, base: float = 10000.0) -> Any:
     even, odd = pairs[..., ::2], pairs[..., 1::2]
     turned = ops.stack([even * cos - odd * sin, odd * cos + even * sin], axis=-1)
     return ops.cast(ops.reshape(turned, ops.shape(x)), x.dtype)
+
+
+def relative_table(max_distance: int, size: int) -> np.ndarray:
+    """NEZHA's vectors of the distances -max ... max, (2 max + 1, size) float32.
+
+    Sinusoids, sines and cosines interleaved; not learnt (Wei et al. 2019, arXiv
+    1909.00204).
+    """
+    places = np.arange(2 * max_distance + 1, dtype=np.float64)[:, None]
+    angles = places / 10000.0 ** (np.arange(0, size, 2, dtype=np.float64) / size)
+    table = np.empty((len(places), size), np.float32)
+    table[:, 0::2] = np.sin(angles)
+    table[:, 1::2] = np.cos(angles)[:, : size // 2]
+    return table
+
+
+def distance_ids(query_positions: Any, key_positions: Any, max_distance: int) -> Any:
+    """Rows of the relative table: key minus query, clipped, from 0.
+
+    (..., queries) and (..., keys) integers -> (..., queries, keys) int32.
+    """
+    distance = key_positions[..., None, :] - query_positions[..., :, None]
+    return ops.clip(distance, -max_distance, max_distance) + max_distance

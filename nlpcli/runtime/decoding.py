@@ -128,7 +128,7 @@ class Decoding:
         for item in prompts:
             for axis, length in sizes_of(item, self.fields).items():
                 sizes[axis] = max(sizes.get(axis, 1), length)
-        room = self.model.backbone.config.max_position_embeddings
+        room = self.model.backbone.config.longest or NO_LIMIT
         sizes = {axis: _bucket(length, LENGTHS) for axis, length in sizes.items()}
         rows = 1 if len(prompts) == 1 else self.batch_size
         batch = collate(prompts, self.fields, sizes, rows)

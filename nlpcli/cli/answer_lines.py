@@ -1,0 +1,109 @@
+"""Lines in, an answer for each out: what ``predict`` and ``generate`` share."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import takewhile
+from pathlib import Path
+from typing import Any
+
+from nlpcli.cli.stream import (
+    Arrivals,
+    JoinTurns,
+    Request,
+    from_lines,
+    from_texts,
+    open_lines,
+)
+from nlpcli.errors import DataError, NlpcliError, UsageError
+from nlpcli.text.json_text import dumps
+
+Answers = Iterable["dict[str, Any] | NlpcliError"]
+AnswerTexts = Callable[[list[str]], Answers]
+Show = Callable[[Request, dict[str, Any]], str]
+
+
+def requests_of(
+    texts: Sequence[str] | None,
+    source: str | None,
+    text_key: str,
+    id_key: str,
+    join_turns: JoinTurns | None = None,
+) -> Iterator[Request]:
+    """TEXT of the command line, else the lines of --input, else those of stdin.
+
+    With ``join_turns`` a JSON line may hold "turns" instead of a text.
+    Raises UsageError when both or none are there, NotFoundError for a missing file.
+    """
+    if texts and source is not None:
+        raise UsageError("--input: does not go together with TEXT")
+    if texts:
+        return from_texts(texts)
+    if source is None and sys.stdin.isatty():
+        raise UsageError("expected TEXT, --input FILE or lines on stdin, got none")
+    name = source or "-"
+    shown = "stdin" if name == "-" else name
+    return from_lines(open_lines(name), shown, text_key, id_key, join_turns)
+
+
+def write_answers(
+    arrivals: Arrivals,
+    chunk_size: int,
+    answer: AnswerTexts,
+    show: Show,
+    on_error: str,
+    output: Path | None,
+) -> int:
+    """Answer all that arrives, a flush for each chunk; returns how many lines failed.
+
+    Under ``on_error`` "stop" raises the first error when the lines before it are out.
+    """
+    from nlpcli.cli.output import open_output
+
+    failed = 0
+    with open_output(output) as out:
+        for chunk in arrivals.chunks(chunk_size):
+            for line, error in _answer_chunk(answer, chunk, show, on_error):
+                failed += error
+                out.write(line)
+            out.flush()
+    return failed
+
+
+def json_line(request: Request, answer: dict[str, Any]) -> str:
+    """The JSON line of an answer: id where there is one, text, then the answer."""
+    known = {} if request.id is None else {"id": request.id}
+    return dumps({**known, "text": request.text, **answer})
+
+
+def placed(request: Request, error: NlpcliError) -> NlpcliError:
+    """An error of answering, with the line that it is about."""
+    return error if request.error is error else DataError(f"{request.line}: {error}")
+
+
+def error_line(request: Request, error: NlpcliError) -> str:
+    """What stands for the answer of a bad line under ``--on-error skip``."""
+    told = {"code": error.exit_code, "message": str(error)}
+    return dumps({"id": request.id, "error": told})
+
+
+def _answer_chunk(
+    answer: AnswerTexts, chunk: list[Request], show: Show, on_error: str
+) -> Iterator[tuple[str, bool]]:
+    """Each line of output, and whether it stands for an error."""
+    stop = on_error == "stop"
+    wanted: Iterable[Request] = (
+        takewhile(lambda request: request.error is None, chunk) if stop else chunk
+    )
+    texts = [request.text for request in wanted if request.error is None]
+    found = iter(answer(texts))
+    for request in chunk:
+        given = request.error or next(found)
+        if not isinstance(given, NlpcliError):
+            yield show(request, given), False
+            continue
+        error = placed(request, given)
+        if stop:
+            raise error
+        yield error_line(request, error), True

@@ -1,0 +1,170 @@
+"""``nlpcli chat RECIPE``: a conversation in the terminal, or through a pipe."""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+
+from nlpcli.cli.command import RecipeCommand, verb
+from nlpcli.cli.generation import (
+    Beam,
+    LengthPenalty,
+    MaxLength,
+    MinLength,
+    NoRepeatNgram,
+    RepetitionPenalty,
+    Seed,
+    Temperature,
+    Tones,
+    TopK,
+    TopP,
+    Writer,
+    asked_options,
+    known_run,
+    open_writer,
+    writing_recipe,
+)
+from nlpcli.cli.options import PrecisionOption, Recipe, Run
+from nlpcli.cli.render import one_line
+from nlpcli.cli.stream import from_lines, open_lines
+from nlpcli.errors import DataError, UsageError
+
+logger = logging.getLogger("nlpcli")
+
+EXAMPLES = """\
+Examples:
+  nlpcli chat dialog
+  nlpcli chat dialog --run runs/NAME --top-p 0.8 --seed 7
+  nlpcli chat couplet --tones
+  nlpcli chat dialog < lines.txt              a reply for each line
+
+/reset forgets what was said, /quit or the end of input ends the conversation."""
+
+PROMPT = "> "
+COMMANDS = ("/reset", "/quit")
+
+app = verb("chat")
+
+
+@app.command("chat", cls=RecipeCommand, epilog=EXAMPLES)
+def chat(
+    recipe: Recipe,
+    run: Run = None,
+    precision: PrecisionOption = None,
+    beam: Beam = None,
+    top_k: TopK = None,
+    top_p: TopP = None,
+    temperature: Temperature = None,
+    repetition_penalty: RepetitionPenalty = None,
+    no_repeat_ngram: NoRepeatNgram = None,
+    length_penalty: LengthPenalty = None,
+    min_length: MinLength = None,
+    max_length: MaxLength = None,
+    seed: Seed = None,
+    tones: Tones = None,
+) -> None:
+    """Talk: each line is answered as it is written, knowing the turns before it."""
+    entry = writing_recipe(recipe)
+    asked = asked_options(
+        entry,
+        tones,
+        beam=beam,
+        top_k=top_k,
+        top_p=top_p,
+        temperature=temperature,
+        repetition_penalty=repetition_penalty,
+        no_repeat_ngram=no_repeat_ngram,
+        length_penalty=length_penalty,
+        min_length=min_length,
+        max_length=max_length,
+        seed=seed,
+    )
+    folder = known_run(run, entry.name)
+    writer = open_writer(folder, entry.name, asked, 1, precision)
+    typed = sys.stdin.isatty()
+    if typed:
+        logger.info("%s: /reset forgets what was said, /quit ends", entry.name)
+    _converse(writer, _typed_lines() if typed else _piped_lines(), typed)
+    writer.tell_times()
+
+
+def _converse(writer: Writer, lines: Iterator[str], typed: bool) -> None:
+    """Answer line by line; somebody who types may err, a pipe stops at an error."""
+    history: list[str] = []
+    for line in lines:
+        command = line.strip()
+        if command == "/quit":
+            return
+        if command == "/reset":
+            history.clear()
+            continue
+        if typed and not command:
+            continue
+        if typed and command.startswith("/"):
+            logger.info("%s: expected %s", command, " or ".join(COMMANDS))
+            continue
+        try:
+            said = _say(writer, history, line) if command else _nothing()
+        except (DataError, UsageError) as error:
+            if not typed:
+                raise
+            logger.warning("%s", error)
+            continue
+        if said:
+            history += [line, said]
+
+
+def _say(writer: Writer, history: list[str], line: str) -> str:
+    """Write the reply to stdout, token by token; returns it."""
+    started = time.perf_counter()
+    turn = getattr(writer.generator.recipe, "turn", None)
+    text = line if turn is None else turn(history, line)
+    said = ""
+    for piece in writer.reply(text):
+        sys.stdout.write(one_line(piece))
+        sys.stdout.flush()
+        said += piece
+    _nothing()
+    logger.debug("reply in %.2f s", time.perf_counter() - started)
+    return said
+
+
+def _nothing() -> str:
+    """End the line of a reply."""
+    sys.stdout.write("\n")
+    sys.stdout.flush()
+    return ""
+
+
+def _typed_lines() -> Iterator[str]:
+    """Lines from a terminal, with editing where the system has it."""
+    with suppress(ImportError):
+        import readline  # noqa: F401 - input() edits lines once this is there
+    asked_on_stdout = sys.stdout.isatty()
+    while True:
+        if not asked_on_stdout:
+            sys.stderr.write(PROMPT)
+            sys.stderr.flush()
+        try:
+            yield input(PROMPT if asked_on_stdout else "")
+        except EOFError:
+            _end_prompt()
+            return
+        except KeyboardInterrupt:
+            _end_prompt()
+            raise
+
+
+def _end_prompt() -> None:
+    sys.stderr.write("\n")
+    sys.stderr.flush()
+
+
+def _piped_lines() -> Iterator[str]:
+    for request in from_lines(open_lines("-"), "stdin", plain=True):
+        if request.error is not None:
+            raise request.error
+        yield request.text

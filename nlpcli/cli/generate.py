@@ -1,0 +1,218 @@
+"""``nlpcli generate RECIPE [TEXT...]``: text for text, one line for each line."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+import typer
+
+from nlpcli.cli.answer_lines import (
+    error_line,
+    json_line,
+    placed,
+    requests_of,
+    write_answers,
+)
+from nlpcli.cli.command import RecipeCommand, verb
+from nlpcli.cli.generation import (
+    Beam,
+    LengthPenalty,
+    MaxLength,
+    MinLength,
+    NoRepeatNgram,
+    RepetitionPenalty,
+    Seed,
+    Temperature,
+    Tones,
+    TopK,
+    TopP,
+    Writer,
+    asked_options,
+    known_run,
+    open_writer,
+    writing_recipe,
+)
+from nlpcli.cli.options import (
+    Force,
+    IdKey,
+    OnError,
+    OutputFile,
+    PrecisionOption,
+    Recipe,
+    Run,
+    Source,
+    TextKey,
+    Texts,
+)
+from nlpcli.cli.render import one_line, output_lines
+from nlpcli.cli.stream import Arrivals, JoinTurns, Request
+from nlpcli.errors import NlpcliError, UsageError
+
+if TYPE_CHECKING:
+    from nlpcli.recipe import RecipeEntry
+
+EXAMPLES = """\
+Examples:
+  nlpcli generate couplet "海内存知己" --num 5
+  nlpcli generate math-qa "小明有3个苹果,小红有2个,两人一共有几个?" --format json
+  nlpcli generate qa-gen --input passages.txt --num 3 --output pairs.jsonl
+  nlpcli generate dialog --turns "你好|你好呀|周末去爬山吗" --top-p 0.8 --seed 7
+
+Input is plain text, a line each, or JSON Lines when it begins with `{`; a line of a
+dialogue may hold "turns": [...] instead of "text". As text, the answers to TEXT stand
+on lines of their own, and those to a line of input on one line, tabs between them."""
+
+app = verb("generate")
+
+# prompts of this many batches are sorted by length together
+BATCHES_AHEAD = 4
+
+
+@app.command("generate", cls=RecipeCommand, epilog=EXAMPLES)
+def generate(
+    recipe: Recipe,
+    texts: Texts = None,
+    turns: Annotated[
+        str | None,
+        typer.Option(
+            "--turns", metavar="A|B|...", help="dialog: the turns so far, for TEXT."
+        ),
+    ] = None,
+    run: Run = None,
+    source: Source = None,
+    output: OutputFile = None,
+    text_key: TextKey = "text",
+    id_key: IdKey = "id",
+    batch_size: Annotated[
+        int, typer.Option("--batch-size", min=1, metavar="N", help="Prompts a batch.")
+    ] = 8,
+    precision: PrecisionOption = None,
+    form: Annotated[
+        Literal["json", "text"] | None,
+        typer.Option(
+            "--format",
+            help="How answers look; text for TEXT on a terminal, otherwise json.",
+        ),
+    ] = None,
+    on_error: OnError = "stop",
+    force: Force = False,
+    num: Annotated[
+        int | None, typer.Option("--num", metavar="N", help="Answers to each text.")
+    ] = None,
+    beam: Beam = None,
+    top_k: TopK = None,
+    top_p: TopP = None,
+    temperature: Temperature = None,
+    repetition_penalty: RepetitionPenalty = None,
+    no_repeat_ngram: NoRepeatNgram = None,
+    length_penalty: LengthPenalty = None,
+    min_length: MinLength = None,
+    max_length: MaxLength = None,
+    seed: Seed = None,
+    tones: Tones = None,
+    stream: Annotated[
+        bool, typer.Option("--stream", help="Show an answer while it is written.")
+    ] = False,
+) -> None:
+    """Write text for texts: JSON Lines out, answer n for line n."""
+    from nlpcli.cli.output import refuse_existing
+
+    entry = writing_recipe(recipe)
+    asked = asked_options(
+        entry,
+        tones,
+        beam=beam,
+        num=num,
+        top_k=top_k,
+        top_p=top_p,
+        temperature=temperature,
+        repetition_penalty=repetition_penalty,
+        no_repeat_ngram=no_repeat_ngram,
+        length_penalty=length_penalty,
+        min_length=min_length,
+        max_length=max_length,
+        seed=seed,
+    )
+    if stream:
+        _check_stream(num, form, output)
+    join = _joiner(entry)
+    if turns is not None:
+        if texts or source is not None:
+            raise UsageError("--turns: does not go together with TEXT or --input")
+        if join is None:
+            raise UsageError(f"--turns: recipe {entry.name} takes no turns")
+        texts = [turns]
+    refuse_existing(output, force)
+    folder = known_run(run, entry.name)
+    bare = bool(texts) and output is None and sys.stdout.isatty()
+    # reading begins while the model loads
+    arrivals = Arrivals(requests_of(texts, source, text_key, id_key, join))
+    try:
+        writer = open_writer(folder, entry.name, asked, batch_size, precision)
+        if stream:
+            failed = _stream(writer, arrivals, on_error)
+        else:
+            show = _lines if texts else _one_line
+            failed = write_answers(
+                arrivals,
+                BATCHES_AHEAD * batch_size,
+                writer.generate,
+                show if form == "text" or (form is None and bare) else json_line,
+                on_error,
+                output,
+            )
+        writer.tell_times()
+    finally:
+        arrivals.close()
+    if failed:
+        raise typer.Exit(4)
+
+
+def _check_stream(num: int | None, form: str | None, output: Path | None) -> None:
+    if form == "json":
+        raise UsageError("--stream: shows bare text, so not with --format json")
+    if output is not None:
+        raise UsageError("--stream: writes to stdout, so not with --output")
+    if (num or 1) > 1:
+        raise UsageError(f"--stream: shows one answer, so not with --num {num}")
+
+
+def _joiner(entry: RecipeEntry) -> JoinTurns | None:
+    """How a recipe of conversations writes turns as one text; None for others."""
+    if not (entry.folder / "turns.py").is_file():
+        return None
+    join: JoinTurns = entry.module("turns").join_turns
+    return join
+
+
+def _stream(writer: Writer, arrivals: Arrivals, on_error: str) -> int:
+    """Each answer as it grows; returns how many lines failed."""
+    failed = 0
+    for chunk in arrivals.chunks(1):
+        for request in chunk:
+            pending = ""
+            try:
+                if request.error is not None:
+                    raise request.error
+                for piece in writer.reply(request.text):
+                    sys.stdout.write(one_line(piece))
+                    sys.stdout.flush()
+            except NlpcliError as error:
+                error = placed(request, error)
+                if on_error == "stop":
+                    raise error from None
+                pending = error_line(request, error)
+                failed += 1
+            sys.stdout.write(pending + "\n")
+            sys.stdout.flush()
+    return failed
+
+
+def _lines(request: Request, answer: dict[str, Any]) -> str:
+    return "\n".join(output_lines(answer))
+
+
+def _one_line(request: Request, answer: dict[str, Any]) -> str:
+    return "\t".join(output_lines(answer))

@@ -1,0 +1,206 @@
+"""The verb chat: turns through a pipe and in a terminal, over a fake generator."""
+
+from __future__ import annotations
+
+import os
+import pty
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+# answers a text with the number of turns it holds; "bad" cannot be answered
+FAKE = """
+import sys, types
+from nlpcli import recipe, samples
+from nlpcli.decoders.options import GenerateOptions
+from nlpcli.errors import DataError, NotFoundError
+
+class Generator:
+    def __init__(self, run, recipe, **options):
+        self.recipe = types.SimpleNamespace(generation=GenerateOptions(top_p=0.9))
+        if recipe == "dialog":
+            self.recipe.turn = lambda history, line: "|".join([*history, line])
+        self.timings = {"decode": 1.0}
+
+    def options(self, asked):
+        return asked.over(self.recipe.generation)
+
+    def stream(self, text, asked):
+        if "bad" in text:
+            raise DataError("cannot be answered")
+        if "slow" in text:
+            import time
+            print("waiting", file=sys.stderr, flush=True)
+            time.sleep(30)
+        yield "回"
+        yield "" if "mute" in text else str(text.count("|") + 1)
+
+    def generate(self, texts, asked):
+        return [{"outputs": [{"text": "束"}]} for _ in texts]
+
+def newest(name):
+    raise NotFoundError("none")
+
+def module(name, **values):
+    made = types.ModuleType(name)
+    made.__dict__.update(values)
+    sys.modules[name] = made
+
+entry = lambda name: types.SimpleNamespace(name=name, verbs=("generate", "chat"))
+recipe.find_recipe = entry
+samples.shipped_run = lambda name: name
+module("nlpcli.engine.generate", Generator=Generator)
+module("nlpcli.engine.run_dir", RunDir=None, newest_finished=newest)
+from nlpcli.cli.main import run
+run()
+"""
+
+
+def command(*words: str) -> list[str]:
+    return [sys.executable, "-c", FAKE, "chat", *words]
+
+
+def environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": str(ROOT), "TERM": "dumb"}
+
+
+def piped(
+    lines: str | bytes, *words: str, recipe: str = "dialog"
+) -> subprocess.CompletedProcess[bytes]:
+    data = lines.encode() if isinstance(lines, str) else lines
+    return subprocess.run(
+        command(recipe, *words),
+        env=environment(),
+        input=data,
+        capture_output=True,
+        timeout=60,
+    )
+
+
+def test_each_line_of_a_pipe_has_its_reply_and_no_prompt() -> None:
+    done = piped("你好\n\n在吗\n/reset\n好\n/quit\n没了\n")
+    assert (done.returncode, done.stderr) == (0, b"")
+    # an empty line keeps its place; a command has no reply
+    assert done.stdout.decode() == "回1\n\n回3\n回1\n"
+
+
+def test_a_recipe_without_turns_answers_each_line_alone() -> None:
+    done = piped("海内\n天涯\n", recipe="couplet")
+    assert done.stdout.decode() == "回1\n回1\n"
+
+
+def test_a_line_that_looks_like_json_is_a_line() -> None:
+    assert piped('{"a"\n{}\n').stdout.decode() == "回1\n回3\n"
+
+
+def test_beams_answer_at_once() -> None:
+    assert piped("你好\n", "--beam", "3").stdout.decode() == "束\n"
+
+
+@pytest.mark.parametrize("line", [b"bad\n", b"\xff\n"])
+def test_a_bad_line_of_a_pipe_stops_it(line: bytes) -> None:
+    done = piped("好\n".encode() + line + b"x\n")
+    assert (done.returncode, done.stdout.decode()) == (4, "回1\n")
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_wrong_values_are_wrong_usage() -> None:
+    done = piped("好\n", "--top-p", "1.7", "--min-length", "4", "--max-length", "2")
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"--top-p" in done.stderr and b"--min-length" in done.stderr
+
+
+def test_a_reply_comes_while_the_pipe_stays_open() -> None:
+    process = subprocess.Popen(
+        command("dialog"),
+        env=environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    )
+    assert process.stdin and process.stdout
+    process.stdin.write("你好\n".encode())
+    process.stdin.flush()
+    assert process.stdout.readline().decode() == "回1\n"
+    process.stdin.close()
+    assert process.wait(10) == 0
+    process.stdout.close()
+
+
+def test_ctrl_c_ends_quietly() -> None:
+    process = subprocess.Popen(
+        command("dialog"),
+        env=environment(),
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdin and process.stderr
+    process.stdin.write(b"slow\n")
+    process.stdin.flush()
+    assert process.stderr.readline() == b"waiting\n"
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=10)
+    assert (process.returncode, out, err) == (130, b"", b"")
+
+
+class Terminal:
+    """A process that talks to a terminal."""
+
+    def __init__(self, *words: str) -> None:
+        pid, self.descriptor = pty.fork()
+        if pid == 0:
+            os.execve(sys.executable, command(*words), environment())
+        self.pid = pid
+        self.bytes = b""
+
+    def expect(self, text: str, count: int = 1) -> None:
+        deadline = time.monotonic() + 20
+        while self.bytes.count(text.encode()) < count and time.monotonic() < deadline:
+            self.bytes += os.read(self.descriptor, 1000)
+        assert self.bytes.count(text.encode()) >= count, self.bytes.decode()
+
+    def type(self, keys: str) -> None:
+        os.write(self.descriptor, keys.encode())
+
+    def code(self) -> int:
+        status = os.waitpid(self.pid, 0)[1]
+        os.close(self.descriptor)
+        return os.waitstatus_to_exitcode(status)
+
+
+@pytest.fixture
+def terminal():
+    return Terminal("dialog")
+
+
+def test_a_terminal_has_prompts_and_outlives_mistakes(terminal: Terminal) -> None:
+    terminal.expect("> ")
+    terminal.type("你好\n")
+    terminal.expect("回1")
+    terminal.expect("> ", 2)
+    terminal.type("bad\n")
+    terminal.expect("cannot be answered")
+    terminal.type("/what\n")
+    terminal.expect("/what: expected /reset or /quit")
+    terminal.type("在吗\n")
+    terminal.expect("回3")
+    terminal.type("/reset\n")
+    terminal.type("新的\n")
+    terminal.expect("回1", 2)
+    terminal.type("/quit\n")
+    assert terminal.code() == 0
+
+
+@pytest.mark.parametrize(("keys", "code"), [("\x04", 0), ("\x03", 130)])
+def test_end_and_interrupt_of_a_terminal(
+    terminal: Terminal, keys: str, code: int
+) -> None:
+    terminal.expect("> ")
+    terminal.type(keys)
+    assert terminal.code() == code
