@@ -296,7 +296,7 @@ MEASURES = {
 
 
 def step_weights() -> int:
-    """Numbers that one step must read: the blocks, and the token table for the logits."""
+    """Numbers that one step must read: the blocks, and the table of the logits."""
     block = 4 * HIDDEN * (HIDDEN + 1) + 2 * HIDDEN * INNER + INNER + 5 * HIDDEN
     return LAYERS * block + VOCAB * (HIDDEN + 1) + HIDDEN * (HIDDEN + 3)
 

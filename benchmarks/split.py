@@ -26,7 +26,7 @@ def main() -> None:
     parser.add_argument("--held-out", type=int, default=0)
     parser.add_argument("--seed", type=int, default=13)
     options = parser.parse_args()
-    by_text = {json.loads(line)["text"]: line for _, line in read_lines(options.file)}
+    by_text = {key_of(line): line for _, line in read_lines(options.file)}
     lines = list(by_text.values())
     random.Random(options.seed).shuffle(lines)
     parts = {
@@ -38,6 +38,13 @@ def main() -> None:
         if part:
             write_atomic(options.out / f"{name}.jsonl", "\n".join(part) + "\n")
             print(f"{options.out / name}.jsonl: {len(part)} lines")
+
+
+def key_of(line: str) -> str:
+    """What makes a row the same as another: its text, else all of it."""
+    row = json.loads(line)
+    names = ("text", "first", "question", "passage")
+    return next((row[name] for name in names if name in row), line)
 
 
 if __name__ == "__main__":

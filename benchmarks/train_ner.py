@@ -116,7 +116,6 @@ def measure_nlpcli(options: argparse.Namespace) -> dict[str, float]:
     from nlpcli.engine.loop import Loop
     from nlpcli.progress import SILENT
     from nlpcli.runtime.device import open_device
-    from nlpcli.runtime.forward import COMPILE_AFTER
 
     config, ready, texts = prepared(options)
     device = open_device(config.runtime, config.seed)
@@ -134,8 +133,7 @@ def measure_nlpcli(options: argparse.Namespace) -> dict[str, float]:
     train = tokens_in(batches) / (time.perf_counter() - started)
     examples = [ready.recipe.prompt(text) for text in texts]
     size = options.predict_batch_size
-    for _ in range(2 + COMPILE_AFTER // len(examples)):
-        answer_all(ready.recipe, loop.forward, examples, size)
+    answer_all(ready.recipe, loop.forward, examples, size)
     started = time.perf_counter()
     answer_all(ready.recipe, loop.forward, examples, size)
     predict = tokens_in(batches) / (time.perf_counter() - started)

@@ -40,6 +40,14 @@ class BackboneOptions:
         minimum=0,
         below=1,
     )
+    hidden_size: int | None = option(
+        None,
+        "width of the built-in encoder; null is 128, heads are 32 wide",
+        minimum=32,
+    )
+    num_hidden_layers: int | None = option(
+        None, "layers of the built-in encoder; null is 2", minimum=1
+    )
     relative_positions: bool = option(
         False, "NEZHA's clipped relative positions in the built-in encoder: no limit"
     )

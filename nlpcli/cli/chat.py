@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import logging
+import random
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import suppress
 
-from nlpcli.cli.command import RecipeCommand, verb
+from nlpcli.cli.command import Command, verb
 from nlpcli.cli.generation import (
     Beam,
     LengthPenalty,
@@ -41,15 +42,17 @@ Examples:
   nlpcli chat couplet --tones
   nlpcli chat dialog < lines.txt              a reply for each line
 
-/reset forgets what was said, /quit or the end of input ends the conversation."""
+/reset forgets what was said, /quit or the end of input ends the conversation. Where
+replies are sampled they differ each time, unless --seed is given."""
 
 PROMPT = "> "
+SEEDS = 2**31
 COMMANDS = ("/reset", "/quit")
 
 app = verb("chat")
 
 
-@app.command("chat", cls=RecipeCommand, epilog=EXAMPLES)
+@app.command("chat", cls=Command, epilog=EXAMPLES)
 def chat(
     recipe: Recipe,
     run: Run = None,
@@ -87,14 +90,18 @@ def chat(
     typed = sys.stdin.isatty()
     if typed:
         logger.info("%s: /reset forgets what was said, /quit ends", entry.name)
-    _converse(writer, _typed_lines() if typed else _piped_lines(), typed)
+    lines = _typed_lines() if typed else _piped_lines()
+    _converse(writer, lines, typed, random.randrange(SEEDS) if seed is None else seed)
     writer.tell_times()
 
 
-def _converse(writer: Writer, lines: Iterator[str], typed: bool) -> None:
-    """Answer line by line; somebody who types may err, a pipe stops at an error."""
+def _converse(writer: Writer, lines: Iterator[str], typed: bool, seed: int) -> None:
+    """Answer line by line; somebody who types may err, a pipe stops at an error.
+
+    Each line has a seed of its own: the same words twice need not meet the same reply.
+    """
     history: list[str] = []
-    for line in lines:
+    for number, line in enumerate(lines):
         command = line.strip()
         if command == "/quit":
             return
@@ -107,7 +114,7 @@ def _converse(writer: Writer, lines: Iterator[str], typed: bool) -> None:
             logger.info("%s: expected %s", command, " or ".join(COMMANDS))
             continue
         try:
-            said = _say(writer, history, line) if command else _nothing()
+            said = _say(writer, history, line, seed + number) if command else _end()
         except (DataError, UsageError) as error:
             if not typed:
                 raise
@@ -117,22 +124,22 @@ def _converse(writer: Writer, lines: Iterator[str], typed: bool) -> None:
             history += [line, said]
 
 
-def _say(writer: Writer, history: list[str], line: str) -> str:
+def _say(writer: Writer, history: list[str], line: str, seed: int) -> str:
     """Write the reply to stdout, token by token; returns it."""
     started = time.perf_counter()
     turn = getattr(writer.generator.recipe, "turn", None)
     text = line if turn is None else turn(history, line)
     said = ""
-    for piece in writer.reply(text):
+    for piece in writer.reply(text, seed):
         sys.stdout.write(one_line(piece))
         sys.stdout.flush()
         said += piece
-    _nothing()
+    _end()
     logger.debug("reply in %.2f s", time.perf_counter() - started)
     return said
 
 
-def _nothing() -> str:
+def _end() -> str:
     """End the line of a reply."""
     sys.stdout.write("\n")
     sys.stdout.flush()

@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nlpcli.errors import ConfigError, NlpcliError
+from nlpcli.program_cache import keep_programs
 from nlpcli.progress import SILENT, Progress
 
 if TYPE_CHECKING:
@@ -68,8 +69,10 @@ def configure(chosen: Settings) -> None:
 def quiet_imports() -> Iterator[None]:
     """Hold back what libraries print while they load, unless -v; a failure shows it.
 
-    TensorFlow 2.21 looks for CUDA before its log level counts, and says so.
+    TensorFlow 2.21 looks for CUDA before its log level counts, and says so. What XLA
+    compiles is kept for the next process.
     """
+    keep_programs()
     if settings.verbose or settings.debug:
         yield
         return

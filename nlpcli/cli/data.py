@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -10,6 +12,7 @@ import typer
 from nlpcli.cli.command import Command, verb
 from nlpcli.cli.complete import complete_models, complete_recipes
 from nlpcli.cli.options import Force, Json
+from nlpcli.errors import UsageError
 
 app = verb(
     "data",
@@ -46,9 +49,14 @@ def check(
         typer.Option("--limit", min=1, metavar="N", help="Read N examples at most."),
     ] = None,
     max_length: Annotated[
-        int,
-        typer.Option("--max-length", min=8, metavar="N", help="As data.max_length."),
-    ] = 256,
+        int | None,
+        typer.Option(
+            "--max-length",
+            min=8,
+            metavar="N",
+            help="As data.max_length; otherwise the recipe's own.",
+        ),
+    ] = None,
     model: Annotated[
         str | None,
         typer.Option(
@@ -68,14 +76,12 @@ def check(
     from nlpcli.cli.output import print_json, print_text
     from nlpcli.recipe import find_recipe
 
-    part = find_recipe(task).module("check")
-    report = part.check(
-        file,
-        nested=nested,
-        max_length=max_length,
-        tokenizer=_tokenizer(model),
-        limit=limit,
-    )
+    function = find_recipe(task).module("check").check
+    given = {"nested": nested, "max_length": max_length, "tokenizer": model}
+    options = _accepted(function, task, {**given, "limit": limit})
+    if model is not None:
+        options["tokenizer"] = _tokenizer(model)
+    report = function(file, **options)
     if as_json:
         print_json(report)
     else:
@@ -90,16 +96,18 @@ def check(
     help="Rewrite a file in another format.",
     epilog="Examples:\n  nlpcli data convert --task ner train.bmes train.jsonl\n"
     "  nlpcli data convert --task ner train.jsonl train.bio --scheme BIO\n\n"
-    "OUT is JSON Lines when its name ends in .jsonl, otherwise tagged columns; .gz\n"
-    "compresses either.",
+    "  nlpcli data convert --task math-qa Math_23K.json train.jsonl --skip-bad\n\n"
+    "Recipes that generate write JSON Lines. For ner OUT is JSON Lines when its name\n"
+    "ends in .jsonl, otherwise tagged columns; .gz compresses either.",
 )
 def convert(
     source: Annotated[Path, typer.Argument(metavar="IN")],
     destination: Annotated[Path, typer.Argument(metavar="OUT")],
     task: Task,
     scheme: Annotated[
-        Scheme, typer.Option("--scheme", help="Tags of a column file OUT.")
-    ] = "BIO",
+        Scheme | None,
+        typer.Option("--scheme", help="Tags of a column file OUT; BIO when not given."),
+    ] = None,
     source_scheme: Annotated[
         Scheme | None,
         typer.Option("--from-scheme", help="Tags of IN; recognised when not given."),
@@ -122,26 +130,47 @@ def convert(
     from nlpcli.cli.table import pairs
     from nlpcli.recipe import find_recipe
 
-    part = find_recipe(task).module("convert")
-    report = part.convert(
-        source,
-        destination,
-        scheme,
-        source_scheme=source_scheme,
-        joiner=joiner,
-        repair=repair,
-        skip_bad=skip_bad,
-        force=force,
-    )
+    function = find_recipe(task).module("convert").convert
+    given = {
+        "scheme": scheme,
+        "source_scheme": source_scheme,
+        "joiner": joiner,
+        "repair": repair,
+        "skip_bad": skip_bad,
+        "force": force,
+    }
+    report = function(source, destination, **_accepted(function, task, given))
     if as_json:
         print_json(report)
     else:
         print_text(pairs(report))
 
 
-def _tokenizer(model: str | None) -> Any:
-    if model is None:
-        return None
+# Where a flag is not named as the parameter of the recipes' functions.
+_FLAGS = {"tokenizer": "--model", "source_scheme": "--from-scheme"}
+
+
+def _accepted(
+    function: Callable[..., Any], task: str, options: dict[str, Any]
+) -> dict[str, Any]:
+    """The options that were given; the recipe's own defaults are for the others.
+
+    Raises UsageError for those that this recipe's function does not have.
+    """
+    given = {name: value for name, value in options.items() if value}
+    known = inspect.signature(function).parameters
+    strange = [
+        f"{_FLAGS.get(name, '--' + name.replace('_', '-'))}: recipe {task} has no such "
+        f"option for data {function.__name__}"
+        for name in given
+        if name not in known
+    ]
+    if strange:
+        raise UsageError("\n".join(strange))
+    return given
+
+
+def _tokenizer(model: str) -> Any:
     if model == "tiny":
         from nlpcli.text.tokenizer import tiny_tokenizer
 

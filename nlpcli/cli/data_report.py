@@ -15,9 +15,11 @@ def report_text(report: Mapping[str, Any]) -> str:
     """Counts, label table, length histogram, long texts, repeated and bad lines.
 
     Sections follow the shapes of the values, so a recipe adds its own by returning
-    them: rows make a table, a ``histogram`` inside makes bars.
+    them: a mapping of counts stands among the counts, rows make a table, a
+    ``histogram`` inside makes bars. What becomes of long texts ``windows`` says
+    under ``then``, where they are not cut in windows.
     """
-    counts = {k: v for k, v in report.items() if isinstance(v, (str, int, float))}
+    counts = {k: v for k, v in report.items() if _is_count(v)}
     parts = [pairs(counts)]
     if labels := report.get("labels"):
         parts.append(table(labels, list(labels[0])))
@@ -28,13 +30,20 @@ def report_text(report: Mapping[str, Any]) -> str:
     if windows := report.get("windows"):
         longer = windows["longer"] or "no"
         told = f"{longer} texts exceed {windows['max_length']} {windows['unit']}"
-        parts.append(f"{told}, special tokens included (train cuts those in windows)")
+        then = windows.get("then", "train cuts those in windows")
+        parts.append(f"{told}, special tokens included ({then})")
     for name in ("duplicates", "conflicts"):
         if rows := report.get(name):
             parts.append(_places(name, rows))
     if bad := report["bad_lines"]:
         parts.append("\n".join([f"{len(bad)} bad lines", *(f"  {it}" for it in bad)]))
     return "\n\n".join(parts)
+
+
+def _is_count(value: Any) -> bool:
+    if isinstance(value, Mapping):
+        return bool(value) and all(isinstance(x, (int, float)) for x in value.values())
+    return isinstance(value, (str, int, float))
 
 
 def _lengths(unit: str, lengths: Mapping[str, Any]) -> str:

@@ -15,7 +15,7 @@ from nlpcli.cli.answer_lines import (
     requests_of,
     write_answers,
 )
-from nlpcli.cli.command import RecipeCommand, verb
+from nlpcli.cli.command import Command, verb
 from nlpcli.cli.generation import (
     Beam,
     LengthPenalty,
@@ -70,7 +70,7 @@ app = verb("generate")
 BATCHES_AHEAD = 4
 
 
-@app.command("generate", cls=RecipeCommand, epilog=EXAMPLES)
+@app.command("generate", cls=Command, epilog=EXAMPLES)
 def generate(
     recipe: Recipe,
     texts: Texts = None,

@@ -14,11 +14,12 @@ import typer
 from nlpcli.config import Precision
 from nlpcli.errors import NlpcliError, NotFoundError, UsageError
 
-if TYPE_CHECKING:  # so that --help stays instant
-    from nlpcli.decoders.options import GenerateOptions
+if TYPE_CHECKING:
     from nlpcli.recipe import RecipeEntry
 
 logger = logging.getLogger("nlpcli")
+
+Asked = Any  # GenerateOptions, imported when it is made: --help stays instant
 
 
 def _flag(kind: Any, name: str, metavar: str, told: str) -> Any:
@@ -61,7 +62,7 @@ def writing_recipe(name: str) -> RecipeEntry:
 
 def asked_options(
     entry: RecipeEntry, tones: bool | None = None, **values: Any
-) -> GenerateOptions:
+) -> Asked:
     """The flags that were given; raises UsageError with all that is wrong in them.
 
     A flag of one recipe stands over the key of that name in its ``task`` section.
@@ -100,7 +101,7 @@ class Writer:
     """A loaded generator with what was asked of it."""
 
     generator: Any
-    asked: GenerateOptions
+    asked: Asked
     import_seconds: float
 
     @property
@@ -115,9 +116,11 @@ class Writer:
         answers = self.generator.generate(texts, self.asked)
         return answers
 
-    def reply(self, text: str) -> Iterator[str]:
+    def reply(self, text: str, seed: int | None = None) -> Iterator[str]:
         """One answer, piece by piece where it grows so; raises what went wrong."""
         asked = replace(self.asked, num=1)
+        if seed is not None:
+            asked = replace(asked, seed=seed)
         if self.streams:
             yield from self.generator.stream(text, asked)
             return
@@ -136,7 +139,7 @@ class Writer:
 def open_writer(
     run: Path | None,
     recipe: str,
-    asked: GenerateOptions,
+    asked: Asked,
     batch_size: int,
     precision: Precision | None,
 ) -> Writer:

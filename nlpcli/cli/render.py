@@ -14,6 +14,8 @@ def render(text: str, answer: Mapping[str, Any]) -> str:
         return "\t".join(output_lines(answer))
     if "entities" in answer:
         return one_line(bracketed(text, answer["entities"]))
+    if "spo_list" in answer:
+        return one_line("; ".join(map(_triple, answer["spo_list"])))
     if "label" in answer:
         return one_line(str(answer["label"]))
     return dumps(dict(answer))
@@ -48,6 +50,11 @@ def one_line(text: str) -> str:
     """No line end inside, and lone surrogates as ``\\udXXX``."""
     line = text.replace("\r", "\\r").replace("\n", "\\n")
     return line.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _triple(triple: Mapping[str, Any]) -> str:
+    """``(三体, 作者, 刘慈欣)``"""
+    return f"({triple['subject']}, {triple['predicate']}, {triple['object']})"
 
 
 # keys of every output; what is left is the recipe's own

@@ -142,6 +142,10 @@ class Decoder:
         past_mask = mask[:, None, None, :]
         positions = _positions(mask)
 
+        def place(last: Any) -> Any:
+            # Rows that are done may wait at the edge of the positions.
+            return ops.maximum(lengths + ops.minimum(last, numbers.limit - 1), 0)
+
         def go_on(search: Search) -> Any:
             open_ = ops.logical_not(ops.all(search.done))
             return ops.logical_and(open_, search.step < until)
@@ -152,7 +156,7 @@ class Decoder:
             hidden, caches = self.backbone.extend(
                 ops.take(search.tokens, last, axis=2),
                 segments,
-                ops.broadcast_to((lengths + last)[:, None], segments.shape),
+                ops.broadcast_to(place(last)[:, None], segments.shape),
                 past,
                 search.caches,
                 past_mask,
@@ -220,7 +224,8 @@ class Decoder:
             logp,
             score.NEVER,
         )
-        search = search._replace(satisfied=ops.logical_and(search.satisfied, possible))
+        fine = ops.logical_or(possible, search.done)
+        search = search._replace(satisfied=ops.logical_and(search.satisfied, fine))
         if self.sampling:
             return self._draw(search, masked, context, numbers)
         return self._expand(search, masked, context, numbers)
@@ -268,19 +273,25 @@ class Decoder:
         own_cost = ops.take_along_axis(cost, parents, axis=1)
         values = ops.where(ranks > score.NEVER / 2, ranks + own_cost, score.NEVER)
         ends = tokens == self.end_id
+        if width == 1:
+            # Greedy: the runner-up is looked at only where the best one is the end.
+            ends = ops.logical_and(ends, ops.arange(2) == 0)
         step = search.step + 1
         search = self._keep_ended(
             search, parents, values, ends, step, numbers.length_penalty
         )
-        live = ops.where(ends, score.NEVER, ranks)
+        live = ops.where(tokens == self.end_id, score.NEVER, ranks)
         # the best ``width`` that go on, in their order
         live, chosen = ops.top_k(live, width)
         parents = ops.take_along_axis(parents, chosen, axis=1)
         tokens = ops.take_along_axis(tokens, chosen, axis=1)
         values = ops.take_along_axis(values, chosen, axis=1)
+        # A row that is done, here or for want of room, waits as it is.
+        parents = ops.where(search.done, ops.arange(width), parents)
         if width > 1:
             search = self._reordered(search, parents)
         values = ops.where(live > score.NEVER / 2, values, score.NEVER)
+        values = ops.where(search.done, search.scores, values)
         best = ops.max(values, axis=1)
         most = ops.cast(numbers.limit, "float32") ** numbers.length_penalty
         worst = ops.min(search.ended_ranks, axis=1)

@@ -39,10 +39,10 @@ class GenerateOptions:
     def over(self, defaults: GenerateOptions) -> GenerateOptions:
         """These values, and the defaults' where nothing was said.
 
-        Asking for beams drops a default of sampling and the other way round; asking
-        for more answers widens a default beam.
+        Asking for beams, if only for one, drops a default of sampling and the other
+        way round; asking for more answers widens a default beam.
         """
-        if self.beam is not None and self.beam > 1:
+        if self.beam is not None and not self.samples:
             defaults = replace(defaults, top_k=None, top_p=None, temperature=None)
         if self.samples:
             defaults = replace(defaults, beam=None)

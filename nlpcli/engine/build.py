@@ -20,7 +20,7 @@ from nlpcli.checkpoints.folder import open_checkpoint
 from nlpcli.checkpoints.rows import Rows
 from nlpcli.checkpoints.rules import load, resolve
 from nlpcli.checkpoints.source import Source
-from nlpcli.config import RunConfig
+from nlpcli.config import BackboneOptions, RunConfig
 from nlpcli.errors import CheckpointError, ConfigError
 from nlpcli.heads.sequence_model import SequenceModel
 from nlpcli.progress import SILENT, Progress
@@ -59,9 +59,7 @@ def open_start(
     if name == "tiny":
         tokenizer = tiny_tokenizer()
         size = len(tokenizer.vocab.tokens)
-        distance = bert.NEZHA_DISTANCE if config.backbone.relative_positions else 0
-        tiny = replace(bert.TINY, vocab_size=size, max_relative_position=distance)
-        start = Start(None, tiny, tokenizer, Rows())
+        start = Start(None, _built_in(config.backbone, size), tokenizer, Rows())
     else:
         folder = resolve_model(name, offline=offline, progress=progress)
         source = open_source(folder)
@@ -69,13 +67,7 @@ def open_start(
         tokenizer = load_tokenizer(folder, config.tokenizer.kind)
         start = Start(source, model_config, tokenizer, Rows())
         _check_vocabulary(name, start)
-        if config.backbone.relative_positions and model_config.longest is not None:
-            raise ConfigError(
-                [
-                    "backbone.relative_positions: expected false, since the weights of "
-                    f"{name} have absolute positions"
-                ]
-            )
+        _refuse_built_in_keys(config.backbone)
     if config.backbone.dropout is not None:
         start.config = replace(
             start.config,
@@ -99,6 +91,42 @@ def open_start(
         size = len(start.tokenizer.vocab.tokens)
         start.config = replace(start.config, vocab_size=size)
     return start
+
+
+def _built_in(options: BackboneOptions, vocab_size: int) -> TransformerConfig:
+    """The encoder that starts from random weights, at the sizes asked for."""
+    hidden = options.hidden_size or bert.TINY.hidden_size
+    head = bert.TINY.hidden_size // bert.TINY.num_attention_heads
+    if hidden % head:
+        raise ConfigError(
+            [f"backbone.hidden_size: expected a multiple of {head}, got {hidden}"]
+        )
+    return replace(
+        bert.TINY,
+        vocab_size=vocab_size,
+        hidden_size=hidden,
+        intermediate_size=4 * hidden,
+        num_attention_heads=hidden // head,
+        num_hidden_layers=options.num_hidden_layers or bert.TINY.num_hidden_layers,
+        max_relative_position=bert.NEZHA_DISTANCE if options.relative_positions else 0,
+    )
+
+
+def _refuse_built_in_keys(options: BackboneOptions) -> None:
+    """Sizes belong to the built-in encoder; a published one has its own."""
+    given = {
+        "hidden_size": options.hidden_size,
+        "num_hidden_layers": options.num_hidden_layers,
+        "relative_positions": options.relative_positions or None,
+    }
+    problems = [
+        f"backbone.{name}: expected none, since backbone.model is {options.model}, "
+        f"whose weights have their own, got {value}"
+        for name, value in given.items()
+        if value is not None
+    ]
+    if problems:
+        raise ConfigError(problems)
 
 
 def open_source(folder: Path) -> Source:

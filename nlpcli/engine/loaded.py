@@ -13,7 +13,6 @@ from nlpcli.engine import build
 from nlpcli.engine.answers import answer_all
 from nlpcli.engine.run_dir import RunDir, newest_finished
 from nlpcli.errors import DataError, NotFoundError
-from nlpcli.runtime.blocks import shared_blocks
 from nlpcli.runtime.decoding import Decoding
 from nlpcli.runtime.device import Device, open_device
 from nlpcli.runtime.forward import Forward
@@ -90,12 +89,8 @@ def decoding(recipe: Any, model: Any, batch_size: int) -> Decoding:
 
 def forward_of(loaded: LoadedRun) -> Forward:
     """Prediction through a run's model."""
-    return Forward(
-        loaded.model,
-        loaded.device.xla,
-        loaded.buckets,
-        shared_blocks(loaded.model.backbone, loaded.device.blocks),
-    )
+    device = loaded.device
+    return Forward(loaded.model, device.xla, loaded.buckets, device.lanes)
 
 
 def _newest(recipe: str) -> RunDir:

@@ -29,7 +29,14 @@ from nlpcli.runtime.diagnose import first_not_finite
 from nlpcli.runtime.forward import Forward, signature
 from nlpcli.runtime.optimizer import AdamW, learning_rate_scales, schedule
 from nlpcli.runtime.step import LossScale, StepResult, TrainStep
-from nlpcli.text.batching import Features, Sizes, collate, padded_sizes, sizes_of
+from nlpcli.text.batching import (
+    Features,
+    Sizes,
+    collate,
+    collate_halves,
+    padded_sizes,
+    sizes_of,
+)
 
 logger = logging.getLogger("nlpcli")
 
@@ -85,6 +92,9 @@ class Loop:
         )
         self.optimizer = AdamW(model.trainable_variables, options, scales)
         self.blocks = shared_blocks(model.backbone, device.blocks)
+        # Micro-batches are for those short of memory: they go one by one.
+        alone = options.accumulate > 1 or self.blocks is not None
+        self.lanes = 1 if alone else device.lanes
         self.train_step = TrainStep(
             model,
             self.optimizer,
@@ -93,8 +103,9 @@ class Loop:
             device.xla,
             None if device.xla else signature(self.recipe.fields, self.windows.sample),
             self.blocks,
+            self.lanes,
         )
-        self.forward = Forward(model, device.xla, self.buckets, self.blocks)
+        self.forward = Forward(model, device.xla, self.buckets, device.lanes)
         self.answer = answering(
             self.recipe, model, device, self.forward, options.batch_size * 2
         )
@@ -128,7 +139,29 @@ class Loop:
         """One update on a batch of unpadded features; DivergedError ends it."""
         state, options = self.state, self.config.train
         state.step += 1
-        sizes = self.shape_of(features)
+        micro_batches = self._micro_batches(features)
+        longest = max(len(item["token_ids"]) for item in features)
+        with explain_memory(
+            f"training step {state.step}, {options.batch_size // options.accumulate} "
+            f"rows of {longest} tokens",
+            "train.batch_size or data.max_length, or raise train.accumulate",
+        ):
+            result = self.train_step(
+                micro_batches,
+                options.head_lr * schedule(state.step, self.steps, options),
+                self.optimizer.host_scalars(state.step),
+                self.loss_scale.value,
+            )
+        if not self.loss_scale.update(result.finite):
+            self._diverged(features, result)
+        return result
+
+    def _micro_batches(self, features: list[Features]) -> list[Any]:
+        """The batch on its device, in the pieces that the step takes."""
+        options, strategy = self.config.train, self.device.strategy
+        if self.lanes > 1:
+            parts = collate_halves(features, self.recipe.fields)
+            return [[to_device(part, strategy) for part in parts]]
         fixed = (
             self.device.xla
             or self.blocks is not None
@@ -136,27 +169,12 @@ class Loop:
             or options.accumulate > 1
         )
         rows = options.batch_size if fixed else len(features)
-        whole = collate(features, self.recipe.fields, sizes, rows)
+        whole = collate(features, self.recipe.fields, self.shape_of(features), rows)
         count = rows // options.accumulate
-        with explain_memory(
-            f"training step {state.step}, {count} rows of {sizes['tokens']} tokens",
-            "train.batch_size or data.max_length, or raise train.accumulate",
-        ):
-            result = self.train_step(
-                [
-                    to_device(
-                        {name: v[at : at + count] for name, v in whole.items()},
-                        self.device.strategy,
-                    )
-                    for at in range(0, rows, count)
-                ],
-                options.head_lr * schedule(state.step, self.steps, options),
-                self.optimizer.host_scalars(state.step),
-                self.loss_scale.value,
-            )
-        if not self.loss_scale.update(result.finite):
-            self._diverged(whole, result)
-        return result
+        return [
+            to_device({name: v[at : at + count] for name, v in whole.items()}, strategy)
+            for at in range(0, rows, count)
+        ]
 
     def shape_of(self, features: list[Features]) -> Sizes:
         """Padded sizes of a batch: its bucket's where something is compiled."""
@@ -220,7 +238,8 @@ class Loop:
         seconds = self.log.step(features, result, row, state.step == self.steps)
         state.seconds += seconds or 0.0
 
-    def _diverged(self, batch: Features, result: StepResult) -> None:
+    def _diverged(self, features: list[Features], result: StepResult) -> None:
+        batch = collate(features, self.recipe.fields, self.shape_of(features))
         place = first_not_finite(self.model, batch)
         raise DivergedError(
             f"step {self.state.step} (epoch {self.state.epoch + 1}): loss "

@@ -53,24 +53,29 @@ class TaskModel(keras.Model):
         self.built = True
 
     def call(self, inputs: Batch, training: bool = False) -> dict[str, Any]:
+        states = self.states(inputs, training)
+        mask = inputs[self.mask_key]
+        return {
+            name: head(states, mask, training=training)
+            for name, head in self.heads.items()
+        }
+
+    def states(self, inputs: Batch, training: bool = False) -> Any:
+        """What the heads see: (batch, length, hidden)."""
         states = self.backbone(
             inputs["token_ids"],
             inputs.get("segment_ids"),
             inputs["padding_mask"],
             training=training,
         )
-        if self.bridge is not None:
-            states = self.bridge(
-                states,
-                inputs,
-                token_embedding=self.backbone.token_embedding,
-                training=training,
-            )
-        mask = inputs[self.mask_key]
-        return {
-            name: head(states, mask, training=training)
-            for name, head in self.heads.items()
-        }
+        if self.bridge is None:
+            return states
+        return self.bridge(
+            states,
+            inputs,
+            token_embedding=self.backbone.token_embedding,
+            training=training,
+        )
 
     def task_loss(self, inputs: Batch, logits: Mapping[str, Any]) -> tuple[Any, Any]:
         """Sum over heads of (total, weight); heads of one model share the weight."""

@@ -2,7 +2,7 @@
 
 A program is compiled for each (filters, constraints, shapes) that occurs; lengths and
 rows are padded to a few sizes so that they are few. TensorFlow keeps programs on disk
-between processes where ``runtime.program_cache`` set that up.
+between processes where nlpcli.program_cache set that up.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from nlpcli.text.batching import Features, Field, Sizes, collate, sizes_of
 
 LENGTHS = (16, 32, 64, 128, 256, 512)
 NO_LIMIT = 2**30
+STREAMED = 128  # least padded prompt of a conversation: it grows without compiling
 
 
 class Decoding:
@@ -85,7 +86,7 @@ class Decoding:
         key: int = 0,
     ) -> Iterator[list[Hypothesis]]:
         """The answers to one prompt as they grow, a token at a time."""
-        batch = self._open([prompt], [key], options, tuple(constraints))
+        batch = self._open([prompt], [key], options, tuple(constraints), STREAMED)
         search = batch.begin()
         for until in range(1, batch.program.decoder.places + 1):
             search = batch.advance(search, until)
@@ -123,8 +124,9 @@ class Decoding:
         keys: Sequence[int],
         options: GenerateOptions,
         constraints: tuple[Constraint, ...],
+        least: int = 1,
     ) -> _Batch:
-        sizes: Sizes = {}
+        sizes: Sizes = {"tokens": least}
         for item in prompts:
             for axis, length in sizes_of(item, self.fields).items():
                 sizes[axis] = max(sizes.get(axis, 1), length)

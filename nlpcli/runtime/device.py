@@ -29,12 +29,17 @@ POLICIES = {
 
 @dataclass(frozen=True)
 class Device:
-    """What really took effect."""
+    """What really took effect.
+
+    ``lanes``: batches computed side by side. On a CPU a kernel leaves cores idle
+    between its parallel parts; a second batch fills them.
+    """
 
     strategy: tf.distribute.Strategy
     precision: str
     xla: bool
     blocks: bool
+    lanes: int
     replicas: int
     chief: bool
     worker: int
@@ -48,6 +53,7 @@ class Device:
             "precision": self.precision,
             "xla": self.xla,
             "compiled_blocks": self.blocks,
+            "lanes": self.lanes,
             "versions": versions(),
         }
 
@@ -66,15 +72,22 @@ def open_device(options: RuntimeOptions, seed: int) -> Device:
     gpu = bool(tf.config.list_physical_devices("GPU"))
     resolver = strategy.cluster_resolver
     worker = int(resolver.task_id or 0) if resolver is not None else 0
+    xla = options.xla == "on" or (options.xla == "auto" and gpu)
     return Device(
         strategy=strategy,
         precision=options.precision,
-        xla=options.xla == "on" or (options.xla == "auto" and gpu),
+        xla=xla,
         blocks=options.xla == "auto" and not gpu and strategy.num_replicas_in_sync == 1,
+        lanes=_lanes(options, xla or gpu or strategy.num_replicas_in_sync > 1),
         replicas=strategy.num_replicas_in_sync,
         chief=worker == 0,
         worker=worker,
     )
+
+
+def _lanes(options: RuntimeOptions, busy: bool) -> int:
+    threads = options.threads or os.cpu_count() or 1
+    return 1 if busy or threads == 1 else 2
 
 
 def _set_threads(threads: int) -> None:

@@ -27,6 +27,9 @@ class StepResult:
 class TrainStep:
     """Call it with one micro-batch or several: they make one update.
 
+    A micro-batch is a dict of tensors, or a list of ``lanes`` dicts: parts of it
+    that one program computes side by side.
+
     Totals and weights are summed over micro-batches and replicas before the
     division, so the update is that of the whole batch at once. A step whose loss or
     gradient is not finite leaves every variable as it was.
@@ -41,6 +44,7 @@ class TrainStep:
         xla: bool,
         signature: Mapping[str, tf.TensorSpec] | None,
         blocks: SharedBlocks | None = None,
+        lanes: int = 1,
     ) -> None:
         self.model = model
         self.optimizer = optimizer
@@ -57,7 +61,9 @@ class TrainStep:
         scalars = [tf.TensorSpec((), tf.float32), tf.TensorSpec((4,), tf.float32)]
         dynamic = None
         if signature is not None and not self.distributed:
-            dynamic = [dict(signature), tf.TensorSpec((), tf.float32)]
+            part = dict(signature)
+            batch = part if lanes == 1 else [part] * lanes
+            dynamic = [batch, tf.TensorSpec((), tf.float32)]
         self._one = tf.function(
             self._run_one,
             autograph=False,
@@ -161,9 +167,12 @@ class TrainStep:
         with tf.GradientTape(watch_accessed_variables=False) as tape:
             for source in sources:
                 tape.watch(source)
-            with nullcontext() if self.blocks is None else self.blocks.active():
-                logits = self.model(batch, training=True)
-            total, weight = self.model.task_loss(batch, logits)
+            total = weight = tf.constant(0.0)
+            for part in batch if isinstance(batch, (list, tuple)) else [batch]:
+                with nullcontext() if self.blocks is None else self.blocks.active():
+                    logits = self.model(part, training=True)
+                loss, count = self.model.task_loss(part, logits)
+                total, weight = total + loss, weight + count
             scaled = total * scale
         grads = tape.gradient(
             scaled, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO

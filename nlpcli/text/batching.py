@@ -58,6 +58,27 @@ def collate(
     return batch
 
 
+def collate_halves(
+    features: Sequence[Features], fields: Mapping[str, Field]
+) -> list[Features]:
+    """The shorter and the longer rows as two batches, each padded to its own longest.
+
+    A lone row gets a row of filler for its partner.
+    """
+    sizes = [sizes_of(item, fields) for item in features]
+    if len(features) == 1:
+        both = collate(features, fields, sizes[0], 2)
+        return [{k: v[at : at + 1] for k, v in both.items()} for at in (0, 1)]
+    return [
+        collate(
+            [features[i] for i in half],
+            fields,
+            round_up([sizes[i] for i in half], 1),
+        )
+        for half in halves([size["tokens"] for size in sizes])
+    ]
+
+
 def round_up(sizes: Iterable[Sizes], multiple: int = 8) -> Sizes:
     """The smallest shape that holds all, each axis a multiple of ``multiple``."""
     out: Sizes = {}
@@ -133,6 +154,46 @@ def padded_sizes(
         else buckets[index]
     )
     return {**longest, **{axis: bucket[axis] for axis in axes}}
+
+
+def cut_sorted(
+    lengths: Sequence[int], most: int, overhead: int = 64
+) -> list[tuple[int, int]]:
+    """Half-open ranges of at most ``most`` rows that cost the least in all.
+
+    lengths: sorted, either way. A batch costs its padded positions and ``overhead``
+    more, so neighbours of unlike length part where that saves more than a batch
+    costs. Exact, by dynamic programming.
+    """
+    ranked = np.asarray(lengths, np.int64)
+    cost = np.zeros(len(ranked) + 1)
+    begin = np.zeros(len(ranked) + 1, np.int64)
+    for end in range(1, len(ranked) + 1):
+        starts = np.arange(max(0, end - most), end)
+        longest = np.maximum(ranked[starts], ranked[end - 1])
+        options = cost[starts] + (end - starts) * longest + overhead
+        best = int(np.argmin(options))
+        cost[end], begin[end] = options[best], starts[best]
+    ranges: list[tuple[int, int]] = []
+    end = len(ranked)
+    while end > 0:
+        ranges.append((int(begin[end]), end))
+        end = int(begin[end])
+    return ranges[::-1]
+
+
+def halves(lengths: Sequence[int]) -> tuple[list[int], list[int]]:
+    """Indices of the shorter and of the longer rows, padded to nearly the same size.
+
+    At least two rows; neither half is empty.
+    """
+    order = sorted(range(len(lengths)), key=lambda i: lengths[i])
+    ranked = [lengths[i] for i in order]
+    cut = min(
+        range(1, len(order)),
+        key=lambda at: max(at * ranked[at - 1], (len(order) - at) * ranked[-1]),
+    )
+    return order[:cut], order[cut:]
 
 
 def length_grouped(

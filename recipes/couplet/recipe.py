@@ -52,7 +52,7 @@ class CoupletRecipe:
     def __init__(self, config: RunConfig, tokenizer: Tokenizer) -> None:
         self.options = config.task
         self.tokenizer = tokenizer
-        self.positions = config.data.max_length
+        self.positions: int | None = config.data.max_length
         self.model: Any = None
         self.candidates = answer_tokens(tokenizer)
         self._tones: np.ndarray | None = None
@@ -68,9 +68,9 @@ class CoupletRecipe:
         return bool(self.options.model == "nar")
 
     @property
-    def longest(self) -> int:
-        """Characters a side that the model has positions for."""
-        if self.at_once:
+    def longest(self) -> int | None:
+        """Characters a side that the model has room for; None is any number."""
+        if self.at_once or self.positions is None:
             return self.positions
         return (self.positions - _SPECIAL_TOKENS) // 2
 
@@ -79,9 +79,10 @@ class CoupletRecipe:
 
     def prompt(self, text: str) -> CoupletExample:
         example = CoupletExample(text)
-        if (length := len(example.first)) > self.longest:
+        longest, length = self.longest, len(example.first)
+        if longest is not None and length > longest:
             raise DataError(
-                f"first line: expected at most {self.longest} characters (what fits "
+                f"first line: expected at most {longest} characters (what fits "
                 f"into {self.positions} positions), got {length}"
             )
         return example
@@ -124,10 +125,8 @@ class CoupletRecipe:
     def build(self, backbone: Any) -> Any:
         options = self.options
         if self.at_once:
-            # Convolutions have no positions: as long as the other model's lines.
-            self.positions = max(
-                self.positions, backbone.config.max_position_embeddings
-            )
+            # Convolutions have no positions; the bound is on the memory of scores.
+            self.positions = backbone.config.max_position_embeddings
             self.model = ConvolutionModel(
                 backbone,
                 options.nar.width,
@@ -136,7 +135,7 @@ class CoupletRecipe:
                 options.label_smoothing,
             )
         else:
-            self.positions = backbone.config.max_position_embeddings
+            self.positions = backbone.config.longest
             self.model = sequence_model(
                 backbone, options, "unilm", self.tokenizer.vocab
             )

@@ -10,13 +10,12 @@ from typing import Any, Protocol
 
 from nlpcli.errors import DataError
 from nlpcli.text.expression import tokens
+from nlpcli.text.lengths import Lengths
 from nlpcli.text.lines import decode_lines
 from recipes.math_qa.cleaning import UnfitRow
 from recipes.math_qa.examples import MathExample, read_examples
 from recipes.math_qa.numbers import CONSTANTS, question_numbers
 
-_BATCH = 256
-_BINS = 10
 _SPECIAL_TOKENS = 3  # [CLS] question [SEP] expression [SEP]
 
 
@@ -26,13 +25,13 @@ class _Encoding(Protocol):
 
 
 class _Tokenizer(Protocol):
-    def encode_batch(self, texts: Sequence[str]) -> Sequence[_Encoding]: ...
+    def encode_characters(self, text: str) -> _Encoding: ...
 
 
 def check(
     path: str | Path,
     *,
-    max_length: int = 192,
+    max_length: int = 256,
     tokenizer: _Tokenizer | None = None,
     limit: int | None = None,
 ) -> dict[str, Any]:
@@ -43,7 +42,7 @@ def check(
     each operator stands in the expressions; ``numbers`` where the numbers of the
     expressions come from, and ``covered`` the share of expressions all of whose
     numbers come from the question or the constants, as the grammar wants them.
-    ``lengths`` are characters, ``tokens`` pieces of the tokenizer (None without one),
+    ``lengths`` are characters, ``tokens`` those but spaces (None without a tokenizer),
     both of the question and its expression; ``windows`` counts those longer than
     ``max_length``, special tokens included. ``duplicates`` and ``conflicts`` are
     questions that stand there again with the same and with another value.
@@ -51,18 +50,15 @@ def check(
     bad: list[str] = []
     unfit: Counter[str] = Counter()
     tables = _Tables()
-    characters = _Lengths()
-    pieces = _Lengths()
-    good = _good(islice(read_examples(path), limit), bad, unfit)
-    for batch in _batches(good):
-        for example in batch:
-            tables.add(example)
-            characters.add(len(example.question) + len(example.expression), example)
+    characters = Lengths()
+    pieces = Lengths()
+    for example in _good(islice(read_examples(path), limit), bad, unfit):
+        tables.add(example)
+        text = example.question + example.expression
+        characters.add(len(text), example.line)
         if tokenizer is not None:
-            questions = tokenizer.encode_batch([item.question for item in batch])
-            answers = tokenizer.encode_batch([item.expression for item in batch])
-            for example, *parts in zip(batch, questions, answers, strict=True):
-                pieces.add(sum(len(part.token_ids) for part in parts), example)
+            count = len(tokenizer.encode_characters(text).token_ids)
+            pieces.add(count, example.line)
     counted = characters if tokenizer is None else pieces
     return {
         "file": str(path),
@@ -78,6 +74,7 @@ def check(
             "unit": "characters" if tokenizer is None else "tokens",
             "max_length": max_length,
             "longer": counted.longer_than(max_length - _SPECIAL_TOKENS),
+            "then": "train refuses those; --skip-bad leaves them out",
         },
     }
 
@@ -132,63 +129,6 @@ class _Tables:
         }
 
 
-class _Lengths:
-    """How many examples have which length, and where the longest stands."""
-
-    def __init__(self) -> None:
-        self.lengths: Counter[int] = Counter()
-        self.longest = 0
-        self.longest_line: str | None = None
-
-    @property
-    def count(self) -> int:
-        return self.lengths.total()
-
-    def add(self, length: int, example: MathExample) -> None:
-        self.lengths[length] += 1
-        if self.longest_line is None or length > self.longest:
-            self.longest, self.longest_line = length, example.line
-
-    def longer_than(self, length: int) -> int:
-        return sum(count for size, count in self.lengths.items() if size > length)
-
-    def report(self) -> dict[str, Any]:
-        total = sum(size * count for size, count in self.lengths.items())
-        return {
-            "mean": total / self.count if self.count else None,
-            "median": self._quantile(0.5),
-            "p95": self._quantile(0.95),
-            "longest": self.longest,
-            "longest_line": self.longest_line,
-            "histogram": self._histogram(),
-        }
-
-    def _quantile(self, share: float) -> int | None:
-        reached = 0
-        for size, count in sorted(self.lengths.items()):
-            reached += count
-            if reached >= share * self.count:
-                return size
-        return None
-
-    def _histogram(self) -> list[dict[str, int]]:
-        """Equal bins up to the 95th percentile, then one open bin to the longest."""
-        width = max(1, -(-((self._quantile(0.95) or 0) + 1) // _BINS))
-        edge = _BINS * width
-        bins = [
-            {
-                "from": start,
-                "to": start + width - 1,
-                "count": sum(self.lengths[n] for n in range(start, start + width)),
-            }
-            for start in range(0, edge, width)
-        ]
-        if self.longest >= edge:
-            rest = self.longer_than(edge - 1)
-            bins.append({"from": edge, "to": self.longest, "count": rest})
-        return bins
-
-
 def _origin(number: str, written: set[str]) -> str:
     if number in written:
         return "question"
@@ -205,8 +145,3 @@ def _good(
         bad.append(str(example))
         if isinstance(example, UnfitRow):
             unfit[example.reason] += 1
-
-
-def _batches(examples: Iterator[MathExample]) -> Iterator[list[MathExample]]:
-    while batch := list(islice(examples, _BATCH)):
-        yield batch

@@ -29,6 +29,11 @@ class MathExample:
     value: Fraction | None = None
     line: str = ""
 
+    @property
+    def text(self) -> str:
+        """What the user asks."""
+        return self.question
+
 
 def read_examples(path: str | Path) -> Iterator[MathExample | DataError]:
     """Read JSON Lines of question, equation and answer, ``.gz`` or not.

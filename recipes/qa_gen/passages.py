@@ -1,8 +1,9 @@
-"""Passages as characters, and the windows of a long one: they end where sentences do."""
+"""Passages as characters, and windows of long ones, which end where sentences do."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -11,6 +12,7 @@ _CLAUSE = 1
 _SENTENCE_ENDS = frozenset("。！？!?；;…")
 _CLAUSE_ENDS = frozenset("，,、：:")
 _CLOSING = frozenset("”’」』）)】》〉\"'")
+_MARKS = _SENTENCE_ENDS | _CLAUSE_ENDS | _CLOSING
 
 
 @dataclass(frozen=True)
@@ -52,13 +54,35 @@ class Passage:
         found = np.flatnonzero((views == token_ids).all(axis=1))
         return int(found[0]) if len(found) else -1
 
+    @cached_property
+    def borders(self) -> np.ndarray:
+        """(characters + 1,): whether a sentence or a clause begins before each."""
+        borders = np.zeros(len(self) + 1, np.int8)
+        borders[0] = borders[-1] = _SENTENCE
+        text = self.text
+        starts, ends = self.offsets[:, 0].tolist(), self.offsets[:, 1].tolist()
+        kind = 0  # of the border that is due behind the marks that just stood there
+        for i in range(len(self) - 1):
+            character, after = text[starts[i]], text[starts[i + 1]]
+            if character in _SENTENCE_ENDS:
+                kind = _SENTENCE
+            elif character in _CLAUSE_ENDS:
+                kind = max(kind, _CLAUSE)
+            elif character not in _CLOSING:
+                kind = 0
+            if "\n" in text[ends[i] : starts[i + 1]]:
+                borders[i + 1] = _SENTENCE
+            elif after not in _MARKS:
+                borders[i + 1] = kind
+        return borders
+
 
 def windows(passage: Passage, longest: int) -> list[Passage]:
     """The passage in parts of at most ``longest`` characters, as few as sentences let.
 
     A sentence that is longer is cut between clauses, a clause that is longer at will.
     """
-    return [passage.part(*window) for window in _tiles(_borders(passage), longest)]
+    return [passage.part(*window) for window in _tiles(passage.borders, longest)]
 
 
 def window_around(
@@ -69,7 +93,7 @@ def window_around(
     It is the one of ``windows`` where that has all of them, so that answers stand in
     training where they stand in use. Otherwise it begins with their sentence.
     """
-    borders = _borders(passage)
+    borders = passage.borders
     for first, last in _tiles(borders, longest):
         if first <= start and end <= last:
             return first, last
@@ -101,25 +125,3 @@ def _last(borders: np.ndarray, first: int, longest: int) -> int:
         if len(found):
             return first + 1 + int(found[-1])
     return furthest
-
-
-def _borders(passage: Passage) -> np.ndarray:
-    """(characters + 1,): what begins before each character, a sentence or a clause."""
-    borders = np.zeros(len(passage) + 1, np.int8)
-    borders[0] = borders[-1] = _SENTENCE
-    text = passage.text
-    starts, ends = passage.offsets[:, 0].tolist(), passage.offsets[:, 1].tolist()
-    kind = 0  # of the border that is due behind the marks that just stood there
-    for i in range(len(passage) - 1):
-        character, after = text[starts[i]], text[starts[i + 1]]
-        if character in _SENTENCE_ENDS:
-            kind = _SENTENCE
-        elif character in _CLAUSE_ENDS:
-            kind = max(kind, _CLAUSE)
-        elif character not in _CLOSING:
-            kind = 0
-        if "\n" in text[ends[i] : starts[i + 1]]:
-            borders[i + 1] = _SENTENCE
-        elif after not in _SENTENCE_ENDS | _CLAUSE_ENDS | _CLOSING:
-            borders[i + 1] = kind
-    return borders

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,9 @@ class Generator:
             import time
             print("waiting", file=sys.stderr, flush=True)
             time.sleep(30)
+        if "seed" in text:
+            yield str(asked.seed)
+            return
         yield "回"
         yield "" if "mute" in text else str(text.count("|") + 1)
 
@@ -88,6 +92,13 @@ def test_each_line_of_a_pipe_has_its_reply_and_no_prompt() -> None:
     assert (done.returncode, done.stderr) == (0, b"")
     # an empty line keeps its place; a command has no reply
     assert done.stdout.decode() == "回1\n\n回3\n回1\n"
+
+
+def test_each_line_has_its_seed_and_the_first_may_be_given() -> None:
+    done = piped("seed\nseed\n", "--seed", "7", recipe="couplet")
+    assert done.stdout.decode() == "7\n8\n"
+    one, other = (piped("seed\n", recipe="couplet").stdout for _ in range(2))
+    assert one != other
 
 
 def test_a_recipe_without_turns_answers_each_line_alone() -> None:
@@ -168,15 +179,34 @@ class Terminal:
     def type(self, keys: str) -> None:
         os.write(self.descriptor, keys.encode())
 
-    def code(self) -> int:
-        status = os.waitpid(self.pid, 0)[1]
+    def code(self, keys: str = "") -> int:
+        """The exit code; types ``keys``, and again where nothing comes of it.
+
+        A signal between the prompt and the wait for keys is only seen with the next.
+        """
+        for tenths in range(300):
+            if keys and tenths % 50 == 0:
+                with suppress(OSError):
+                    self.type(keys)
+            time.sleep(0.1)
+            pid, status = os.waitpid(self.pid, os.WNOHANG)
+            if pid:
+                self.pid = 0
+                return os.waitstatus_to_exitcode(status)
+        raise TimeoutError(self.bytes.decode())
+
+    def close(self) -> None:
         os.close(self.descriptor)
-        return os.waitstatus_to_exitcode(status)
+        if self.pid:
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
 
 
 @pytest.fixture
 def terminal():
-    return Terminal("dialog")
+    opened = Terminal("dialog")
+    yield opened
+    opened.close()
 
 
 def test_a_terminal_has_prompts_and_outlives_mistakes(terminal: Terminal) -> None:
@@ -202,5 +232,4 @@ def test_end_and_interrupt_of_a_terminal(
     terminal: Terminal, keys: str, code: int
 ) -> None:
     terminal.expect("> ")
-    terminal.type(keys)
-    assert terminal.code() == code
+    assert terminal.code(keys) == code

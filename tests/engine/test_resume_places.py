@@ -56,9 +56,7 @@ def outcome(run):
             )
         },
         "state": {k: v for k, v in state.items() if k not in TIMED},
-        "metrics": [
-            {k: v for k, v in row.items() if k not in TIMED} for row in rows
-        ],
+        "metrics": [{k: v for k, v in row.items() if k not in TIMED} for row in rows],
     }
 
 

@@ -1,4 +1,4 @@
-"""What every recipe must do, found by itself: train, evaluate, predict, batch = single.
+"""What every recipe must do, found by itself: train, evaluate, answer, batch = single.
 
 A recipe adds nothing here; what is special in it has a test file of its own.
 """
@@ -8,7 +8,9 @@ import random
 import pytest
 
 from nlpcli.config_loader import resolve
+from nlpcli.decoders.options import GenerateOptions
 from nlpcli.engine.evaluate import evaluate_run
+from nlpcli.engine.generate import Generator
 from nlpcli.engine.predict import Predictor
 from nlpcli.engine.train import train
 from nlpcli.recipe import list_recipes
@@ -16,8 +18,14 @@ from nlpcli.samples import sample
 from nlpcli.text.lines import read_json_lines
 
 RECIPES = [entry.name for entry in list_recipes()]
+WRITERS = {entry.name for entry in list_recipes() if "generate" in entry.verbs}
 # The variants of a recipe's task that answer through different code.
-VARIANTS = {"ner": [{"task.head": "crf"}, {"task.head": "global-pointer"}]}
+VARIANTS = {
+    "ner": [{"task.head": "crf"}, {"task.head": "global-pointer"}],
+    "couplet": [{"task.model": "unilm"}, {"task.model": "nar"}],
+}
+STEPS = {"ner": 60}  # others need not have learnt: what they write is compared
+DEV = 24
 CASES = [(name, flags) for name in RECIPES for flags in VARIANTS.get(name, [{}])]
 REAL = {"ner": "datasets/ner/cluener.dev.jsonl"}
 TOLERANCE = {"float32": 2e-3, "bfloat16": 0.2}
@@ -27,7 +35,8 @@ TOLERANCE = {"float32": 2e-3, "bfloat16": 0.2}
 def trained(request, tmp_path_factory):
     """A run of a few seconds: enough to answer something."""
     name, flags = request.param
-    config = resolve(name, flags={**flags, "train.max_steps": 60, "train.lr": 1e-3})
+    steps = {"train.max_steps": STEPS.get(name, 10), "train.lr": 1e-3}
+    config = resolve(name, flags={**flags, **steps, "data.dev_limit": DEV})
     result = train(config, out=tmp_path_factory.mktemp(name) / "run")
     assert result.status == "finished"
     return name, result.run
@@ -35,18 +44,30 @@ def trained(request, tmp_path_factory):
 
 def test_two_steps_evaluate_predict(trained, tmp_path):
     name, run = trained
-    scores = evaluate_run(run, name, predictions=tmp_path / "out.jsonl")
-    assert scores["examples"] == sum(1 for _ in read_json_lines(sample(name, "dev")))
+    lines = sample(name, "dev").read_text("utf-8").splitlines(keepends=True)[:DEV]
+    data = tmp_path / "dev.jsonl"
+    data.write_text("".join(lines), "utf-8")
+    scores = evaluate_run(run, name, data=data, predictions=tmp_path / "out.jsonl")
+    assert scores["examples"] == len(lines)
     rows = [row for _, row in read_json_lines(tmp_path / "out.jsonl")]
     assert len(rows) == scores["examples"]
-    answers = Predictor(run, name).predict([rows[0]["text"], ""])
+    answers = open_answerer(name, run)([rows[0]["text"], ""])
     assert len(answers) == 2
 
 
-def answers_of(predictor, texts, size):
+def open_answerer(name, run, precision=None):
+    """A run as a function from texts to answers."""
+    if name not in WRITERS:
+        return Predictor(run, name, precision=precision).predict
+    generator = Generator(run, name, precision=precision)
+    searched = GenerateOptions(beam=2, num=1, max_length=12)
+    return lambda texts: generator.generate(texts, searched)
+
+
+def answers_of(answer, texts, size):
     out = []
     for start in range(0, len(texts), size):
-        out += predictor.predict(texts[start : start + size])
+        out += answer(texts[start : start + size])
     return out
 
 
@@ -83,17 +104,28 @@ def scores_in(value):
 @pytest.mark.parametrize("source", ["sample", "real"])
 def test_batch_equals_single(trained, shared, precision, source):
     name, run = trained
-    if source == "real" and precision != "float32":
-        pytest.skip("real sentences are compared in float32 only, for time")
+    if source == "real" and (precision != "float32" or name not in REAL):
+        pytest.skip("real sentences are compared in float32 and for ner, for time")
+    if name in WRITERS and precision != "float32":
+        pytest.skip("half precision ties break anywhere: what is written may differ")
     path = sample(name, "dev") if source == "sample" else shared(REAL[name])
-    texts = [row["text"] for _, row in read_json_lines(path)][:500]
-    predictor = Predictor(run, name, precision=precision)
-    together = answers_of(predictor, texts, 32)
+    examples = (row for _, row in read_json_lines(path))
+    texts = [text_of(row) for row in examples][: 500 if name == "ner" else DEV]
+    answer = open_answerer(name, run, precision)
+    together = answers_of(answer, texts, 32)
     order = list(range(len(texts)))
     random.Random(0).shuffle(order)
-    shuffled = answers_of(predictor, [texts[i] for i in order], 32)
+    shuffled = answers_of(answer, [texts[i] for i in order], 32)
     back = [shuffled[order.index(i)] for i in range(len(texts))]
-    single = answers_of(predictor, texts, 1)
-    assert any(scores_in(answer) for answer in together), "nothing was answered"
+    single = answers_of(answer, texts, 1)
+    assert any(scores_in(found) for found in together), "nothing was answered"
     assert_same(single, together, TOLERANCE[precision])
     assert_same(back, together, TOLERANCE[precision])
+
+
+def text_of(row):
+    """What a user would type for a row of data."""
+    if "turns" in row:
+        return "|".join(row["turns"][:-1])
+    names = ("text", "first", "question", "passage")
+    return next(row[name] for name in names if name in row)

@@ -1,4 +1,4 @@
-"""Compiled blocks are the plain model, in prediction and in training."""
+"""Compiled blocks are the plain model in training."""
 
 from dataclasses import replace
 
@@ -9,7 +9,6 @@ import tensorflow as tf
 
 from nlpcli.config import TrainOptions
 from nlpcli.runtime.blocks import WORTH_IT, SharedBlocks, shared_blocks
-from nlpcli.runtime.forward import COMPILE_AFTER, Forward
 from nlpcli.runtime.step import TrainStep
 from tests.tiny_task import CONFIG, make_batch, make_model, make_optimizer
 
@@ -47,24 +46,6 @@ def test_training_in_blocks_repeats_bit_for_bit():
     _, first = train(True, 0.3)
     _, second = train(True, 0.3)
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
-
-
-def test_prediction_turns_to_blocks_after_many_rows():
-    keras.utils.set_random_seed(0)
-    model = make_model(DEEP)
-    buckets = [{"tokens": 8}, {"tokens": 16}]
-    forward = Forward(model, False, buckets, SharedBlocks(model.backbone))
-    assert forward.rows_of(32) is None
-    assert forward.shape_of([{"tokens": 3}, {"tokens": 5}]) == {"tokens": 5}
-    batch = make_batch(0)
-    del batch["labels"]
-    plain = forward(batch)["labels"]
-    forward.rows = COMPILE_AFTER
-    assert forward.rows_of(32) == 32
-    assert forward.shape_of([{"tokens": 3}, {"tokens": 5}]) == {"tokens": 8}
-    assert forward.shape_of([{"tokens": 17}]) == {"tokens": 32}
-    np.testing.assert_allclose(forward(batch)["labels"], plain, atol=1e-5)
-    assert model.backbone.block_runner is None
 
 
 def test_few_blocks_are_not_compiled():
