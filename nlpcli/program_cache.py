@@ -13,7 +13,7 @@ _FLAG = "--tf_xla_persistent_cache_directory"
 
 
 def keep_programs() -> Path | None:
-    """Have TensorFlow keep XLA's programs in the user's cache; call before importing it.
+    """Have TensorFlow keep XLA's programs in the user's cache; call before its import.
 
     The folder is the user's own (0700) and named by TensorFlow's version and the
     processor, whose instructions the programs use. Nothing is changed where

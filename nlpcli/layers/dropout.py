@@ -7,6 +7,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from nlpcli.layers.hashing import mix, word
+
 
 class Dropout(keras.layers.Layer):
     """Zero a share of the values, scale the rest by 1 / (1 - rate).
@@ -29,19 +31,8 @@ class Dropout(keras.layers.Layer):
         shape = ops.shape(x)
         size = ops.prod(ops.convert_to_tensor(shape))
         bits = ops.cast(ops.arange(size, dtype="int32"), "uint32")
-        bits = _mix(bits * _word(0x9E3779B9) + seed[0])
-        bits = _mix(ops.bitwise_xor(bits, seed[1]))
-        keep = ops.reshape(bits >= _word(int(self.rate * 2**32)), shape)
+        bits = mix(bits * word(0x9E3779B9) + seed[0])
+        bits = mix(ops.bitwise_xor(bits, seed[1]))
+        keep = ops.reshape(bits >= word(int(self.rate * 2**32)), shape)
         scaled = x * ops.cast(1.0 / (1.0 - self.rate), x.dtype)
         return ops.where(keep, scaled, ops.zeros((), x.dtype))
-
-
-def _mix(bits: Any) -> Any:
-    for shift, factor in ((16, 0x85EBCA6B), (13, 0xC2B2AE35)):
-        bits = ops.bitwise_xor(bits, ops.right_shift(bits, _word(shift)))
-        bits = bits * _word(factor)
-    return ops.bitwise_xor(bits, ops.right_shift(bits, _word(16)))
-
-
-def _word(value: int) -> Any:
-    return ops.convert_to_tensor(value, "uint32")

@@ -71,7 +71,7 @@ def test_a_complex_object_is_a_triple_a_slot():
 def test_of_several_mentions_the_two_nearest():
     text = "北京大学位于北京，人人都知道北京大学"
     assert locate(text, "北京大学", "北京", "x") == ((0, 4), (6, 8)), "not inside"
-    assert locate("甲生乙，丙生乙", "丙", "乙", "x") == ((4, 5), (6, 7))
+    assert locate("甲生乙，后来丙生乙", "丙", "乙", "x") == ((6, 7), (8, 9))
     assert locate("甲甲", "甲", "甲", "x") == ((0, 1), (1, 2))
     assert locate("北京大学", "北京大学", "北京", "x") == ((0, 4), (0, 2))
     assert locate("用IPHONE拍", "用", "iPhone", "x") == ((0, 1), (1, 7))
