@@ -135,7 +135,7 @@ class Decoding:
         rows = 1 if len(prompts) == 1 else self.batch_size
         batch = collate(prompts, self.fields, sizes, rows)
         limits = np.zeros(len(batch["token_ids"]), np.int32)
-        longest = options.max_length or NO_LIMIT
+        longest = options.max_length or LENGTHS[-1]
         for row, item in enumerate(prompts):
             limits[row] = max(0, min(longest, room - len(item["token_ids"])))
         places = _bucket(int(limits.max(initial=1)), LENGTHS)

@@ -23,8 +23,12 @@ WRITERS = {entry.name for entry in list_recipes() if "generate" in entry.verbs}
 VARIANTS = {
     "ner": [{"task.head": "crf"}, {"task.head": "global-pointer"}],
     "couplet": [{"task.model": "unilm"}, {"task.model": "nar"}],
+    "triple-extract": [
+        {"task.model": model, "train.head_lr": 5e-3, "train.ema": None}
+        for model in ("gplinker", "casrel")
+    ],
 }
-STEPS = {"ner": 60}  # others need not have learnt: what they write is compared
+STEPS = {"ner": 60, "triple-extract": 100}  # others need not have learnt: what they write is compared
 DEV = 24
 CASES = [(name, flags) for name in RECIPES for flags in VARIANTS.get(name, [{}])]
 REAL = {"ner": "datasets/ner/cluener.dev.jsonl"}
