@@ -96,7 +96,7 @@ def prepared(options: argparse.Namespace) -> Any:
             "train.epochs": 1,
             "runtime.threads": options.threads,
             "runtime.deterministic": False,
-            "runtime.xla": "on" if options.side == "nlpcli-xla" else "off",
+            "runtime.xla": "on" if options.side == "nlpcli-xla" else "auto",
         },
     )
     ready = prepare(config)

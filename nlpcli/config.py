@@ -14,15 +14,18 @@ def option(
     maximum: float | None = None,
     above: float | None = None,
     below: float | None = None,
+    path: bool = False,
 ) -> Any:
     """A dataclass field, the sentence that ``config --schema`` shows and its bounds.
 
     ``minimum`` and ``maximum`` are allowed values themselves, ``above`` and ``below``
     are not; null is never compared. ``dataclasses.MISSING`` as the default makes the
-    key one that has to be given.
+    key one that has to be given. ``path``: the name of a file, which a run keeps in
+    full so that it is found from any working directory.
     """
     bounds = {">=": minimum, ">": above, "<=": maximum, "<": below}
-    return field(default=default, metadata={"doc": doc, "bounds": bounds})
+    metadata = {"doc": doc, "bounds": bounds, "path": path}
+    return field(default=default, metadata=metadata)
 
 
 Precision = Literal["float32", "bfloat16", "float16"]
@@ -46,7 +49,10 @@ class BackboneOptions:
         minimum=32,
     )
     num_hidden_layers: int | None = option(
-        None, "layers of the built-in encoder; null is 2", minimum=1
+        None,
+        "layers of the built-in encoder (null is 2), or the lowest ones of a published "
+        "encoder (null is all, as RBT3 keeps 3 of RoBERTa)",
+        minimum=1,
     )
     relative_positions: bool = option(
         False, "NEZHA's clipped relative positions in the built-in encoder: no limit"
@@ -75,8 +81,12 @@ class TokenizerOptions:
 class DataOptions:
     """Which files a run reads and how lines become batches."""
 
-    train: str | None = option(None, "training file; null is the shipped sample")
-    dev: str | None = option(None, "development file; null holds out dev_ratio")
+    train: str | None = option(
+        None, "training file; null is the shipped sample", path=True
+    )
+    dev: str | None = option(
+        None, "development file; null holds out dev_ratio", path=True
+    )
     dev_ratio: float = option(
         0.1, "share of train held out when dev is null", above=0, below=1
     )
@@ -161,7 +171,12 @@ class RuntimeOptions:
     strategy: Literal["auto", "one", "mirrored", "multi-worker"] = option(
         "auto", "tf.distribute strategy; auto follows TF_CONFIG and the GPUs"
     )
-    buckets: int = option(8, "most batch shapes (programs) when XLA is on", minimum=1)
+    buckets: int | None = option(
+        None,
+        "most lengths that batches are padded to; default 8, or 20 where single blocks "
+        "are compiled",
+        minimum=1,
+    )
     deterministic: bool = option(True, "same seed, same weights, bit for bit")
     threads: int | None = option(None, "CPU threads; null is all cores", minimum=1)
     tensorboard: bool = option(True, "write TensorBoard events beside metrics.jsonl")

@@ -1,8 +1,8 @@
 """The names of BERT's weights in Hugging Face files and in Google's TensorFlow files.
 
 Ours are relative to the backbone (``mlm/`` and ``nsp/`` to the model that has them).
-Linear weights of Hugging Face files are (out, in), ours and Google's (in, out); the
-next-sentence matrix is (2, hidden) in both (google-research/bert run_pretraining.py).
+Linear weights of Hugging Face files and ours are (out, in), Google's (in, out), but for
+the next-sentence matrix, (2, hidden) (google-research/bert run_pretraining.py).
 """
 
 from __future__ import annotations
@@ -56,14 +56,14 @@ def _tf(*rules: Rule) -> RuleTable:
 
 def _dense_hf(ours: str, theirs: str) -> tuple[Rule, Rule]:
     return (
-        Rule(f"{ours}/kernel", f"{theirs}.weight", transpose=True),
+        Rule(f"{ours}/kernel", f"{theirs}.weight"),
         Rule(f"{ours}/bias", f"{theirs}.bias"),
     )
 
 
 def _dense_tf(ours: str, theirs: str) -> tuple[Rule, Rule]:
     return (
-        Rule(f"{ours}/kernel", f"{theirs}/kernel"),
+        Rule(f"{ours}/kernel", f"{theirs}/kernel", transpose=True),
         Rule(f"{ours}/bias", f"{theirs}/bias"),
     )
 
@@ -117,9 +117,7 @@ RULES: dict[str, RuleTable] = {
             for ours, theirs in _EMBEDDINGS.items()
         ),
         *_norm_hf("embedding_norm", "bert.embeddings"),
-        Rule(
-            "layer_{i}/attention/qkv/kernel", _fused(_QKV_HF, "weight"), transpose=True
-        ),
+        Rule("layer_{i}/attention/qkv/kernel", _fused(_QKV_HF, "weight")),
         Rule("layer_{i}/attention/qkv/bias", _fused(_QKV_HF, "bias")),
         *(
             rule
@@ -142,7 +140,9 @@ RULES: dict[str, RuleTable] = {
             for ours, theirs in _EMBEDDINGS.items()
         ),
         *_norm_tf("embedding_norm", "bert/embeddings"),
-        Rule("layer_{i}/attention/qkv/kernel", _fused(_QKV_TF, "kernel")),
+        Rule(
+            "layer_{i}/attention/qkv/kernel", _fused(_QKV_TF, "kernel"), transpose=True
+        ),
         Rule("layer_{i}/attention/qkv/bias", _fused(_QKV_TF, "bias")),
         *(
             rule
@@ -178,7 +178,7 @@ MLM_RULES: dict[str, RuleTable] = {
 NSP_RULES: dict[str, RuleTable] = {
     "hf": _hf(*_dense_hf("nsp", "cls.seq_relationship")),
     "tf": _tf(
-        Rule("nsp/kernel", "cls/seq_relationship/output_weights", transpose=True),
+        Rule("nsp/kernel", "cls/seq_relationship/output_weights"),
         Rule("nsp/bias", "cls/seq_relationship/output_bias"),
     ),
 }
@@ -236,7 +236,7 @@ def _size(
 
 
 def _dense_shapes(path: str, inputs: int, outputs: int) -> dict[str, Shape]:
-    return {f"{path}/kernel": (inputs, outputs), f"{path}/bias": (outputs,)}
+    return {f"{path}/kernel": (outputs, inputs), f"{path}/bias": (outputs,)}
 
 
 def _norm_shapes(path: str, size: int) -> dict[str, Shape]:

@@ -154,6 +154,8 @@ class Transformer(keras.layers.Layer):
         )
         # The machine's way of running a block (block, states, mask, training).
         self.block_runner: Callable[..., Any] | None = None
+        # The same for TransformerBlock.read.
+        self.block_reader: Callable[..., Any] | None = None
         self.build()
 
     def _embedding(self, rows: int, name: str) -> keras.layers.Embedding:
@@ -218,7 +220,7 @@ class Transformer(keras.layers.Layer):
     def read(
         self, token_ids: Any, segment_ids: Any, position_ids: Any, attention_mask: Any
     ) -> tuple[Any, list[Cache]]:
-        """Hidden states, and each block's keys and values, of what is given.
+        """Hidden states, and each block's keys and values as a cache has them.
 
         Token, segment and position ids: (batch, length); attention_mask as in
         SelfAttention. Without dropout.
@@ -226,9 +228,8 @@ class Transformer(keras.layers.Layer):
         hidden_states = self.embed(token_ids, segment_ids, position_ids=position_ids)
         caches = []
         for block in self.blocks:
-            query, key, value = block.attention.project(hidden_states)
-            attended = block.attention.attend(query, key, value, attention_mask)
-            hidden_states = block.finish(hidden_states, attended)
+            read = self.block_reader or TransformerBlock.read
+            hidden_states, key, value = read(block, hidden_states, attention_mask)
             caches.append((key, value))
         return hidden_states, caches
 
@@ -237,40 +238,32 @@ class Transformer(keras.layers.Layer):
         token_ids: Any,
         segment_ids: Any,
         position_ids: Any,
-        past: Sequence[Cache],
-        own: Sequence[Cache],
-        past_mask: Any,
-        own_mask: Any,
+        caches: Sequence[Cache],
+        attention_mask: Any,
         slot: Any,
-        past_positions: Any,
+        place_positions: Any,
     ) -> tuple[Any, list[Cache]]:
         """Hidden states of one more token for each hypothesis, and the new caches.
 
-        token_ids ...: (batch, width); ``past`` belongs to the whole batch row, and
-        ``own`` has ``width`` places a step, written from place ``slot`` on. No cache
-        is ever moved: own_mask, (batch, 1, width, places), says which places are a
-        hypothesis' own past. past_positions: (batch, length).
+        token_ids ...: (batch, width), static; their keys and values are written from
+        place ``slot`` of the caches on, and nothing else in them is moved.
+        attention_mask: (batch, 1, places, width), which places each hypothesis sees;
+        place_positions: (batch, places).
         """
         hidden_states = self.embed(token_ids, segment_ids, position_ids=position_ids)
-        width = token_ids.shape[1]
-        distances = None
-        if most := self.config.max_relative_position:
-            steps = own[0][0].shape[2] // width
-            first = position_ids[:, :1] - slot // width
-            own_positions = ops.repeat(first + ops.arange(steps)[None], width, axis=1)
-            places = ops.concatenate([past_positions, own_positions], axis=1)
-            distances = distance_ids(position_ids, places, most)
-        caches = []
-        for block, seen, (keys, values) in zip(self.blocks, past, own, strict=True):
+        most = self.config.max_relative_position
+        distances = distance_ids(position_ids, place_positions, most) if most else None
+        written = []
+        for block, (keys, values) in zip(self.blocks, caches, strict=True):
             query, key, value = block.attention.project(hidden_states)
-            keys = ops.slice_update(keys, (0, 0, slot, 0), key)
-            values = ops.slice_update(values, (0, 0, slot, 0), value)
+            keys = ops.slice_update(keys, (0, slot, 0), _by_head(key))
+            values = ops.slice_update(values, (0, slot, 0), _by_head(value))
             attended = block.attention.attend_cached(
-                query, seen, (keys, values), past_mask, own_mask, distances
+                query, (keys, values), attention_mask, distances
             )
             hidden_states = block.finish(hidden_states, attended)
-            caches.append((keys, values))
-        return hidden_states, caches
+            written.append((keys, values))
+        return hidden_states, written
 
     def embed(
         self,
@@ -356,6 +349,13 @@ class TransformerBlock(keras.layers.Layer):
         )
         return self.finish(hidden_states, attended, training)
 
+    def read(self, hidden_states: Any, attention_mask: Any) -> tuple[Any, Any, Any]:
+        """Without dropout; also keys and values, (batch x heads, length, head size)."""
+        query, key, value = self.attention.project(hidden_states)
+        attended = self.attention.attend(query, key, value, attention_mask)
+        finished = self.finish(hidden_states, attended)
+        return finished, _by_head(key), _by_head(value)
+
     def finish(self, hidden_states: Any, attended: Any, training: bool = False) -> Any:
         """All that comes after attention."""
         hidden_states = self.attention_norm(
@@ -363,3 +363,8 @@ class TransformerBlock(keras.layers.Layer):
         )
         transformed = self.dropout(self.feed_forward(hidden_states), training=training)
         return self.feed_forward_norm(hidden_states + transformed)
+
+
+def _by_head(x: Any) -> Any:
+    """(batch, heads, ...) to (batch x heads, ...)."""
+    return ops.reshape(x, (-1, *ops.shape(x)[2:]))

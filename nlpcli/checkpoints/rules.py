@@ -111,7 +111,7 @@ def dump(rules: Rules, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray
         if rule is None:
             gaps.append(f"{path}: no rule says what the file calls it")
             continue
-        parts = np.split(np.asarray(value), len(rule.sources), axis=-1)
+        parts = np.split(np.asarray(value), len(rule.sources))
         for name, part in zip(rule.sources, parts, strict=True):
             tensors[name] = np.ascontiguousarray(part.T if rule.transpose else part)
     gaps += [
@@ -134,9 +134,9 @@ def _misfits(
 ) -> list[str]:
     """Why a variable of ``shape`` cannot be made of the file's tensors."""
     count = len(rule.sources)
-    if count > 1 and shape[-1] % count:
+    if count > 1 and shape[0] % count:
         return [f"{shape} cannot be made of {count} equal parts"]
-    part = shape if count == 1 else (*shape[:-1], shape[-1] // count)
+    part = shape if count == 1 else (shape[0] // count, *shape[1:])
     expected = part[::-1] if rule.transpose else part
     problems = []
     for name, options in zip(rule.sources, forms, strict=True):
@@ -159,7 +159,7 @@ def _misfits(
 
 def _value(rule: Rule, parts: Sequence[np.ndarray], rows: Rows) -> np.ndarray:
     turned = [part.T if rule.transpose else part for part in parts]
-    value = turned[0] if len(turned) == 1 else np.concatenate(turned, axis=-1)
+    value = turned[0] if len(turned) == 1 else np.concatenate(turned)
     if rule.vocab_axis == 0:
         value = take_rows(value, rows.kept, rows.compound)
     return np.ascontiguousarray(value, np.float32)

@@ -12,9 +12,9 @@ class Rule:
     """One of our variables and the tensor, or tensors, of the file that make it.
 
     ``{i}`` stands for a number and is the same on both sides. Several ``theirs`` lie
-    side by side on our last axis (q, k, v in one kernel). ``transpose`` turns each of
-    their matrices. ``vocab_axis=0`` marks tables with one row a token. An optional
-    variable may be missing from the file and then keeps its fresh value.
+    one after another on our first axis (q, k, v in one kernel). ``transpose`` turns
+    each of their matrices. ``vocab_axis=0`` marks tables with one row a token. An
+    optional variable may be missing from the file and then keeps its fresh value.
     """
 
     ours: str

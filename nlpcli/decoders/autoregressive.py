@@ -43,17 +43,19 @@ class Numbers(NamedTuple):
 class Search(NamedTuple):
     """The loop's state. (batch, width, ...) for what grows, (batch, num, ...) for
     what has ended; logits of the token to come; caches as Transformer.extend has
-    them."""
+    them. ``scores`` and ``ended_ranks`` choose, with the repetition penalty and the
+    pressure to end in them; ``logps`` and ``ended_logps`` are the model's own."""
 
     step: Any
     logits: Any
     tokens: Any
     ancestors: Any
     scores: Any
+    logps: Any
     satisfied: Any
     done: Any
     ended_tokens: Any
-    ended_scores: Any
+    ended_logps: Any
     ended_ranks: Any
     ended_satisfied: Any
     states: Any
@@ -93,21 +95,12 @@ class Decoder:
         real = ops.cast(mask, "int32")
         positions = _positions(mask)
         seen = self.attention(prompt["segment_ids"], mask)
-        hidden, past = self.backbone.read(
+        hidden, caches = self.backbone.read(
             prompt["token_ids"], prompt["segment_ids"], positions, seen
         )
         last = ops.max(ops.arange(length) * real, axis=1)
         hidden = ops.take_along_axis(hidden, last[:, None, None], axis=1)[:, 0]
         logits = ops.cast(self.logits(hidden), "float32")[:, None]
-        own = [
-            tuple(
-                ops.zeros(
-                    (batch, x.shape[1], self.width * self.places, x.shape[3]), x.dtype
-                )
-                for x in pair
-            )
-            for pair in past
-        ]
         shape, kept = (batch, self.width), (batch, self.num)
         first = ops.arange(self.width) == 0
         alone = (
@@ -119,28 +112,29 @@ class Decoder:
             tokens=ops.zeros((*shape, self.places), "int32"),
             ancestors=ops.zeros((*shape, self.places), "int32"),
             scores=ops.zeros(shape) + alone,
+            logps=ops.zeros(shape),
             satisfied=ops.ones(shape, "bool"),
             done=ops.broadcast_to(numbers.limit[:, None] <= 0, shape),
             ended_tokens=ops.zeros((*kept, self.places), "int32"),
-            ended_scores=ops.full(kept, score.NEVER),
+            ended_logps=ops.zeros(kept),
             ended_ranks=ops.full(kept, score.NEVER),
             ended_satisfied=ops.ones(kept, "bool"),
             states=tuple(c.start(prompt, self.width) for c in self.constraints),
-            caches=(past, own),
+            caches=tree.map_structure(self._with_room, caches),
         )
 
     def advance(
         self, search: Search, prompt: Mapping[str, Any], numbers: Numbers, until: Any
     ) -> Search:
         """Go on until ``until`` tokens, or until every row is done; static shapes."""
-        past, own = search.caches
         mask = prompt["padding_mask"]
+        length = mask.shape[1]
         lengths = ops.sum(ops.cast(mask, "int32"), axis=1)
         segments = ops.broadcast_to(
             prompt["next_segment"][:, None], (mask.shape[0], self.width)
         )
-        past_mask = mask[:, None, None, :]
-        positions = _positions(mask)
+        own_positions = lengths[:, None] + ops.arange(self._room) // self.width
+        positions = ops.concatenate([_positions(mask), own_positions], axis=1)
 
         def place(last: Any) -> Any:
             # Rows that are done may wait at the edge of the positions.
@@ -157,41 +151,49 @@ class Decoder:
                 ops.take(search.tokens, last, axis=2),
                 segments,
                 ops.broadcast_to(place(last)[:, None], segments.shape),
-                past,
                 search.caches,
-                past_mask,
-                self._own_mask(search.ancestors, search.step),
-                last * self.width,
+                self._seen(mask, search.ancestors, search.step),
+                length + last * self.width,
                 positions,
             )
             logits = self.logits(ops.reshape(hidden, (-1, hidden.shape[-1])))
             logits = ops.reshape(logits, search.logits.shape)
             return search._replace(logits=ops.cast(logits, "float32"), caches=caches)
 
-        looped = search._replace(caches=own)
-
         def pack(values: Sequence[Any]) -> Search:
-            packed: Search = tree.pack_sequence_as(looped, list(values))
+            packed: Search = tree.pack_sequence_as(search, list(values))
             return packed
 
         ended = ops.while_loop(
             lambda *values: go_on(pack(values)),
             lambda *values: tuple(tree.flatten(body(pack(values)))),
-            tuple(tree.flatten(looped)),
+            tuple(tree.flatten(search)),
         )
-        final = pack(ended)
-        return final._replace(caches=(past, final.caches))
+        return pack(ended)
 
-    def _own_mask(self, ancestors: Any, step: Any) -> Any:
-        """Which places of the cache are each hypothesis' own past.
+    @property
+    def _room(self) -> int:
+        """Places of the cache for what is written."""
+        return self.width * self.places
 
-        ancestors: (batch, width, places) -> (batch, 1, width, places x width) bool.
+    def _with_room(self, cache: Any) -> Any:
+        shape = (ops.shape(cache)[0], self._room, cache.shape[2])
+        return ops.concatenate([cache, ops.zeros(shape, cache.dtype)], axis=1)
+
+    def _seen(self, mask: Any, ancestors: Any, step: Any) -> Any:
+        """Which places of the cache are the prompt, or a hypothesis' own past.
+
+        mask: (batch, length); ancestors: (batch, width, places). Returns bool, (batch,
+        1, length + places x width, width).
         """
-        batch = ancestors.shape[0]
-        own = ancestors[..., None] == ops.arange(self.width)
-        past = ops.arange(self.places) < step
-        own = ops.logical_and(own, past[:, None])
-        return ops.reshape(own, (batch, 1, self.width, self.places * self.width))
+        batch, length = mask.shape
+        past = ops.broadcast_to(mask[:, :, None], (batch, length, self.width))
+        own = ops.transpose(ancestors, (0, 2, 1))[:, :, None]
+        own = own == ops.arange(self.width)[:, None]
+        done = ops.arange(self.places) < step
+        own = ops.logical_and(own, done[:, None, None])
+        own = ops.reshape(own, (batch, self._room, self.width))
+        return ops.concatenate([past, own], axis=1)[:, None]
 
     def _choose(
         self, search: Search, prompt: Mapping[str, Any], numbers: Numbers
@@ -244,14 +246,15 @@ class Decoder:
         noise = gumbel(numbers.keys, search.step, self.width, logp.shape[-1])
         tokens = ops.cast(ops.argmax(heated + noise, axis=-1), "int32")
         tokens = ops.where(search.done, self.end_id, tokens)
-        gained = ops.take_along_axis(logp, tokens[..., None], axis=-1)[..., 0]
-        scores = search.scores + ops.where(search.done, 0.0, gained)
+        gained = score.chosen_logp(search.logits, self._self(tokens), tokens)
+        logps = search.logps + ops.where(search.done, 0.0, gained)
         step = search.step + 1
         search = search._replace(
             step=step,
             tokens=_write(search.tokens, tokens, search.step),
             ancestors=_write(search.ancestors, self._self(tokens), search.step),
-            scores=scores,
+            scores=logps,
+            logps=logps,
             states=self._moved(search, context, tokens),
         )
         finished = ops.logical_and(ops.logical_not(search.done), tokens == self.end_id)
@@ -272,13 +275,15 @@ class Decoder:
         parents, tokens = places // vocab_size, places % vocab_size
         own_cost = ops.take_along_axis(cost, parents, axis=1)
         values = ops.where(ranks > score.NEVER / 2, ranks + own_cost, score.NEVER)
+        logps = ops.take_along_axis(search.logps, parents, axis=1)
+        logps = logps + score.chosen_logp(search.logits, parents, tokens)
         ends = tokens == self.end_id
         if width == 1:
             # Greedy: the runner-up is looked at only where the best one is the end.
             ends = ops.logical_and(ends, ops.arange(2) == 0)
         step = search.step + 1
         search = self._keep_ended(
-            search, parents, values, ends, step, numbers.length_penalty
+            search, parents, values, logps, ends, step, numbers.length_penalty
         )
         live = ops.where(tokens == self.end_id, score.NEVER, ranks)
         # the best ``width`` that go on, in their order
@@ -286,6 +291,7 @@ class Decoder:
         parents = ops.take_along_axis(parents, chosen, axis=1)
         tokens = ops.take_along_axis(tokens, chosen, axis=1)
         values = ops.take_along_axis(values, chosen, axis=1)
+        logps = ops.take_along_axis(logps, chosen, axis=1)
         # A row that is done, here or for want of room, waits as it is.
         parents = ops.where(search.done, ops.arange(width), parents)
         if width > 1:
@@ -304,6 +310,7 @@ class Decoder:
             tokens=_write(search.tokens, tokens, search.step),
             ancestors=_write(search.ancestors, self._self(tokens), search.step),
             scores=values,
+            logps=ops.where(search.done, search.logps, logps),
             done=ops.logical_or(search.done, closed[:, None]),
             states=self._moved(search, context, tokens),
         )
@@ -313,6 +320,7 @@ class Decoder:
         search: Search,
         parents: Any,
         values: Any,
+        logps: Any,
         ends: Any,
         step: Any,
         length_penalty: Any,
@@ -337,7 +345,7 @@ class Decoder:
 
         return search._replace(
             ended_ranks=ranks,
-            ended_scores=best(search.ended_scores, values),
+            ended_logps=best(search.ended_logps, logps),
             ended_tokens=best(search.ended_tokens, tokens),
             ended_satisfied=best(search.ended_satisfied, fine),
         )

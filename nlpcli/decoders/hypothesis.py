@@ -10,7 +10,8 @@ import numpy as np
 class Hypothesis(NamedTuple):
     """One answer: token ids without the end token, and how it came about.
 
-    score: sum of log-probabilities of its tokens, the end included (natural log);
+    score: sum of the model's log-probabilities of its tokens, the end included
+    (natural log), whatever penalties and filters went into the choice;
     finish_reason: "end" when the model ended it, "length" when room ran out;
     satisfied: False when at some place no token met the constraints.
     """

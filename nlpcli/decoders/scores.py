@@ -19,6 +19,21 @@ def log_softmax(logits: Any) -> Any:
     return logits - top - ops.log(total)
 
 
+def chosen_logp(logits: Any, parents: Any, tokens: Any) -> Any:
+    """log p of single tokens: (batch, chosen), the places of ``parents`` in the width.
+
+    Reads no more of the vocabulary than its normaliser, which log_softmax shares.
+    """
+    logits = ops.cast(logits, "float32")
+    batch, width, vocab_size = logits.shape
+    top = ops.max(logits, axis=-1, keepdims=True)
+    total = ops.sum(ops.exp(logits - top), axis=-1, keepdims=True)
+    places = parents * vocab_size + tokens
+    flat = ops.reshape(logits, (batch, width * vocab_size))
+    normaliser = ops.take_along_axis((top + ops.log(total))[..., 0], parents, axis=1)
+    return ops.take_along_axis(flat, places, axis=1) - normaliser
+
+
 def penalise_repeats(logits: Any, tokens: Any, step: Any, penalty: Any) -> Any:
     """Scores of tokens that the answer has: divided by the penalty, or multiplied.
 

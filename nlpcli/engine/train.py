@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ from nlpcli.engine.run_dir import RunDir, default_out
 from nlpcli.errors import DataError, NotFoundError, UsageError
 from nlpcli.progress import SILENT, Progress
 from nlpcli.runtime import weights
-from nlpcli.runtime.device import open_device
+from nlpcli.runtime.device import compiles_steps, open_device
 from nlpcli.samples import sample
 from nlpcli.text.batching import choose_buckets
 
@@ -107,7 +107,9 @@ def train(
         if not device.chief:
             run = _scratch_run(config, resume, stack)
         elif resume is None:
-            run = RunDir.create(out or default_out(config.recipe), config, force)
+            run = RunDir.create(
+                out or default_out(config.recipe), _with_whole_paths(config), force
+            )
         stack.enter_context(run.lock())
         with device.strategy.scope():
             loop = Loop(config, run, device, model, prepared, progress)
@@ -159,7 +161,12 @@ def prepare(
         recipe.restore(state)
         train_file.recipe = recipe
     windows = TrainingWindows(recipe, examples, config)
-    buckets = choose_buckets(windows.sizes, config.runtime.buckets)
+    few = compiles_steps(config.runtime)
+    buckets = choose_buckets(
+        windows.sizes,
+        config.runtime.buckets or (8 if few else 20),
+        multiple=8 if few else 4,
+    )
     batches = -(-windows.count // config.train.batch_size)
     steps = batches * config.train.epochs
     if config.train.max_steps is not None:
@@ -192,6 +199,26 @@ def _with_rate(config: RunConfig, start: build.Start) -> RunConfig:
     return replace(config, train=replace(config.train, lr=rate))
 
 
+def _with_whole_paths(config: RunConfig) -> RunConfig:
+    """What the run keeps: it is resumed and evaluated from any working directory."""
+    model = config.backbone.model
+    if model != "tiny" and (folder := Path(model).expanduser()).is_dir():
+        model = str(folder.absolute())
+    return replace(
+        config,
+        backbone=replace(config.backbone, model=model),
+        data=_whole_paths(config.data),
+        task=_whole_paths(config.task),
+    )
+
+
+def _whole_paths(section: Any) -> Any:
+    names = [item.name for item in fields(section) if item.metadata.get("path")]
+    paths = {name: getattr(section, name) for name in names}
+    whole = {name: str(Path(path).absolute()) for name, path in paths.items() if path}
+    return replace(section, **whole)
+
+
 def _read_dev(config: RunConfig, recipe: Any) -> list[Any]:
     name, source = dev_source(config, recipe)
     dev = list(islice(source, config.data.dev_limit))
@@ -205,7 +232,7 @@ def _read_dev(config: RunConfig, recipe: Any) -> list[Any]:
 def _used_ids(recipe: Any, examples: Any) -> set[int]:
     """Every id that the training windows hold, in whatever feature."""
     pad = recipe.tokenizer.vocab.pad_id
-    names = [n for n in recipe.fields if n in TOKEN_FEATURES]
+    names = [n for n in recipe.fields if n.startswith(TOKEN_FEATURES)]
     used: set[int] = {pad}
     for chunk in chunks(examples):
         for windows in recipe.encode(chunk, gold=True):

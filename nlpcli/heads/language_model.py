@@ -7,7 +7,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from nlpcli.layers.dense import Dense
+from nlpcli.layers.dense import Dense, product
 from nlpcli.layers.feed_forward import ACTIVATIONS
 
 
@@ -52,11 +52,6 @@ class MaskedLanguageModelHead(keras.layers.Layer):
         table = ops.cast(token_table, states.dtype)
         batch, length = ops.shape(states)[:2]
         flat = ops.reshape(states, (-1, self.hidden_size))
-        if flat.shape[0] == 1:
-            # XLA fuses a row times a matrix into what follows, seven times as slow.
-            scores = ops.transpose(ops.matmul(table, ops.transpose(flat)))
-        else:
-            scores = ops.matmul(flat, ops.transpose(table))
-        scores = ops.cast(scores, "float32")
+        scores = ops.cast(product(flat, table), "float32")
         scores = scores + ops.cast(self.bias, "float32")
         return ops.reshape(scores, (batch, length, self.vocab_size))

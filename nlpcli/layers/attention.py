@@ -13,7 +13,7 @@ from nlpcli.layers.dense import Dense
 from nlpcli.layers.dropout import Dropout
 from nlpcli.layers.positions import distance_ids, relative_table
 
-Cache = tuple[Any, Any]  # keys, values: (batch, heads, places, head size)
+Cache = tuple[Any, Any]  # keys, values: (batch x heads, places, head size)
 
 
 class SelfAttention(keras.layers.Layer):
@@ -95,43 +95,42 @@ class SelfAttention(keras.layers.Layer):
         return self._merge(context)
 
     def attend_cached(
-        self,
-        query: Any,
-        past: Cache,
-        own: Cache,
-        past_mask: Any,
-        own_mask: Any,
-        distances: Any = None,
+        self, query: Any, cache: Cache, attention_mask: Any, distances: Any = None
     ) -> Any:
-        """The same over two caches, without joining them.
+        """The same for a few queries over many places.
 
-        query: (batch, heads, queries, head size); past, own: keys and values,
-        (batch, heads, places, head size); masks as in SelfAttention over their
-        places; distances: distance_ids of all places, (batch, queries, places),
-        where max_distance asks for them. Returns (batch, queries, hidden).
+        query: (batch, heads, queries, head size); cache: keys and values, (batch x
+        heads, places, head size); attention_mask: bool, (batch, 1, places, queries);
+        distances: distance_ids, (batch, queries, places), where max_distance asks for
+        them. Static shapes. Returns (batch, queries, hidden).
         """
-        scores = [
-            ops.cast(ops.matmul(query, ops.transpose(key, (0, 1, 3, 2))), "float32")
-            + masks.additive(mask)
-            for (key, _), mask in ((past, past_mask), (own, own_mask))
-        ]
-        joined = ops.concatenate(scores, axis=-1)
+        keys, values = cache
+        batch, heads, count, size = query.shape
+        places = keys.shape[1]
+        flat = ops.reshape(query, (batch * heads, count, size))
+        # Keys times queries: the other product would turn all keys over each time.
+        scores = ops.matmul(keys, ops.transpose(flat, (0, 2, 1)))
+        scores = ops.reshape(scores, (batch, heads, places, count))
+        scores = ops.cast(scores, "float32") + masks.additive(attention_mask)
         table = None
         if self.max_distance:
             table = self._distances(query.dtype)
             by_distance = ops.matmul(query, ops.transpose(table))
-            index = ops.broadcast_to(distances[:, None], joined.shape)
+            index = ops.broadcast_to(distances[:, None], (batch, heads, count, places))
             found = ops.take_along_axis(by_distance, index, axis=-1)
-            joined = joined + ops.cast(found, "float32")
-        weights = ops.cast(ops.softmax(joined, axis=-1), query.dtype)
-        border = past[0].shape[2]
-        context = ops.matmul(weights[..., :border], past[1])
-        context = context + ops.matmul(weights[..., border:], own[1])
+            scores = scores + ops.cast(ops.transpose(found, (0, 1, 3, 2)), "float32")
+        scores = scores - ops.max(scores, axis=2, keepdims=True)
+        shares = ops.exp(scores)
+        total = ops.transpose(ops.sum(shares, axis=2, keepdims=True), (0, 1, 3, 2))
+        shares = ops.transpose(ops.cast(shares, query.dtype), (0, 1, 3, 2))
+        flat = ops.reshape(shares, (batch * heads, count, places))
+        context = ops.reshape(ops.matmul(flat, values), (batch, heads, count, size))
         if table is not None:
-            places = ops.one_hot(distances, table.shape[0], dtype=query.dtype)
-            shares = ops.einsum("bhqk,bqkn->bhqn", weights, places)
-            context = context + ops.matmul(shares, table)
-        return self._merge(context)
+            near = ops.one_hot(distances, table.shape[0], dtype=query.dtype)
+            by_distance = ops.einsum("bhqk,bqkn->bhqn", shares, near)
+            context = context + ops.matmul(by_distance, table)
+        # Divided last, where it is least: a row of values instead of all shares.
+        return self._merge(context / ops.cast(total, context.dtype))
 
     def _distances(self, dtype: Any) -> Any:
         table = relative_table(self.max_distance, self.head_size)

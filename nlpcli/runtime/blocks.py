@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+import keras
 import tensorflow as tf
 
 WORTH_IT = 6  # blocks; with fewer, compiling costs more than it gains
@@ -67,3 +68,29 @@ def shared_blocks(backbone: Any, wanted: bool) -> SharedBlocks | None:
     if not wanted or len(backbone.blocks) < WORTH_IT:
         return None
     return SharedBlocks(backbone)
+
+
+@contextmanager
+def read_compiled(backbone: Any, wanted: bool) -> Iterator[None]:
+    """Prompts read by programs traced in here go through one compiled block."""
+    if not wanted or len(backbone.blocks) < WORTH_IT:
+        yield
+        return
+    first = backbone.blocks[0]
+
+    def read(weights: Any, hidden: Any, mask: Any) -> Any:
+        values = zip(first.variables, weights, strict=True)
+        with keras.StatelessScope(state_mapping=list(values)):
+            return first.read(hidden, mask)
+
+    program = tf.function(read, jit_compile=True, autograph=False)
+
+    def run(block: Any, hidden: Any, mask: Any) -> Any:
+        weights = [tf.convert_to_tensor(v.value) for v in block.variables]
+        return program(weights, hidden, mask)
+
+    backbone.block_reader = run
+    try:
+        yield
+    finally:
+        backbone.block_reader = None

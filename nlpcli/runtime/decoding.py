@@ -19,7 +19,10 @@ from nlpcli.decoders.autoregressive import Decoder, Numbers, Search
 from nlpcli.decoders.constraints import Constraint
 from nlpcli.decoders.hypothesis import Hypothesis
 from nlpcli.decoders.options import GenerateOptions
-from nlpcli.runtime.device import explain_memory
+from nlpcli.layers.dense import shared_products
+from nlpcli.program_cache import seal_programs
+from nlpcli.runtime.blocks import read_compiled
+from nlpcli.runtime.device import cpu_threads, explain_memory
 from nlpcli.text.batching import Features, Field, Sizes, collate, sizes_of
 
 LENGTHS = (16, 32, 64, 128, 256, 512)
@@ -178,6 +181,8 @@ class _Program:
     def __init__(self, decoder: Decoder, compiled: bool) -> None:
         self.decoder = decoder
         self._structure: Search | None = None
+        self._compiled = compiled
+        self._shares = cpu_threads() if compiled else 1
         self._begin = tf.function(
             self._flat_begin, autograph=False, reduce_retracing=True
         )
@@ -204,7 +209,8 @@ class _Program:
         )
 
     def _flat_begin(self, prompt: Any, numbers: Numbers) -> Any:
-        search = self.decoder.begin(prompt, numbers)
+        with read_compiled(self.decoder.backbone, self._compiled):
+            search = self.decoder.begin(prompt, numbers)
         self._structure = tree.map_structure(lambda _: 0, search)
         return tuple(tree.flatten(search))
 
@@ -212,7 +218,9 @@ class _Program:
         self, leaves: Any, prompt: Any, numbers: Numbers, until: Any
     ) -> Any:
         search = self._packed(leaves)
-        return tuple(tree.flatten(self.decoder.advance(search, prompt, numbers, until)))
+        with shared_products(self._shares):
+            search = self.decoder.advance(search, prompt, numbers, until)
+        return tuple(tree.flatten(search))
 
     def _packed(self, leaves: Any) -> Search:
         packed: Search = tree.pack_sequence_as(self._structure, list(leaves))
@@ -286,7 +294,7 @@ class _Batch:
                 key=lambda item: -item[0],
             )
             found.sort(key=lambda item: -item[0])
-            found += [item for item in going if item[1].score > -1e29][:missing]
+            found += [item for item in going if item[0] > -1e29][:missing]
             answers.append([hypothesis for _, hypothesis in found])
         return answers
 
@@ -295,7 +303,7 @@ class _Batch:
         length = int(np.argmax(tokens == self.owner.end_id))
         return Hypothesis(
             tokens[:length].copy(),
-            float(values["ended_scores"][row, place]),
+            float(values["ended_logps"][row, place]),
             "end",
             bool(values["ended_satisfied"][row, place]),
         )
@@ -312,9 +320,10 @@ class _Batch:
         fine = bool(values["satisfied"][row, place])
         score = float(values["scores"][row, place])
         rank = score / max(len(kept) + ended, 1) ** penalty
-        rank = rank if score > -1e29 else -1e30
+        rank = rank if score > -1e29 else -1e30  # nothing came of it
         reason = "end" if ended else "length"
-        hypothesis = Hypothesis(kept.copy(), score, reason, fine)
+        logp = float(values["logps"][row, place])
+        hypothesis = Hypothesis(kept.copy(), logp, reason, fine)
         return rank - (0.0 if fine else 1e4), hypothesis
 
     def _timed(self, run: Any) -> Search:
@@ -329,6 +338,7 @@ class _Batch:
         seconds = time.perf_counter() - started
         if self.program.traces() > before:
             self.owner.compile_seconds += seconds
+            seal_programs()
         else:
             self.owner.decode_seconds += seconds
         return search

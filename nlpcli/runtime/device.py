@@ -69,10 +69,10 @@ def open_device(options: RuntimeOptions, seed: int) -> Device:
     keras.utils.set_random_seed(seed)
     if options.deterministic:
         tf.config.experimental.enable_op_determinism()
-    gpu = bool(tf.config.list_physical_devices("GPU"))
+    gpu = _has_gpu()
     resolver = strategy.cluster_resolver
     worker = int(resolver.task_id or 0) if resolver is not None else 0
-    xla = options.xla == "on" or (options.xla == "auto" and gpu)
+    xla = compiles_steps(options)
     return Device(
         strategy=strategy,
         precision=options.precision,
@@ -85,9 +85,25 @@ def open_device(options: RuntimeOptions, seed: int) -> Device:
     )
 
 
+def compiles_steps(options: RuntimeOptions) -> bool:
+    """Whether whole steps go through XLA, which takes long to compile for a shape."""
+    return options.xla == "on" or (options.xla == "auto" and _has_gpu())
+
+
+def _has_gpu() -> bool:
+    return bool(tf.config.list_physical_devices("GPU"))
+
+
 def _lanes(options: RuntimeOptions, busy: bool) -> int:
     threads = options.threads or os.cpu_count() or 1
     return 1 if busy or threads == 1 else 2
+
+
+def cpu_threads() -> int:
+    """Threads of one product; 1 where a GPU computes."""
+    if tf.config.list_physical_devices("GPU"):
+        return 1
+    return tf.config.threading.get_intra_op_parallelism_threads() or os.cpu_count() or 1
 
 
 def _set_threads(threads: int) -> None:

@@ -146,7 +146,7 @@ def padded_sizes(
     """
     longest = round_up(sizes, 1)
     axes = tuple(longest) if static is None else static
-    wanted = round_up([{axis: longest[axis] for axis in axes}])
+    wanted = {axis: longest[axis] for axis in axes}
     index = fit(wanted, buckets)
     bucket = (
         {axis: 2 ** (length - 1).bit_length() for axis, length in wanted.items()}

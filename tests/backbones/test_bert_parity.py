@@ -117,7 +117,9 @@ def test_google_checkpoint_equals_bert4keras(tmp_path):
             str(script),
             str(tmp_path),
             str(tmp_path / "in.npz"),
-            str(tmp_path / "out.npy"),
+            str(tmp_path / "out.npz"),
+            "bert",
+            "encoder",
         ],
         capture_output=True,
         text=True,
@@ -125,7 +127,7 @@ def test_google_checkpoint_equals_bert4keras(tmp_path):
     )
     assert done.returncode == 0, done.stderr[-2000:]
     ours = load_folder(tmp_path)(token_ids, segment_ids=segment_ids, padding_mask=mask)
-    expected = np.load(tmp_path / "out.npy")
+    expected = np.load(tmp_path / "out.npz")["encoder"]
     np.testing.assert_allclose(np.asarray(ours)[mask], expected[mask], atol=1e-4)
 
 
@@ -166,7 +168,7 @@ def test_attention_equals_ten_lines_of_numpy():
     x = np.random.default_rng(0).normal(size=(2, 5, 12)).astype(np.float32)
     mask = np.array([[1, 1, 1, 1, 1], [1, 1, 1, 0, 0]], bool)
     bias = np.where(mask, 0.0, -1e9)
-    q, k, v = np.split(x @ layer.qkv.kernel.numpy(), 3, axis=-1)
+    q, k, v = np.split(x @ layer.qkv.kernel.numpy().T, 3, axis=-1)
     out = np.zeros_like(x)
     for b in range(2):
         for h in range(3):
@@ -175,7 +177,7 @@ def test_attention_equals_ten_lines_of_numpy():
             weights = np.exp(scores - scores.max(-1, keepdims=True))
             weights /= weights.sum(-1, keepdims=True)
             out[b, :, part] = weights @ v[b, :, part]
-    expected = out @ layer.projection.kernel.numpy()
+    expected = out @ layer.projection.kernel.numpy().T
     np.testing.assert_allclose(
         np.asarray(layer(x, attention_mask=mask[:, None, None])), expected, atol=1e-5
     )

@@ -18,7 +18,6 @@ TABLE = RuleTable(
         Rule(
             "layer_{i}/qkv/kernel",
             (f"{LAYER}.q.weight", f"{LAYER}.k.weight", f"{LAYER}.v.weight"),
-            transpose=True,
         ),
         Rule(
             "layer_{i}/qkv/bias",
@@ -36,7 +35,7 @@ SIZES = {"token/embeddings": (7, 4), "extra/kernel": (4, 2)} | {
     f"layer_{i}/{name}": shape
     for i in range(11)
     for name, shape in (
-        ("qkv/kernel", (4, 12)), ("qkv/bias", (12,)), ("norm/gamma", (4,)),
+        ("qkv/kernel", (12, 4)), ("qkv/bias", (12,)), ("norm/gamma", (4,)),
     )
 }  # fmt: skip
 
@@ -81,7 +80,7 @@ def test_every_variable_gets_its_tensor(tensors):
     for i in range(11):
         q, k, v = (tensors[f"net.layer.{i}.{p}.weight"] @ x for p in "qkv")
         np.testing.assert_allclose(
-            x @ values[f"layer_{i}/qkv/kernel"], np.concatenate([q, k, v]), rtol=1e-5
+            values[f"layer_{i}/qkv/kernel"] @ x, np.concatenate([q, k, v]), rtol=1e-5
         )
         np.testing.assert_array_equal(
             values[f"layer_{i}/qkv/bias"][4:8], tensors[f"net.layer.{i}.k.bias"]
@@ -103,7 +102,7 @@ def test_dump_then_load_is_the_identity(data):
     layers = data.draw(st.integers(0, 3))
     shapes = {"token/embeddings": (data.draw(st.integers(1, 5)), hidden)}
     for i in range(layers):
-        shapes[f"layer_{i}/qkv/kernel"] = (hidden, 3 * hidden)
+        shapes[f"layer_{i}/qkv/kernel"] = (3 * hidden, hidden)
         shapes[f"layer_{i}/qkv/bias"] = (3 * hidden,)
         shapes[f"layer_{i}/norm/gamma"] = (hidden,)
     random = np.random.default_rng(1)

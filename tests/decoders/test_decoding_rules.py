@@ -97,6 +97,29 @@ def test_the_score_of_a_sample_is_that_of_its_tokens():
         assert hypothesis.score == pytest.approx(expected, abs=1e-4)
 
 
+@pytest.mark.parametrize("how", HOW)
+@pytest.mark.parametrize(
+    "values",
+    [
+        {"repetition_penalty": 2.5},
+        {"expected_length": 3},
+        {"repetition_penalty": 1.6, "expected_length": 2, "length_penalty": 0.7},
+    ],
+    ids=str,
+)
+def test_penalties_choose_and_leave_the_score_alone(how, values):
+    logp = log_softmax(TABLE.astype(np.float64))
+    decode = decoding(TABLE)
+    for first in (3, 5, 6):
+        found = decode([prompt(first)], options(how, max_length=9, seed=2, **values))[0]
+        assert len(found) == HOW[how].num
+        for hypothesis in found:
+            path = [first, *hypothesis.token_ids]
+            path += [END] if hypothesis.finish_reason == "end" else []
+            expected = sum(logp[a, b] for a, b in pairwise(path))
+            assert hypothesis.score == pytest.approx(expected, abs=1e-4)
+
+
 def test_seeds_and_keys_decide_the_samples():
     decode = decoding(TABLE)
 

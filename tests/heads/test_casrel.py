@@ -155,7 +155,7 @@ def numpy_scores(model, subject):
     """Logits of subjects and of one subject's objects, position by position."""
     weights = {v.path.split("/", 1)[1]: v.numpy() for v in model.head.variables}
     states = model.backbone.states
-    subjects = states @ weights["subjects/kernel"] + weights["subjects/bias"]
+    subjects = states @ weights["subjects/kernel"].T + weights["subjects/bias"]
     objects = np.empty((3, LENGTH, PREDICATES, 2))
     for row, (start, last) in enumerate(np.maximum(subject, 0)):
         condition = np.concatenate([states[row, start], states[row, last]])
@@ -164,7 +164,7 @@ def numpy_scores(model, subject):
         for place in range(LENGTH):
             x = states[row, place]
             y = (x - x.mean()) / np.sqrt(x.var() + 1e-6) * gamma + beta
-            scores = y @ weights["objects/kernel"] + weights["objects/bias"]
+            scores = y @ weights["objects/kernel"].T + weights["objects/bias"]
             objects[row, place] = scores.reshape(PREDICATES, 2)
     return subjects, objects
 

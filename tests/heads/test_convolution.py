@@ -38,7 +38,7 @@ def test_gated_convolution_equals_ten_lines_of_numpy(dilation):
     layer.build()
     x = np.random.default_rng(0).normal(size=(1, 7, 3)).astype(np.float32)
     got = np.asarray(layer(x, np.ones((1, 7), bool)))[0]
-    kernel = np.asarray(layer.both.kernel).reshape(3, 3, 6)
+    kernel = np.asarray(layer.both.kernel).T.reshape(3, 3, 6)
     for place in range(7):
         both = np.asarray(layer.both.bias).copy()
         for tap in range(3):

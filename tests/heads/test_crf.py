@@ -232,7 +232,7 @@ def test_variables_have_names_that_files_rely_on():
     head = CrfHead(5, name="tags")
     head.build((None, None, 8))
     assert {v.path: tuple(v.shape) for v in head.variables} == {
-        "tags/emissions/kernel": (8, 5),
+        "tags/emissions/kernel": (5, 8),
         "tags/emissions/bias": (5,),
         "tags/transitions": (5, 5),
         "tags/start_scores": (5,),

@@ -43,7 +43,7 @@ def numpy_logits(head, states):
     """Every score with its own dot product; the turn is a complex product."""
     weights = {v.path.split("/", 1)[1]: v.numpy() for v in head.variables}
     size, labels = head.head_size, head.labels
-    x = states @ weights["projection/kernel"] + weights["projection/bias"]
+    x = states @ weights["projection/kernel"].T + weights["projection/bias"]
     pairs = x.reshape(*x.shape[:2], -1, 2, size)
     angles = np.arange(x.shape[1])[:, None] / 10000 ** (np.arange(0, size, 2) / size)
     turned = (pairs[..., ::2] + 1j * pairs[..., 1::2]) * np.exp(1j * angles)[
@@ -52,7 +52,7 @@ def numpy_logits(head, states):
     q, k = turned[..., 0, :], turned[..., 1, :]
     logits = np.einsum("bild,bjld->blij", q, k.conj()).real / np.sqrt(size)
     if head.efficient:
-        b = x @ weights["boundaries/kernel"] + weights["boundaries/bias"]
+        b = x @ weights["boundaries/kernel"].T + weights["boundaries/bias"]
         b = b.reshape(*x.shape[:2], labels, 2).transpose(3, 0, 2, 1) / 2
         logits = logits + b[0][..., :, None] + b[1][..., None, :]
     return logits
@@ -202,9 +202,9 @@ def test_logits_and_loss_are_float32_in_half_precision(efficient, policy):
 def test_variables_have_names_that_files_rely_on():
     paths = {v.path: tuple(v.shape) for v in make_head(True).variables}
     assert paths == {
-        "spans/projection/kernel": (10, 16),
+        "spans/projection/kernel": (16, 10),
         "spans/projection/bias": (16,),
-        "spans/boundaries/kernel": (16, 6),
+        "spans/boundaries/kernel": (6, 16),
         "spans/boundaries/bias": (6,),
     }
     assert {v.path for v in make_head(False).variables} == {
@@ -246,9 +246,9 @@ def test_logits_and_loss_are_those_of_bert4keras(tmp_path):
     states, mask = make_states()[:2], MASK[:2]
     heads = {"plain": make_head(False), "efficient": make_head(True)}
     matrix = np.asarray(span_matrix(SPANS[:2], (2, 3, 6, 6)))
-    weights = {"plain": [v.numpy() for v in heads["plain"].variables]}
+    weights = {"plain": [v.numpy().T for v in heads["plain"].variables]}
     kernel, bias, last_kernel, last_bias = (
-        v.numpy() for v in heads["efficient"].variables
+        v.numpy().T for v in heads["efficient"].variables
     )
     # Theirs interleaves query and key units, and puts the last score first.
     pairs = np.arange(16).reshape(2, 8).T.ravel()

@@ -20,13 +20,13 @@ def make(kind, efficient, labels=3, size=4, hidden=10):
 
 def numpy_links(head, states):
     weights = {v.path.split("/", 1)[1]: v.numpy() for v in head.variables}
-    x = states @ weights["projection/kernel"] + weights["projection/bias"]
+    x = states @ weights["projection/kernel"].T + weights["projection/bias"]
     pairs = x.reshape(*x.shape[:2], -1, 2, head.head_size)
     logits = np.einsum("bild,bjld->blij", pairs[..., 0, :], pairs[..., 1, :])
     logits = np.repeat(logits, head.labels // logits.shape[1], axis=1)
     logits = logits / np.sqrt(head.head_size)
     if head.efficient:
-        ends = x @ weights["boundaries/kernel"] + weights["boundaries/bias"]
+        ends = x @ weights["boundaries/kernel"].T + weights["boundaries/bias"]
         ends = ends.reshape(*x.shape[:2], head.labels, 2) / 2
         logits = logits + ends[..., 0].transpose(0, 2, 1)[..., :, None]
         logits = logits + ends[..., 1].transpose(0, 2, 1)[..., None, :]
