@@ -17,7 +17,7 @@ import yaml
 
 from nlpcli.config import RunConfig
 from nlpcli.config_types import Mismatch, convert, describe, shown
-from nlpcli.errors import ConfigError
+from nlpcli.errors import ConfigError, UsageError
 from nlpcli.recipe import find_recipe
 from nlpcli.yaml_file import KeyPath, Layer, nested, parse_set, read_yaml
 
@@ -58,6 +58,26 @@ def load_config(path: Path) -> RunConfig:
         raise ConfigError([f"recipe: expected text, got {shown(name)} (from {path})"])
     entry = find_recipe(name)
     return build(entry.name, [layer], entry.task_type())
+
+
+def with_task_sets(config: RunConfig, sets: Iterable[str]) -> RunConfig:
+    """A run's configuration with ``task.key=value`` over it.
+
+    Raises UsageError for a key outside ``task``, which decided how the run was
+    trained, and what ``resolve`` raises.
+    """
+    layers = [parse_set(assignment) for assignment in sets]
+    if not layers:
+        return config
+    for layer in layers:
+        if strange := [str(key) for key in layer.values if key != "task"]:
+            raise UsageError(
+                f"--set: expected a key of the section task, got {strange[0]}; the "
+                "rest of the configuration is the run's"
+            )
+    entry = find_recipe(config.recipe)
+    own = Layer("the run", to_dict(config))
+    return build(config.recipe, [own, *layers], entry.task_type())
 
 
 def build(recipe: str, layers: Sequence[Layer], task_type: type) -> RunConfig:

@@ -14,7 +14,8 @@ EXAMPLES = """\
 Examples:
   nlpcli evaluate ner --data test.jsonl
   nlpcli evaluate ner --run runs/rbt3 --data test.jsonl --json
-  nlpcli evaluate ner --data test.jsonl --predictions answers.jsonl"""
+  nlpcli evaluate ner --data test.jsonl --predictions answers.jsonl
+  nlpcli evaluate math-qa --data test.jsonl --set task.grammar=false"""
 
 app = verb("evaluate")
 
@@ -40,6 +41,14 @@ def evaluate(
     per_label: Annotated[
         bool, typer.Option("--per-label/--no-per-label", help="A row for each label.")
     ] = True,
+    sets: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="task.KEY=VALUE",
+            help="Answer otherwise than the run was set up to; repeatable.",
+        ),
+    ] = None,
     batch_size: BatchSize = 32,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Count and skip bad lines.")
@@ -69,6 +78,7 @@ def evaluate(
         batch_size=batch_size,
         skip_bad=skip_bad,
         progress=open_progress(),
+        sets=sets or (),
     )
     if not per_label:
         scores.pop("per_label", None)

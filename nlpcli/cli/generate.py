@@ -18,6 +18,7 @@ from nlpcli.cli.answer_lines import (
 from nlpcli.cli.command import Command, verb
 from nlpcli.cli.generation import (
     Beam,
+    Grammar,
     LengthPenalty,
     MaxLength,
     MinLength,
@@ -112,6 +113,7 @@ def generate(
     max_length: MaxLength = None,
     seed: Seed = None,
     tones: Tones = None,
+    grammar: Grammar = None,
     stream: Annotated[
         bool, typer.Option("--stream", help="Show an answer while it is written.")
     ] = False,
@@ -123,6 +125,7 @@ def generate(
     asked = asked_options(
         entry,
         tones,
+        grammar,
         beam=beam,
         num=num,
         top_k=top_k,

@@ -46,6 +46,13 @@ Tones = Annotated[
     typer.Option("--tones/--no-tones", help="couplet: level and oblique tones agree."),
 ]
 
+Grammar = Annotated[
+    bool | None,
+    typer.Option(
+        "--grammar/--no-grammar", help="math-qa: only well-formed expressions."
+    ),
+]
+
 
 def writing_recipe(name: str) -> RecipeEntry:
     """The recipe of that name, which must be one that generates."""
@@ -61,7 +68,10 @@ def writing_recipe(name: str) -> RecipeEntry:
 
 
 def asked_options(
-    entry: RecipeEntry, tones: bool | None = None, **values: Any
+    entry: RecipeEntry,
+    tones: bool | None = None,
+    grammar: bool | None = None,
+    **values: Any,
 ) -> Asked:
     """The flags that were given; raises UsageError with all that is wrong in them.
 
@@ -69,7 +79,8 @@ def asked_options(
     """
     from nlpcli.decoders.options import GenerateOptions
 
-    extra = {} if tones is None else {"tones": tones}
+    given = {"tones": tones, "grammar": grammar}
+    extra = {name: value for name, value in given.items() if value is not None}
     known = {field.name for field in fields(entry.task_type())} if extra else set()
     asked = GenerateOptions(**values, extra=extra)
     strange = [

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,15 +25,17 @@ def evaluate_run(
     batch_size: int | None = None,
     skip_bad: bool = False,
     progress: Progress = SILENT,
+    sets: Sequence[str] = (),
 ) -> dict[str, Any]:
     """The recipe's scores, with counts, seconds and where they come from.
 
     ``run`` None is the newest finished run; ``data`` None is the run's
     development data.
-    ``predictions`` is a file that gets each example's text, gold and answer.
+    ``predictions`` is a file that gets each example's text, gold and answer;
+    ``sets`` are assignments to keys of ``task`` that stand over the run's.
     """
     started = time.monotonic()
-    loaded = open_run(run, recipe)
+    loaded = open_run(run, recipe, sets=sets)
     answer = answering(
         loaded.recipe,
         loaded.model,

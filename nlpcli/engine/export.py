@@ -27,13 +27,15 @@ def export_run(
     """Write the backbone of a run as a Hugging Face folder, with its tokenizer.
 
     The folder is read back and its hidden states compared with the run's before it
-    takes its place; a difference above 1e-4 raises CheckpointError.
+    takes its place; a difference above 1e-4 raises CheckpointError. UsageError for a
+    model that transformers does not have.
     """
     if to != "hf":
         raise UsageError(f"--to: expected hf, got {to!r}")
     opened = RunDir.open(run)
     open_device(opened.config.runtime, opened.config.seed)
     loaded = build.load_run(opened.config, opened.folder("best"))
+    _refuse_foreign(opened, loaded.model)
     backbone, tokenizer = loaded.model.backbone, loaded.recipe.tokenizer
     differences = []
 
@@ -60,6 +62,20 @@ def export_run(
         "parameters": weights.total_size(values.values()),
         "files": sorted(path.name for path in destination.iterdir()),
     }
+
+
+def _refuse_foreign(run: RunDir, model: Any) -> None:
+    """transformers has BERT; what else a run may be it cannot load."""
+    backbone = getattr(model, "backbone", None)
+    if not isinstance(backbone, Transformer):
+        kind = "no Transformer: it is the non-autoregressive model of convolutions"
+    elif backbone.config.max_relative_position:
+        kind = "one with relative positions (NEZHA), which transformers 5 has not"
+    else:
+        return
+    raise UsageError(
+        f"--to hf: expected a run with an encoder of BERT's form, {run.path} has {kind}"
+    )
 
 
 def _largest_difference(one: Transformer, other: Transformer, tokenizer: Any) -> float:

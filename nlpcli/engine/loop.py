@@ -94,6 +94,7 @@ class Loop:
         self.blocks = shared_blocks(model.backbone, device.blocks)
         # Micro-batches are for those short of memory: they go one by one.
         alone = options.accumulate > 1 or self.blocks is not None
+        alone = alone or getattr(model, "whole_batches", False)
         self.lanes = 1 if alone else device.lanes
         self.train_step = TrainStep(
             model,
@@ -256,8 +257,8 @@ class Loop:
             better = value is not None and (state.best is None or value > state.best)
             if better or state.best_step == 0:
                 state.best, state.best_step, state.stale = value, state.step, 0
-                self.run.save("best", self._write_model)
-                self.run.write_scores({"step": state.step, **scores})
+                told = {"step": state.step, **scores}
+                self.run.save_best(self._write_model, told)
             else:
                 state.stale += 1
         state.evaluated = state.step

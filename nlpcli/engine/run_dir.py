@@ -31,7 +31,8 @@ CHECKPOINTS: tuple[Checkpoint, ...] = ("best", "last")
 ROOT = Path("runs")
 _PACKAGES = ("tensorflow", "keras", "numpy", "tokenizers", "safetensors")
 _STATE = "run.json"
-_FILES = ("config.yaml", "environment.json", "metrics.jsonl", "scores.json")
+_SCORES = "scores.json"
+_FILES = ("config.yaml", "environment.json", "metrics.jsonl", _SCORES)
 _FOLDERS = (*CHECKPOINTS, "tensorboard")
 
 
@@ -78,10 +79,11 @@ class RunDir:
         if not (path / _STATE).is_file():
             raise NotFoundError(f"{path}: expected a run folder, found no {_STATE}")
         run = cls(path, load_config(path / "config.yaml"))
-        if run._leftovers():
-            # a trainer at work mends its own folder, and readers can do without
-            with suppress(NlpcliError, OSError), exclusive(path, patience=0):
-                run._repair()
+        # a trainer at work mends its own folder, and readers can do without
+        with suppress(NlpcliError, OSError):
+            if run._leftovers() or run._stale_scores() is not None:
+                with exclusive(path, patience=0):
+                    run._repair()
         return run
 
     @property
@@ -123,6 +125,23 @@ class RunDir:
         """
         swap.replace_folder(self.path / name, write)
 
+    def save_best(
+        self, write: Callable[[Path], None], scores: Mapping[str, Any]
+    ) -> None:
+        """Replace best/, its scores inside it, and then the copy in scores.json.
+
+        One write decides: a kill between the two leaves an old copy, which is mended
+        when the run is opened again and never read in the meantime.
+        """
+        text = _json_text(scores)
+
+        def write_both(folder: Path) -> None:
+            write(folder)
+            write_atomic(folder / _SCORES, text)
+
+        self.save("best", write_both)
+        write_atomic(self.path / _SCORES, text)
+
     def folder(self, name: Checkpoint) -> Path:
         """The folder of a whole checkpoint; NotFoundError when there is none yet."""
         folder = swap.find_whole(self.path / name)
@@ -160,14 +179,15 @@ class RunDir:
         lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in kept]
         write_atomic(self.path / "metrics.jsonl", "".join(lines))
 
-    def write_scores(self, scores: Mapping[str, Any]) -> None:
-        """Write scores.json."""
-        write_atomic(self.path / "scores.json", _json_text(scores))
-
     def read_scores(self) -> dict[str, Any]:
         """The scores of the best weights; empty before the first evaluation."""
-        path = self.path / "scores.json"
-        return _read_json(path) if path.exists() else {}
+        best = swap.find_whole(self.path / "best")
+        for folder in (best, self.path):
+            # a trainer at work may take best/ away in this moment
+            with suppress(NotFoundError):
+                if folder is not None:
+                    return _read_json(folder / _SCORES)
+        return {}
 
     def write_environment(self, values: Mapping[str, Any]) -> None:
         """Write environment.json: versions and platform, then what really took effect.
@@ -229,6 +249,16 @@ class RunDir:
         with explained(self.path):
             for name in CHECKPOINTS:
                 swap.repair(self.path / name)
+            if (scores := self._stale_scores()) is not None:
+                write_atomic(self.path / _SCORES, scores)
+
+    def _stale_scores(self) -> bytes | None:
+        """The scores of best/, where scores.json tells others."""
+        best = swap.find_whole(self.path / "best")
+        if best is None or not (best / _SCORES).is_file():
+            return None
+        own, copy = (best / _SCORES).read_bytes(), self.path / _SCORES
+        return None if copy.is_file() and copy.read_bytes() == own else own
 
     def _write_state(self, state: Mapping[str, Any]) -> None:
         write_atomic(self.path / _STATE, _json_text(state))

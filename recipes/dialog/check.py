@@ -90,6 +90,7 @@ def check(
             "unit": "characters" if tokenizer is None else "tokens",
             "max_length": max_length,
             "longer": dialogues.longer_than(max_length),
+            "then": "train cuts those between turns and learns each turn once",
         },
     }
 

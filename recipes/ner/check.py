@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from nlpcli.errors import DataError
+from nlpcli.text.lengths import Lengths
 from nlpcli.text.lines import decode_lines
 from recipes.ner.columns import detect_scheme
 from recipes.ner.examples import (
@@ -21,7 +22,6 @@ from recipes.ner.examples import (
 )
 
 _BATCH = 256
-_BINS = 10
 _SPECIAL_TOKENS = 2  # [CLS] and [SEP]
 
 
@@ -55,8 +55,8 @@ def check(
     found = read_tagged(path, scheme) if scheme else read_examples(path, nested)
     bad: list[str] = []
     tables = _Tables()
-    characters = _Lengths()
-    tokens = _Lengths()
+    characters = Lengths()
+    tokens = Lengths()
     examples = _good(islice(found, limit), bad)
     for batch in _batches(examples):
         for example in batch:
@@ -135,64 +135,6 @@ class _Tables:
             "duplicates": self.duplicates,
             "conflicts": self.conflicts,
         }
-
-
-class _Lengths:
-    """How many texts have which length, and where the longest stands."""
-
-    def __init__(self) -> None:
-        self.lengths: Counter[int] = Counter()
-        self.longest = 0
-        self.longest_line: str | None = None
-
-    @property
-    def count(self) -> int:
-        return self.lengths.total()
-
-    def add(self, length: int, line: str) -> None:
-        self.lengths[length] += 1
-        if self.longest_line is None or length > self.longest:
-            self.longest, self.longest_line = length, line
-
-    def longer_than(self, length: int) -> int:
-        return sum(count for size, count in self.lengths.items() if size > length)
-
-    def report(self) -> dict[str, Any]:
-        total = sum(size * count for size, count in self.lengths.items())
-        return {
-            "mean": total / self.count if self.count else None,
-            "median": self._quantile(0.5),
-            "p95": self._quantile(0.95),
-            "longest": self.longest,
-            "longest_line": self.longest_line,
-            "histogram": self._histogram(),
-        }
-
-    def _quantile(self, share: float) -> int | None:
-        reached = 0
-        for size, count in sorted(self.lengths.items()):
-            reached += count
-            if reached >= share * self.count:
-                return size
-        return None
-
-    def _histogram(self) -> list[dict[str, int]]:
-        """Equal bins up to the 95th percentile, then one open bin to the longest."""
-        width = max(1, -(-((self._quantile(0.95) or 0) + 1) // _BINS))
-        bins = [
-            {
-                "from": start,
-                "to": start + width - 1,
-                "count": sum(
-                    self.lengths[size] for size in range(start, start + width)
-                ),
-            }
-            for start in range(0, _BINS * width, width)
-        ]
-        if self.longest >= _BINS * width:
-            rest = self.longer_than(_BINS * width - 1)
-            bins.append({"from": _BINS * width, "to": self.longest, "count": rest})
-        return bins
 
 
 def _good(

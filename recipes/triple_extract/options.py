@@ -22,6 +22,7 @@ class TaskOptions:
         None,
         "file of predicates with subject and object types, as DuIE publishes it; null "
         "takes the predicates of the training data",
+        path=True,
     )
     char_layers: int = option(
         1, "width-3 convolutions over the characters, under the heads", minimum=0

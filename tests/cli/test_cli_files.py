@@ -34,7 +34,8 @@ def make_run(path: str) -> None:
     for step in range(10, 60, 10):
         run.append_metrics({"step": step, "loss": 1 / step, "lr": 1e-5})
     run.append_metrics({"step": 50, "dev": {"f1": 0.5, "precision": None, "gold": 3}})
-    run.write_scores({"f1": 0.5, "per_label": {"PER": {"f1": 0.5}}})
+    scores = {"f1": 0.5, "per_label": {"PER": {"f1": 0.5}}}
+    run.save_best(lambda folder: None, scores)
     run.mark_finished({"seconds": 73, "score_name": "f1", "score": 0.5, "steps": 50})
 
 

@@ -262,6 +262,8 @@ def test_an_option_of_another_recipe_is_wrong_usage(generators) -> None:
         "nlpcli: error: --tones: recipe talk has no such option",
         "  --beam: expected 1 or more, got 0",
     ]
+    result = call("couplet", "天", "--no-grammar")
+    assert (result.exit_code, "--grammar: recipe couplet" in result.stderr) == (2, True)
 
 
 def test_a_run_that_is_not_there_is_found_out_first(generators, monkeypatch) -> None:

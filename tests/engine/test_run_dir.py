@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from nlpcli.atomic import write_atomic
 from nlpcli.config import RunConfig
 from nlpcli.config_loader import resolve
 from nlpcli.engine.run_dir import RunDir, default_out, list_runs, newest_finished
@@ -77,8 +78,7 @@ def test_what_is_no_run(tmp_path: Path) -> None:
 
 
 def test_a_used_folder_is_refused(run: RunDir, config: RunConfig) -> None:
-    run.save("best", content("old"))
-    run.write_scores({"f1": 0.5})
+    run.save_best(content("old"), {"f1": 0.5})
     run.append_metrics({"step": 1})
     (run.path / "notes.txt").write_text("mine")
     (run.path / "tensorboard").mkdir()
@@ -320,7 +320,8 @@ def test_a_torn_only_line(run: RunDir) -> None:
 
 
 def test_scores_and_environment(run: RunDir) -> None:
-    run.write_scores({"f1": np.float64(0.25), "precision": None, "per_label": {}})
+    scores = {"f1": np.float64(0.25), "precision": None, "per_label": {}}
+    run.save_best(content("new"), scores)
     assert run.read_scores() == {"f1": 0.25, "precision": None, "per_label": {}}
     run.write_environment({"seed": 42, "precision": "bfloat16", "versions": {"x": "1"}})
     found = json.loads((run.path / "environment.json").read_text("utf-8"))
@@ -388,3 +389,49 @@ def test_the_engine_room_of_runs_starts_without_keras() -> None:
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True
     )
     assert done.stdout.strip() == "[]", done.stderr
+
+
+def test_scores_are_always_those_of_the_best_weights(
+    run: RunDir, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between the two writes: the copy is old, and mended when opened."""
+    run.save_best(content("old"), {"step": 10, "f1": 0.5})
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("nlpcli.engine.run_dir.write_atomic", writes_but(1, killed))
+        with pytest.raises(KeyboardInterrupt):
+            run.save_best(content("new"), {"step": 20, "f1": 0.75})
+    copy = run.path / "scores.json"
+    assert said(run.folder("best")) == "new"
+    assert json.loads(copy.read_text())["step"] == 10
+    assert run.read_scores() == {"step": 20, "f1": 0.75}
+    assert RunDir.open(run.path).read_scores() == {"step": 20, "f1": 0.75}
+    assert json.loads(copy.read_text()) == {"step": 20, "f1": 0.75}
+    with monkeypatch.context() as patch:
+        patch.setattr("nlpcli.engine.run_dir.write_atomic", writes_but(0, killed))
+        with pytest.raises(KeyboardInterrupt):
+            run.save_best(content("newer"), {"step": 30, "f1": 0.9})
+    assert said(run.folder("best")) == "new"
+    assert RunDir.open(run.path).read_scores()["step"] == 20
+
+
+def writes_but(number: int, stop: Callable[..., None]) -> Callable[..., None]:
+    """write_atomic that does its first ``number`` writes and stops at the next."""
+    done: list[Path] = []
+
+    def write(path: Path, text: str) -> None:
+        if len(done) == number:
+            stop()
+        done.append(path)
+        write_atomic(path, text)
+
+    return write
+
+
+def test_a_run_of_before_has_its_scores_beside_best(run: RunDir) -> None:
+    run.save("best", content("old"))
+    write_atomic(run.path / "scores.json", '{"f1": 0.5}')
+    assert RunDir.open(run.path).read_scores() == {"f1": 0.5}
