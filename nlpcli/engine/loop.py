@@ -20,6 +20,7 @@ from nlpcli.engine.loaded import answering
 from nlpcli.engine.run_dir import RunDir
 from nlpcli.engine.run_log import RunLog
 from nlpcli.errors import DivergedError
+from nlpcli.program_cache import seal_programs
 from nlpcli.progress import Progress
 from nlpcli.runtime import weights
 from nlpcli.runtime.blocks import shared_blocks
@@ -263,6 +264,7 @@ class Loop:
                 state.stale += 1
         state.evaluated = state.step
         self.log.evaluation(state.step, state.epoch, scores, time.monotonic() - started)
+        seal_programs()
 
     @contextmanager
     def _averaged_weights(self) -> Iterator[None]:
