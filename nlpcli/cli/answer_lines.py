@@ -10,6 +10,7 @@ from typing import Any
 
 from nlpcli.cli.stream import (
     Arrivals,
+    JoinPair,
     JoinTurns,
     Request,
     from_lines,
@@ -30,10 +31,12 @@ def requests_of(
     text_key: str,
     id_key: str,
     join_turns: JoinTurns | None = None,
+    join_pair: JoinPair | None = None,
 ) -> Iterator[Request]:
     """TEXT of the command line, else the lines of --input, else those of stdin.
 
-    With ``join_turns`` a JSON line may hold "turns" instead of a text.
+    With ``join_turns`` a JSON line may hold "turns" instead of a text, with
+    ``join_pair`` "text_a" and "text_b".
     Raises UsageError when both or none are there, NotFoundError for a missing file.
     """
     if texts and source is not None:
@@ -44,7 +47,9 @@ def requests_of(
         raise UsageError("expected TEXT, --input FILE or lines on stdin, got none")
     name = source or "-"
     shown = "stdin" if name == "-" else name
-    return from_lines(open_lines(name), shown, text_key, id_key, join_turns)
+    return from_lines(
+        open_lines(name), shown, text_key, id_key, join_turns, join_pair=join_pair
+    )
 
 
 def write_answers(

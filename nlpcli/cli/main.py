@@ -43,6 +43,7 @@ VERBS = (
     "models",
     "runs",
     "export",
+    "index",
     "doctor",
 )
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -22,17 +23,25 @@ from nlpcli.cli.options import (
     Texts,
 )
 from nlpcli.cli.render import render
-from nlpcli.cli.stream import Arrivals, Request
-from nlpcli.config import Xla
+from nlpcli.cli.stream import Arrivals, JoinPair, Request
+from nlpcli.cli.vectors import SUFFIX, write_vectors
+from nlpcli.config import Precision, Xla
+from nlpcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from nlpcli.recipe import RecipeEntry
 
 EXAMPLES = """\
 Examples:
   nlpcli predict ner "王小明在北京大学读书"
   nlpcli predict ner "王小明在北京大学读书" --format text
   nlpcli predict ner --input lines.txt --output answers.jsonl
+  nlpcli predict simbert --input lines.txt --output vectors.npy
   tail -f log.jsonl | nlpcli predict ner --text-key message --on-error skip
 
-Input is plain text, a line each, or JSON Lines when it begins with `{`."""
+Input is plain text, a line each, or JSON Lines when it begins with `{`. An output that
+ends in .npy gets a float32 row for each line. simbert also takes two texts, with a tab
+between them or as "text_a" and "text_b", and tells how similar they are."""
 
 app = verb("predict")
 
@@ -66,31 +75,66 @@ def predict(
     from nlpcli.cli.runs import chosen_run
     from nlpcli.recipe import find_recipe
 
-    name = find_recipe(recipe).name
+    entry = find_recipe(recipe)
+    name = entry.name
+    matrix = output if output is not None and output.suffix == SUFFIX else None
+    if matrix is not None and form == "text":
+        raise UsageError(f"--format text: does not go together with --output {output}")
     refuse_existing(output, force)
     folder = chosen_run(run, name)
     # reading begins while the model loads
-    arrivals = Arrivals(requests_of(texts, source, text_key, id_key))
+    pair = _pair_joiner(entry)
+    arrivals = Arrivals(requests_of(texts, source, text_key, id_key, join_pair=pair))
+    mode: Xla | None = None if xla is None else "on" if xla else "off"
+    ahead = BATCHES_AHEAD * batch_size
     try:
-        with quiet_imports():
-            from nlpcli.engine.predict import Predictor
+        if matrix is not None:
+            embedder = _embedder(folder, name, batch_size, precision, mode)
+            failed = write_vectors(arrivals, ahead, embedder, on_error, matrix)
+        else:
+            with quiet_imports():
+                from nlpcli.engine.predict import Predictor
 
-        mode: Xla | None = None if xla is None else "on" if xla else "off"
-        predictor = Predictor(
-            folder, name, batch_size=batch_size, precision=precision, xla=mode
-        )
-        failed = write_answers(
-            arrivals,
-            BATCHES_AHEAD * batch_size,
-            predictor.predict,
-            _bracketed if form == "text" else json_line,
-            on_error,
-            output,
-        )
+            predictor = Predictor(
+                folder, name, batch_size=batch_size, precision=precision, xla=mode
+            )
+            failed = write_answers(
+                arrivals,
+                ahead,
+                predictor.predict,
+                _bracketed if form == "text" else json_line,
+                on_error,
+                output,
+            )
     finally:
         arrivals.close()
     if failed:
         raise typer.Exit(4)
+
+
+def _pair_joiner(entry: RecipeEntry) -> JoinPair | None:
+    """How a recipe that compares writes two texts as one; None for others."""
+    if not (entry.folder / "text_pairs.py").is_file():
+        return None
+    join: JoinPair = entry.module("text_pairs").join_pair
+    return join
+
+
+def _embedder(
+    run: Path | None,
+    recipe: str,
+    batch_size: int,
+    precision: Precision | None,
+    xla: Xla | None,
+) -> Any:
+    from nlpcli.cli.console import quiet_imports
+
+    with quiet_imports():
+        from nlpcli.engine.embed import Embedder
+
+    return Embedder.open(
+        run, recipe, batch_size=batch_size, precision=precision, xla=xla
+    )
 
 
 def _bracketed(request: Request, answer: dict[str, Any]) -> str:

@@ -22,7 +22,10 @@ LINGER_SECONDS = 0.02
 BOM = b"\xef\xbb\xbf"
 TURNS_KEY = "turns"
 
+PAIR_KEYS = ("text_a", "text_b")
+
 JoinTurns = Callable[[Sequence[str]], str]
+JoinPair = Callable[[str, str], str]
 
 
 @dataclass(frozen=True)
@@ -48,12 +51,14 @@ def from_lines(
     id_key: str = "id",
     join_turns: JoinTurns | None = None,
     plain: bool = False,
+    join_pair: JoinPair | None = None,
 ) -> Iterator[Request]:
     """Plain text, or JSON Lines when the first non-blank byte is ``{``.
 
     A request for every line: an empty one asks for the answer to the empty text. A
     line that cannot be read carries its error. With ``join_turns`` an object may hold
-    "turns" instead of a text; ``plain`` takes every line as it is.
+    "turns" instead of a text, with ``join_pair`` "text_a" and "text_b"; ``plain`` takes
+    every line as it is.
     """
     as_json: bool | None = False if plain else None
     for number, raw in enumerate(lines, start=1):
@@ -75,6 +80,10 @@ def from_lines(
         except DataError as error:
             yield Request(place, error=error)
         else:
+            pair = [row[key] for key in PAIR_KEYS if isinstance(row.get(key), str)]
+            if join_pair is not None and len(pair) == 2:
+                yield Request(place, join_pair(pair[0], pair[1]), row.get(id_key))
+                continue
             yield _from_row(row, place, text_key, id_key, join_turns)
 
 

@@ -13,13 +13,14 @@ import numpy as np
 
 from nlpcli.atomic import write_atomic
 from nlpcli.backbones import bert
-from nlpcli.backbones.bert_rules import MLM_RULES, RULES
+from nlpcli.backbones.bert_rules import MLM_RULES, POOLER_RULES, RULES
 from nlpcli.backbones.transformer import Transformer, TransformerConfig
 from nlpcli.checkpoints.download import resolve_model
 from nlpcli.checkpoints.folder import open_checkpoint
 from nlpcli.checkpoints.rows import Rows
 from nlpcli.checkpoints.rules import load, resolve
 from nlpcli.checkpoints.source import Source
+from nlpcli.checkpoints.table import RuleTable
 from nlpcli.config import BackboneOptions, RunConfig
 from nlpcli.errors import CheckpointError, ConfigError
 from nlpcli.heads.sequence_model import SequenceModel
@@ -64,6 +65,7 @@ def open_start(
         folder = resolve_model(name, offline=offline, progress=progress)
         source = open_source(folder)
         model_config, _ = bert.read_config(folder, source.dialect)
+        model_config = _lowest_layers(model_config, config.backbone)
         tokenizer = load_tokenizer(folder, config.tokenizer.kind)
         start = Start(source, model_config, tokenizer, Rows())
         _check_vocabulary(name, start)
@@ -116,7 +118,6 @@ def _refuse_built_in_keys(options: BackboneOptions) -> None:
     """Sizes belong to the built-in encoder; a published one has its own."""
     given = {
         "hidden_size": options.hidden_size,
-        "num_hidden_layers": options.num_hidden_layers,
         "relative_positions": options.relative_positions or None,
     }
     problems = [
@@ -127,6 +128,23 @@ def _refuse_built_in_keys(options: BackboneOptions) -> None:
     ]
     if problems:
         raise ConfigError(problems)
+
+
+def _lowest_layers(
+    config: TransformerConfig, options: BackboneOptions
+) -> TransformerConfig:
+    """A published encoder cut to its lowest blocks, where that is asked for."""
+    wanted, there = options.num_hidden_layers, config.num_hidden_layers
+    if wanted is None:
+        return config
+    if wanted > there:
+        raise ConfigError(
+            [
+                f"backbone.num_hidden_layers: expected at most {there} (those of "
+                f"{options.model}), got {wanted}"
+            ]
+        )
+    return replace(config, num_hidden_layers=wanted)
 
 
 def open_source(folder: Path) -> Source:
@@ -166,25 +184,34 @@ def build_model(recipe: Any, start: Start) -> Any:
         fill_backbone(backbone, start.source, start.rows)
     model = recipe.build(backbone)
     if start.source is not None and isinstance(model, SequenceModel):
-        _fill_head(model, start.source, start.rows)
+        model.head_is_fresh = not fill_layer(
+            model.head, MLM_RULES, start.source, start.rows, "output head"
+        )
+    pooling = getattr(model, "pooling", None)
+    if start.source is not None and pooling is not None and pooling.pooler is not None:
+        model.pooler_is_fresh = not fill_layer(
+            pooling.pooler, POOLER_RULES, start.source, start.rows, "pooler"
+        )
     return model
 
 
-def _fill_head(model: SequenceModel, source: Source, rows: Rows) -> None:
-    """The published masked language model head, where the file has one."""
-    variables = {v.path: v for v in model.head.trainable_variables}
-    rules = MLM_RULES[source.dialect]
+def fill_layer(
+    layer: Any, tables: Mapping[str, RuleTable], source: Source, rows: Rows, name: str
+) -> bool:
+    """The published weights of a layer beside the backbone, where the file has them."""
+    variables = {v.path: v for v in layer.trainable_variables}
+    rules = tables[source.dialect]
     shapes = {path: tuple(v.shape) for path, v in variables.items()}
     plan = resolve(rules, shapes, source, rows)
     if plan.gaps:
-        logger.info("%s: no output head in it: it starts fresh", source.label)
-        return
+        logger.info("%s: no %s in it: it starts fresh", source.label, name)
+        return False
     values = load(
         rules, shapes, source, kept_rows=rows.kept, compound_rows=rows.compound
     )
     for path, variable in variables.items():
         variable.assign(values[path])
-    model.head_is_fresh = False
+    return True
 
 
 def fill_backbone(

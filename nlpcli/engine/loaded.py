@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nlpcli.config import Precision, Xla
+from nlpcli.config_loader import with_task_sets
 from nlpcli.engine import build
 from nlpcli.engine.answers import answer_all
 from nlpcli.engine.run_dir import RunDir, newest_finished
@@ -38,10 +39,12 @@ def open_run(
     recipe: str | None = None,
     precision: Precision | None = None,
     xla: Xla | None = None,
+    sets: Sequence[str] = (),
 ) -> LoadedRun:
     """Load ``run``, or the newest finished run of ``recipe``, or the shipped model.
 
-    Raises NotFoundError when there is none or when it is of another recipe.
+    ``sets`` change how it answers: ``task.key=value``. Raises NotFoundError when there
+    is no run or when it is of another recipe.
     """
     started = time.perf_counter()
     opened = RunDir.open(run) if run is not None else _newest(recipe or "")
@@ -50,6 +53,7 @@ def open_run(
         raise NotFoundError(
             f"{opened.path}: expected a run of {recipe}, found one of {config.recipe}"
         )
+    config = with_task_sets(config, sets)
     options = replace(
         config.runtime,
         precision=precision or config.runtime.precision,
@@ -73,11 +77,20 @@ def answering(
 ) -> Answer:
     """How a recipe's examples with gold become answers, for scores.
 
-    Generated answers also carry ``nll`` (the sum of -log p of the gold targets) and
-    ``target_tokens``.
+    A recipe that predicts is scored by that. One with ``fit`` first fits what is no
+    weight of training, such as whitening. Generated answers also carry ``nll`` (the
+    sum of -log p of the gold targets) and ``target_tokens``.
     """
-    if not hasattr(recipe, "generate"):
-        return lambda examples: answer_all(recipe, forward, examples, batch_size)
+    if hasattr(recipe, "predict"):
+
+        def answer(examples: Sequence[Any]) -> list[dict[str, Any]]:
+            return answer_all(recipe, forward, examples, batch_size)
+
+        def fitted(examples: Sequence[Any]) -> list[dict[str, Any]]:
+            recipe.fit(answer)
+            return answer(examples)
+
+        return fitted if hasattr(recipe, "fit") else answer
     decode = decoding(recipe, model, batch_size)
     return lambda examples: _generated(recipe, decode, examples)
 

@@ -28,7 +28,7 @@ class Predictor:
         Raises NotFoundError when there is none or when it is of another recipe.
         """
         loaded = open_run(run, recipe, precision, xla)
-        if hasattr(loaded.recipe, "generate"):
+        if not hasattr(loaded.recipe, "predict"):
             raise NotFoundError(
                 f"{loaded.run.path}: a run of {loaded.run.config.recipe}, which "
                 "generates text: `nlpcli generate`"

@@ -37,9 +37,7 @@ def test_the_lowest_layers_of_a_published_encoder(tmp_path: Path) -> None:
 def test_sizes_that_a_published_encoder_does_not_have(tmp_path: Path) -> None:
     folder = tmp_path / "google"
     write_google_folder(folder, ["backbone"])
-    with pytest.raises(
-        ConfigError, match=r"expected at most 2 .* 3"
-    ):
+    with pytest.raises(ConfigError, match=r"expected at most 2 .* 3"):
         start_of(folder, model=str(folder), num_hidden_layers=3)
     with pytest.raises(ConfigError, match="hidden_size: expected none"):
         start_of(folder, model=str(folder), hidden_size=64)

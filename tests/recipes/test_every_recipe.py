@@ -135,5 +135,5 @@ def text_of(row):
     """What a user would type for a row of data."""
     if "turns" in row:
         return "|".join(row["turns"][:-1])
-    names = ("text", "first", "question", "passage")
+    names = ("text", "first", "question", "passage", "text_a")
     return next(row[name] for name in names if name in row)

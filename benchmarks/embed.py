@@ -1,0 +1,146 @@
+"""Sentences embedded a second, beside transformers and torch, in one run.
+
+    python benchmarks/embed.py MODEL TEXTS.jsonl[.gz] [--lines 2000] [--threads 2]
+
+Same weights, same mean pooling, float32, same threads. Both sides get the lines as
+they come, sort them by length and batch them; tokenization (by tokenizer.json) counts
+on both. Each side has a process of its own, one after the other; its best round
+counts. Prints a table with the ratio and the largest difference of a vector.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+SIDES = ("nlpcli", "transformers")
+PEER = "transformers"
+
+
+def main() -> None:
+    """Run both sides in turn, or one of them when asked for by ``--side``."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("model", type=Path)
+    parser.add_argument("texts", type=Path)
+    parser.add_argument("--key", default="text")
+    parser.add_argument("--lines", type=int, default=2000)
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--batch-size", type=int, default=64)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--side", choices=SIDES)
+    parser.add_argument("--out", type=Path)
+    options = parser.parse_args()
+    if options.side:
+        texts = read(options)
+        run = embed_torch if options.side == PEER else embed_nlpcli
+        rates, vectors = run(options, texts)
+        np.save(options.out, vectors)
+        print(json.dumps(rates))
+        return
+    rates: dict[str, list[float]] = {side: [] for side in SIDES}
+    vectors = {}
+    with tempfile.TemporaryDirectory() as folder:
+        for side in SIDES:
+            out = Path(folder) / f"{side}.npy"
+            command = [sys.executable, __file__, *sys.argv[1:]]
+            done = subprocess.run(
+                [*command, "--side", side, "--out", str(out)],
+                check=True,
+                stdout=subprocess.PIPE,
+                text=True,
+            )
+            rates[side] += json.loads(done.stdout.splitlines()[-1])
+            vectors[side] = np.load(out)
+    print(
+        f"{options.model.name}: {options.lines} lines of {options.texts.name}, "
+        f"{options.threads} threads, batches of {options.batch_size}, float32"
+    )
+    best = {side: max(values) for side, values in rates.items()}
+    for side in SIDES:
+        print(f"{side:14}{best[side]:8.0f} sentences/s  x{best[side] / best[PEER]:.2f}")
+    apart = np.abs(vectors["nlpcli"] - vectors[PEER]).max()
+    print(f"largest difference of a number: {apart:.1e}")
+
+
+def read(options: argparse.Namespace) -> list[str]:
+    """The lines, spread over the file so that their lengths are mixed."""
+    from nlpcli.text.lines import read_json_lines
+
+    texts = [row[options.key] for _, row in read_json_lines(options.texts)]
+    step = max(1, len(texts) // options.lines)
+    return texts[::step][: options.lines]
+
+
+def embed_nlpcli(
+    options: argparse.Namespace, texts: list[str]
+) -> tuple[list[float], np.ndarray]:
+    """Ours: what ``nlpcli predict --output vectors.npy`` and ``index build`` call."""
+    import tensorflow as tf
+
+    from nlpcli.engine.embed import Embedder
+
+    tf.config.threading.set_intra_op_parallelism_threads(options.threads)
+    embedder = Embedder.open(
+        options.model, pooling="mean", prefix="", batch_size=options.batch_size
+    )
+    return rounds(options, texts, embedder.encode)
+
+
+def embed_torch(
+    options: argparse.Namespace, texts: list[str]
+) -> tuple[list[float], np.ndarray]:
+    """transformers: batches of the sorted lines, padded to their longest."""
+    import torch
+    import transformers
+    from tokenizers import Tokenizer
+
+    torch.set_num_threads(options.threads)
+    tokenizer = Tokenizer.from_file(str(options.model / "tokenizer.json"))
+    tokenizer.enable_truncation(512)
+    model = transformers.BertModel.from_pretrained(
+        options.model, dtype=torch.float32, add_pooling_layer=False
+    ).eval()
+
+    def encode(texts: list[str]) -> np.ndarray:
+        read = [torch.tensor(found.ids) for found in tokenizer.encode_batch(texts)]
+        order = sorted(range(len(texts)), key=lambda i: -len(read[i]))
+        out = np.empty((len(texts), model.config.hidden_size), np.float32)
+        for start in range(0, len(order), options.batch_size):
+            chosen = order[start : start + options.batch_size]
+            rows = [read[i] for i in chosen]
+            ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
+            lengths = torch.tensor([len(row) for row in rows])
+            mask = (torch.arange(ids.shape[1]) < lengths[:, None]).long()
+            with torch.inference_mode():
+                states = model(input_ids=ids, attention_mask=mask).last_hidden_state
+                mask = mask[..., None]
+                pooled = (states * mask).sum(1) / mask.sum(1)
+                out[chosen] = torch.nn.functional.normalize(pooled, dim=1).numpy()
+        return out
+
+    return rounds(options, texts, encode)
+
+
+def rounds(
+    options: argparse.Namespace, texts: list[str], encode: Any
+) -> tuple[list[float], np.ndarray]:
+    """Sentences a second of each round, after a warm-up, and the last vectors."""
+    encode(texts[: 4 * options.batch_size])
+    rates = []
+    for _ in range(options.rounds):
+        started = time.perf_counter()
+        vectors = encode(texts)
+        rates.append(len(texts) / (time.perf_counter() - started))
+    return rates, vectors
+
+
+if __name__ == "__main__":
+    main()

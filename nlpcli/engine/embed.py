@@ -1,0 +1,212 @@
+"""Texts to vectors: a run that embeds, or a published encoder as it is."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from functools import cached_property
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nlpcli.backbones import bert
+from nlpcli.backbones.bert_rules import POOLER_RULES
+from nlpcli.backbones.transformer import Transformer
+from nlpcli.checkpoints.rows import Rows
+from nlpcli.config import Precision, RuntimeOptions, Xla
+from nlpcli.engine import build
+from nlpcli.engine.answers import side_by_side
+from nlpcli.engine.loaded import forward_of, open_run
+from nlpcli.errors import CheckpointError, ConfigError, NotFoundError
+from nlpcli.heads.similarity import EmbeddingModel
+from nlpcli.runtime import weights
+from nlpcli.runtime.datasets import prefetch
+from nlpcli.runtime.device import open_device
+from nlpcli.runtime.forward import Forward
+from nlpcli.text.batching import Features, collate, sizes_of
+from nlpcli.text.sentences import SentenceReader
+from nlpcli.text.tokenizer import load_tokenizer
+
+POOLINGS = ("cls", "pooler", "mean")
+CHUNK = 4096  # texts that are sorted by length together
+BATCH_SIZE = 64
+
+
+class Embedder:
+    """A model and how it reads texts; ``open`` makes one.
+
+    Same fingerprint, same vectors (up to rounding): it is a hash of all that they
+    depend on, weights, pooling, prefix, vocabulary and longest text.
+    """
+
+    def __init__(
+        self,
+        model: Any,
+        reader: SentenceReader,
+        forward: Forward,
+        batch_size: int = BATCH_SIZE,
+    ) -> None:
+        self.model = model
+        self.reader = reader
+        self.forward = forward
+        self.batch_size = batch_size
+        self.fields = reader.fields()
+
+    @classmethod
+    def open(
+        cls,
+        source: Path | None = None,
+        recipe: str | None = None,
+        pooling: str | None = None,
+        prefix: str | None = None,
+        batch_size: int = BATCH_SIZE,
+        precision: Precision | None = None,
+        xla: Xla | None = None,
+    ) -> Embedder:
+        """Load a run folder or a model folder; None is the newest run of ``recipe``.
+
+        A run has its own pooling and prefix. A bare encoder takes those given, else
+        those of its config.json (``pooling``, ``query_prefix``), else the mean and
+        none. Raises NotFoundError for what is neither, or a run without vectors, and
+        ConfigError for a pooling or prefix that cannot be.
+        """
+        if source is None or (source / "run.json").is_file():
+            if pooling is not None or prefix is not None:
+                raise ConfigError(
+                    ["pooling, prefix: expected none, since a run has its own"]
+                )
+            return cls._of_run(source, recipe, batch_size, precision, xla)
+        runtime = RuntimeOptions(
+            precision=precision or "float32", xla=xla or "auto", strategy="one"
+        )
+        return cls._of_encoder(source, pooling, prefix, batch_size, runtime)
+
+    @classmethod
+    def _of_run(
+        cls,
+        run: Path | None,
+        recipe: str | None,
+        batch_size: int,
+        precision: Precision | None,
+        xla: Xla | None,
+    ) -> Embedder:
+        loaded = open_run(run, recipe, precision, xla)
+        reader = getattr(loaded.recipe, "reader", None)
+        if not isinstance(reader, SentenceReader):
+            raise NotFoundError(
+                f"{loaded.run.path}: a run of {loaded.run.config.recipe}, which makes "
+                "no sentence vectors"
+            )
+        return cls(loaded.model, reader, forward_of(loaded), batch_size)
+
+    @classmethod
+    def _of_encoder(
+        cls,
+        folder: Path,
+        pooling: str | None,
+        prefix: str | None,
+        batch_size: int,
+        runtime: RuntimeOptions,
+    ) -> Embedder:
+        if not folder.is_dir():
+            raise NotFoundError(f"{folder}: expected a run or a model folder")
+        device = open_device(runtime, seed=0)
+        source = build.open_source(folder)
+        config, raw = bert.read_config(folder, source.dialect)
+        kind = pooling or raw.get("pooling", "mean")
+        prefix = raw.get("query_prefix", "") if prefix is None else prefix
+        if kind not in POOLINGS:
+            raise ConfigError(
+                [f"{folder}: pooling: expected one of {', '.join(POOLINGS)}, {kind!r}"]
+            )
+        backbone = Transformer(replace(config, hidden_dropout_prob=0.0))
+        build.fill_backbone(backbone, source)
+        model = EmbeddingModel(backbone, kind)
+        if model.pooling.pooler is not None and not build.fill_layer(
+            model.pooling.pooler, POOLER_RULES, source, Rows(), "pooler"
+        ):
+            raise CheckpointError(f"{folder}: expected a pooler, found none")
+        reader = SentenceReader(load_tokenizer(folder), config.longest or 512, prefix)
+        forward = Forward(model, device.xla, (), device.lanes)
+        return cls(model, reader, forward, batch_size)
+
+    @property
+    def dimension(self) -> int:
+        """Numbers in a vector."""
+        return int(self.model.dimension)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """32 hexadecimal digits that name the model behind the vectors."""
+        reader = self.reader
+        digest = hashlib.blake2b(digest_size=16)
+        told = (
+            self.model.pooling.kind,
+            reader.prefix,
+            reader.longest,
+            reader.characters,
+            reader.tokenizer.kind,
+            reader.tokenizer.vocab.tokens,
+        )
+        digest.update(repr(told).encode("utf-8", "backslashreplace"))
+        parts = (self.model.backbone, self.model.pooling, self.model.whitening)
+        for part in filter(None, parts):
+            for path, variable in sorted(weights.learnt_variables(part).items()):
+                digest.update(path.encode())
+                digest.update(np.ascontiguousarray(variable, np.float32).data)
+        return digest.hexdigest()
+
+    def encode(self, texts: Sequence[str]) -> np.ndarray:
+        """(texts, dimension) float32, each row of length 1, in order."""
+        out = np.empty((len(texts), self.dimension), np.float32)
+        for start in range(0, len(texts), CHUNK):
+            features = self.reader.features(texts[start : start + CHUNK])
+            out[start : start + CHUNK] = self._vectors(features)
+        return out
+
+    def rows(self, texts: Sequence[str | None]) -> np.ndarray:
+        """As ``encode``, but zeros for a text without characters, NaN for None."""
+        out = np.zeros((len(texts), self.dimension), np.float32)
+        real = [place for place, text in enumerate(texts) if text and text.strip()]
+        out[real] = self.encode([texts[place] or "" for place in real])
+        out[[place for place, text in enumerate(texts) if text is None]] = np.nan
+        return out
+
+    def stream(self, texts: Iterable[str], chunk: int = CHUNK) -> Iterator[np.ndarray]:
+        """Vectors of the next ``chunk`` texts at a time; memory does not grow.
+
+        The next texts are read and cut in pieces while the model works.
+        """
+        for features in prefetch(self._chunks(texts, chunk), depth=1):
+            yield self._vectors(features)
+
+    def _chunks(self, texts: Iterable[str], size: int) -> Iterator[list[Features]]:
+        waiting = iter(texts)
+        while some := list(islice(waiting, size)):
+            yield self.reader.features(some)
+
+    def _vectors(self, features: list[Features]) -> np.ndarray:
+        """Batches of like length, longest first; each lane takes one."""
+        lengths = [len(item["token_ids"]) for item in features]
+        order = sorted(range(len(features)), key=lambda i: -lengths[i])
+        ranked = [lengths[i] for i in order]
+        out = np.empty((len(features), self.dimension), np.float32)
+
+        def work(cut: tuple[int, int]) -> None:
+            chosen = order[cut[0] : cut[1]]
+            rows = [features[i] for i in chosen]
+            batch = collate(
+                rows,
+                self.fields,
+                self.forward.shape_of([sizes_of(row, self.fields) for row in rows]),
+                self.forward.rows_of(self.batch_size),
+            )
+            out[chosen] = self.forward(batch)["vectors"][: len(chosen)]
+
+        cuts = self.forward.ranges(ranked, self.batch_size)
+        for _ in side_by_side(work, cuts, self.forward.lanes):
+            pass
+        return out

@@ -1,0 +1,178 @@
+"""An index in a folder: LanceDB's files, and ``index.json`` beside them.
+
+Every change is a new version of the table, written whole before it counts, so a
+process that is killed leaves the version before.
+"""
+
+from __future__ import annotations
+
+import shutil
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import lancedb
+import numpy as np
+import pyarrow as pa
+from lancedb.index import IvfFlat, IvfRq
+
+from nlpcli.atomic import explained, sync_tree, write_atomic
+from nlpcli.engine.index_store import EXISTS, Hit
+from nlpcli.engine.lock import LOCK, exclusive
+from nlpcli.errors import DataError, NotFoundError, UsageError
+
+META, TABLE = "index.json", "vectors"
+WORTH_CLUSTERING = 50_000  # below, reading every vector takes some milliseconds
+_ROWS_A_CLUSTER = 1000
+# one bit a number tells too little of short vectors; those are kept as they are
+_WIDE = 256
+# the clusters hold bits; this many times `top` are compared exactly
+_REFINE = 10
+_IDS_A_QUERY = 1000
+
+
+def exists(place: str) -> bool:
+    """Whether a folder has an index in it."""
+    return Path(place, META).is_file()
+
+
+def create(
+    place: str, meta: str, dimension: int, force: bool, held: ExitStack
+) -> LanceTable:
+    """Make the folder and an empty table; ``held`` keeps other processes out."""
+    folder = Path(place)
+    if folder.exists() and not folder.is_dir():
+        raise UsageError(f"{place}: expected a new folder, got a file")
+    if exists(place) and not force:
+        raise UsageError(f"{place}: {EXISTS}")
+    ours = {META, LOCK, f"{TABLE}.lance"}
+    if folder.is_dir() and not {path.name for path in folder.iterdir()} <= ours:
+        raise UsageError(f"{place}: a folder of something else, not an index")
+    if not folder.parent.is_dir():
+        raise NotFoundError(f"{place}: there is no folder {folder.parent}")
+    with explained(folder):
+        folder.mkdir(exist_ok=True)
+    held.enter_context(exclusive(folder))
+    with explained(folder):
+        Path(folder, META).unlink(missing_ok=True)
+        shutil.rmtree(folder / f"{TABLE}.lance", ignore_errors=True)
+    base = lancedb.connect(folder)
+    table = base.create_table(TABLE, schema=_schema(dimension))
+    # last: a folder without it is no index yet, and may be made again
+    write_atomic(folder / META, meta)
+    return LanceTable(folder, table)
+
+
+def open_table(place: str, held: ExitStack) -> LanceTable:
+    """Open the table of a folder; ``held`` keeps other processes out."""
+    folder = Path(place)
+    if not folder.exists():
+        raise NotFoundError(f"{place}: there is no index here")
+    if not exists(place):
+        raise DataError(f"{place}: not an index of nlpcli")
+    held.enter_context(exclusive(folder))
+    return LanceTable(folder, lancedb.connect(folder).open_table(TABLE))
+
+
+class LanceTable:
+    """A table of LanceDB; see ``nlpcli.engine.index_store.Table``."""
+
+    def __init__(self, folder: Path, table: Any) -> None:
+        self.folder = folder
+        self.table = table
+
+    def read_meta(self) -> str:
+        return Path(self.folder, META).read_text("utf-8")
+
+    def write_meta(self, text: str) -> None:
+        write_atomic(self.folder / META, text)
+
+    def count(self) -> int:
+        return int(self.table.count_rows())
+
+    def texts_of(self, ids: Sequence[str]) -> dict[str, str]:
+        found: dict[str, str] = {}
+        for start in range(0, len(ids), _IDS_A_QUERY):
+            query = self.table.search().where(_among(ids[start : start + _IDS_A_QUERY]))
+            rows = query.select(["id", "text"]).limit(_IDS_A_QUERY).to_arrow()
+            found |= zip(rows["id"].to_pylist(), rows["text"].to_pylist(), strict=True)
+        return found
+
+    def add(self, rows: Mapping[str, str], vectors: np.ndarray) -> None:
+        self.table.add(self._columns(rows, vectors))
+
+    def replace(self, rows: Mapping[str, str], vectors: np.ndarray) -> None:
+        change = self.table.merge_insert("id").when_matched_update_all()
+        change.execute(self._columns(rows, vectors))
+
+    def remove(self, ids: Sequence[str]) -> None:
+        for start in range(0, len(ids), _IDS_A_QUERY):
+            self.table.delete(_among(ids[start : start + _IDS_A_QUERY]))
+
+    def settle(self) -> None:
+        """Join small files, drop old versions, cluster; then push all to the disk."""
+        rows = self.count()
+        if self._index() is None and rows >= WORTH_CLUSTERING:
+            width = self.table.schema.field("vector").type.list_size
+            kind = IvfRq if width >= _WIDE else IvfFlat
+            clusters = max(rows // _ROWS_A_CLUSTER, 1)
+            config = kind(distance_type="dot", num_partitions=clusters)
+            self.table.create_index("vector", config=config)
+        with warnings.catch_warnings():
+            # it warns of readers of old versions: the lock keeps them out
+            warnings.simplefilter("ignore")
+            self.table.optimize(cleanup_older_than=timedelta(0), delete_unverified=True)
+        sync_tree(self.folder)
+
+    def search(
+        self, vectors: np.ndarray, top: int, exact: bool, probes: int
+    ) -> list[list[Hit]]:
+        query = self.table.search(vectors).distance_type("dot").limit(top)
+        if exact:
+            query = query.bypass_vector_index()
+        else:
+            query = query.nprobes(probes).refine_factor(_REFINE)
+        rows = query.select(["id", "text", "_distance"]).to_arrow().to_pylist()
+        hits: list[list[Hit]] = [[] for _ in vectors]
+        for row in rows:
+            # one vector alone is answered without a number
+            found = hits[row.get("query_index", 0)]
+            found.append(Hit(row["id"], row["text"], 1.0 - row["_distance"]))
+        return hits
+
+    def kind(self) -> str:
+        index = self._index()
+        return "flat" if index is None else str(index.index_type).lower()
+
+    def _index(self) -> Any:
+        return next(iter(self.table.list_indices()), None)
+
+    def _columns(self, rows: Mapping[str, str], vectors: np.ndarray) -> pa.Table:
+        flat = pa.array(np.ascontiguousarray(vectors, np.float32).ravel())
+        width = vectors.shape[1]
+        return pa.table(
+            {
+                "id": list(rows),
+                "text": list(rows.values()),
+                "vector": pa.FixedSizeListArray.from_arrays(flat, width),
+            },
+            schema=_schema(width),
+        )
+
+
+def _schema(dimension: int) -> pa.Schema:
+    return pa.schema(
+        [
+            pa.field("id", pa.string(), nullable=False),
+            pa.field("text", pa.string(), nullable=False),
+            pa.field("vector", pa.list_(pa.float32(), dimension), nullable=False),
+        ]
+    )
+
+
+def _among(ids: Sequence[str]) -> str:
+    quoted = ", ".join("'" + name.replace("'", "''") + "'" for name in ids)
+    return f"id IN ({quoted})"

@@ -1,0 +1,244 @@
+"""Sentence vectors: the models that make them and the losses that shape them.
+
+Features for training carry ``group``; without it a model answers with vectors. What
+belongs together is one row of a batch, so rows may be dealt out in any way: the
+sentence under the plain names (token_ids, padding_mask ...), its partners under the
+same names with an ending. Inside the model they are stacked to one batch.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import keras
+from keras import ops
+
+from nlpcli.heads.sequence_model import SequenceModel
+from nlpcli.heads.sequence_options import SequenceOptions
+from nlpcli.layers import masks
+from nlpcli.layers.pooling import Pooling, Whitening, normalised
+
+Batch = Mapping[str, Any]
+
+BACK = "_back"
+POSITIVE = "_positive"
+NEGATIVE = "_negative"
+NOWHERE = -1e9
+
+
+class EmbeddingModel(keras.Model):
+    """A backbone and its pooling, trained by contrast alone.
+
+    (SimCSE, Gao et al. 2021, arXiv 2104.08821.) With ``supervised`` a row holds a
+    sentence, its positive and perhaps a hard negative; without, the sentence is read
+    twice, and dropout makes the difference. Logits: {"pooled": (batch, hidden),
+    "vectors": (batch, dimension) of length 1}, float32.
+    """
+
+    whole_batches = True  # the rows of a batch are each other's negatives
+
+    def __init__(
+        self,
+        backbone: Any,
+        pooling: str,
+        whitening: int | None = None,
+        scale: float = 20.0,
+        supervised: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.backbone = backbone
+        self.scale = scale
+        self.supervised = supervised
+        self.pooling, self.whitening = _vector_layers(backbone, pooling, whitening)
+        self.pooler_is_fresh = True
+        self.built = True
+
+    @property
+    def dimension(self) -> int:
+        """Numbers in a vector."""
+        return _dimension(self)
+
+    def call(self, inputs: Batch, training: bool = False) -> dict[str, Any]:
+        if "group" not in inputs:
+            return _answer(self, inputs)
+        endings = ("", POSITIVE, NEGATIVE) if self.supervised else ("", "")
+        rows = _stacked(inputs, ("token_ids", "padding_mask"), endings)
+        mask = rows["padding_mask"]
+        states = self.backbone(rows["token_ids"], None, mask, training=training)
+        return {"pooled": self.pooling(states, mask)}
+
+    def task_loss(self, inputs: Batch, logits: Mapping[str, Any]) -> tuple[Any, Any]:
+        """(total, weight): cross-entropies summed over sentences, and their number."""
+        real = _is_real(inputs["padding_mask"])
+        if not self.supervised:
+            return in_batch_loss(logits["pooled"], inputs["group"], real, self.scale)
+        has_negative = _is_real(inputs["padding_mask" + NEGATIVE])
+        return triplet_loss(
+            logits["pooled"], inputs["group"], real, has_negative, self.scale
+        )
+
+    def head_variables(self) -> list[Any]:
+        """What learns at the head's rate: a pooler that no file had."""
+        return _fresh_pooler(self)
+
+
+class SimBertModel(SequenceModel):
+    """UniLM over a sentence and its synonym, both ways, and the in-batch similarity.
+
+    (kexue.fm/archives/7427.) The vector is pooled from the first segment, which sees
+    nothing of the second. Logits as EmbeddingModel's, in training also "targets".
+    """
+
+    whole_batches = True
+
+    def __init__(
+        self,
+        backbone: Any,
+        pooling: str,
+        whitening: int | None,
+        scale: float,
+        special_ids: tuple[int, ...],
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(backbone, SequenceOptions(), "unilm", special_ids, **kwargs)
+        self.scale = scale
+        self.pooling, self.whitening = _vector_layers(backbone, pooling, whitening)
+        self.pooler_is_fresh = True
+
+    @property
+    def dimension(self) -> int:
+        """Numbers in a vector."""
+        return _dimension(self)
+
+    def call(self, inputs: Batch, training: bool = False) -> dict[str, Any]:
+        if "group" not in inputs:
+            return _answer(self, inputs)
+        names = ("token_ids", "segment_ids", "padding_mask", "predict_at")
+        rows = _stacked(inputs, names, ("", BACK))
+        segment_ids, mask = rows["segment_ids"], rows["padding_mask"]
+        states = self.backbone(
+            rows["token_ids"],
+            segment_ids,
+            mask,
+            training=training,
+            attention_mask=masks.unilm(segment_ids, mask),
+        )
+        first = ops.logical_and(mask, ops.equal(segment_ids, 0))
+        at = ops.cast(rows["predict_at"], "int32")[..., None]
+        return {
+            "pooled": self.pooling(states, first),
+            "targets": self.head(
+                ops.take_along_axis(states, at, axis=1),
+                token_table=self.backbone.token_embedding.embeddings,
+            ),
+        }
+
+    def task_loss(self, inputs: Batch, logits: Mapping[str, Any]) -> tuple[Any, Any]:
+        """(total, weight), whose quotient is the sum of two means.
+
+        Cross-entropy by target token, and similarity by row, as the release adds them.
+        """
+        rows = _stacked(inputs, ("target_ids", "target_mask"), ("", BACK))
+        written, weight = self._cross_entropy(
+            rows["target_ids"], logits["targets"], rows["target_mask"]
+        )
+        real = _is_real(inputs["padding_mask"])
+        alike, count = in_batch_loss(
+            logits["pooled"], inputs["group"], real, self.scale
+        )
+        return written + alike * weight / ops.maximum(count, 1.0), weight
+
+    def head_variables(self) -> list[Any]:
+        """What learns at the head's rate: output head and pooler, where fresh."""
+        return super().head_variables() + _fresh_pooler(self)
+
+
+def in_batch_loss(
+    vectors: Any, groups: Any, real: Any, scale: float
+) -> tuple[Any, Any]:
+    """Cross-entropy of finding each row's partner among all other rows: (sum, rows).
+
+    vectors: (2n, hidden), rows i and i + n are partners; groups: (n,), pairs of one
+    group are no negatives of each other; real: (n,) bool. As in the SimBERT release:
+    cosines times ``scale``, the diagonal masked, the partner's row is the label.
+    """
+    vectors = normalised(vectors)
+    groups, real = ops.concatenate([groups, groups]), ops.concatenate([real, real])
+    count = ops.shape(vectors)[0]
+    place = ops.arange(count)
+    partner = (place + count // 2) % count
+    is_partner = place[None, :] == partner[:, None]
+    other = ops.logical_and(groups[:, None] != groups[None, :], real[None, :])
+    logits = ops.matmul(vectors, ops.transpose(vectors)) * scale
+    logits = ops.where(ops.logical_or(is_partner, other), logits, NOWHERE)
+    return _chosen(logits, is_partner, real)
+
+
+def triplet_loss(
+    vectors: Any, groups: Any, real: Any, has_negative: Any, scale: float
+) -> tuple[Any, Any]:
+    """Cross-entropy of finding a sentence's positive among all: (sum, sentences).
+
+    vectors: (3n, hidden), sentences, positives, hard negatives; the positives of
+    others and the hard negatives of all are the wrong answers (SimCSE, supervised).
+    groups: (n,); real, has_negative: (n,) bool.
+    """
+    anchors, positives, negatives = ops.split(normalised(vectors), 3, axis=0)
+    place = ops.arange(ops.shape(anchors)[0])
+    own = place[:, None] == place[None, :]
+    other = ops.logical_and(groups[:, None] != groups[None, :], real[None, :])
+    hard = ops.broadcast_to(has_negative[None, :], ops.shape(own))
+    candidates = ops.concatenate([positives, negatives])
+    logits = ops.matmul(anchors, ops.transpose(candidates)) * scale
+    seen = ops.concatenate([ops.logical_or(own, other), hard], axis=1)
+    logits = ops.where(seen, logits, NOWHERE)
+    right = ops.concatenate([own, ops.zeros_like(own)], axis=1)
+    return _chosen(logits, right, real)
+
+
+def _chosen(logits: Any, right: Any, real: Any) -> tuple[Any, Any]:
+    """-log softmax at ``right``, one a row, summed over the real rows."""
+    weights = ops.cast(real, "float32")
+    losses = -ops.sum(ops.where(right, ops.log_softmax(logits, axis=-1), 0.0), axis=-1)
+    return ops.sum(losses * weights), ops.sum(weights)
+
+
+def _stacked(
+    inputs: Batch, names: tuple[str, ...], endings: tuple[str, ...]
+) -> dict[str, Any]:
+    return {
+        name: ops.concatenate([inputs[name + ending] for ending in endings])
+        for name in names
+    }
+
+
+def _is_real(padding_mask: Any) -> Any:
+    """(batch,) bool: rows that hold a sentence, not filler."""
+    return ops.any(padding_mask, axis=-1)
+
+
+def _answer(model: Any, inputs: Batch) -> dict[str, Any]:
+    mask = inputs["padding_mask"]
+    pooled = model.pooling(model.backbone(inputs["token_ids"], None, mask), mask)
+    white = pooled if model.whitening is None else model.whitening(pooled)
+    return {"pooled": pooled, "vectors": normalised(white)}
+
+
+def _vector_layers(
+    backbone: Any, pooling: str, whitening: int | None
+) -> tuple[Pooling, Whitening | None]:
+    size = backbone.config.hidden_size
+    white = None if whitening is None else Whitening(size, whitening)
+    return Pooling(pooling, size, dtype=backbone.dtype_policy), white
+
+
+def _dimension(model: Any) -> int:
+    if model.whitening is None:
+        return int(model.backbone.config.hidden_size)
+    return int(model.whitening.matrix.shape[1])
+
+
+def _fresh_pooler(model: Any) -> list[Any]:
+    return list(model.pooling.trainable_variables) if model.pooler_is_fresh else []

@@ -1,0 +1,242 @@
+"""simbert from the sample to vectors, similarities and new sentences."""
+
+import json
+from dataclasses import replace
+from itertools import islice, pairwise
+
+import numpy as np
+import pytest
+
+from nlpcli.config_loader import resolve
+from nlpcli.decoders.options import GenerateOptions
+from nlpcli.engine.embed import Embedder
+from nlpcli.engine.evaluate import evaluate_run
+from nlpcli.engine.generate import Generator
+from nlpcli.engine.predict import Predictor
+from nlpcli.engine.train import train
+from nlpcli.errors import ConfigError, DataError, UsageError
+from nlpcli.samples import sample
+from nlpcli.text.batching import collate, round_up, sizes_of
+from nlpcli.text.tokenizer import tiny_tokenizer
+from recipes.simbert import recipe as module
+from recipes.simbert.corpus import Corpus
+from recipes.simbert.examples import SimilarityExample, json_line, read_examples
+from recipes.simbert.recipe import build_recipe
+from recipes.simbert.scores import pair_scores, retrieval_scores
+
+
+@pytest.fixture(scope="module")
+def groups(tmp_path_factory):
+    """A file of a few groups of the sample."""
+    path = tmp_path_factory.mktemp("groups") / "train.jsonl"
+    lines = sample("simbert", "train").read_text("utf-8").splitlines(keepends=True)
+    path.write_text("".join(lines[:24]), "utf-8")
+    return path
+
+
+@pytest.fixture(scope="module")
+def run(groups):
+    """Trained until it knows these groups; whitened on the way."""
+    flags = {
+        "data.train": str(groups),
+        "data.dev": str(groups),
+        "train.max_steps": 160,
+        "train.epochs": 160,
+        "train.batch_size": 24,
+        "train.eval_every": 160,
+        "task.pooling": "mean",
+        "task.candidates": 30,
+        "runtime.tensorboard": False,
+    }
+    return train(resolve("simbert", flags=flags), out=groups.parent / "run")
+
+
+def test_groups_are_learnt(run, groups):
+    assert run.scores["mrr"] > 0.9 and run.scores["recall_at_10"] > 0.9
+    pairs = groups.with_name("pairs.jsonl")
+    known = list(islice(read_examples(groups), 24))
+    rows = [SimilarityExample(x.texts[:2], "pair", 1.0) for x in known]
+    rows += [
+        SimilarityExample((x.texts[0], y.texts[1]), "pair", 0.0)
+        for x, y in pairwise(known)
+    ]
+    rows.append(SimilarityExample((*known[0].texts[:2], known[1].texts[0]), "triplet"))
+    pairs.write_text("".join(json_line(row) + "\n" for row in rows), "utf-8")
+    out = groups.with_name("answers.jsonl")
+    scores = evaluate_run(run.run, "simbert", data=pairs, predictions=out)
+    assert scores["spearman"] > 0.8 and scores["accuracy"] > 0.95
+    assert scores["triplet_accuracy"] == 1 and scores["examples"] == len(rows)
+    assert "similarity" in json.loads(out.read_text("utf-8").splitlines()[0])
+
+
+def test_answers_are_vectors_and_similarities(run, groups):
+    known = next(iter(read_examples(groups)))
+    one, other = known.texts[:2]
+    answers = Predictor(run.run, "simbert").predict(
+        [one, f"{one}\t{other}", "", f"{one}\t", "甲\t乙\t丙", f"{one}\t{one}"]
+    )
+    assert np.linalg.norm(answers[0]["vector"]) == pytest.approx(1, abs=1e-4)
+    assert answers[1]["similarity"] > 0.7
+    assert answers[2] == {"vector": []}
+    assert all(isinstance(answer, DataError) for answer in answers[3:5])
+    assert answers[5]["similarity"] == pytest.approx(1, abs=1e-4)
+    embedder = Embedder.open(run.run, "simbert")
+    rows = embedder.rows([one, "", None, other])
+    assert rows[0] == pytest.approx(np.array(answers[0]["vector"]), abs=1e-5)
+    assert not rows[1].any() and np.isnan(rows[2]).all()
+    assert rows[0] @ rows[3] == pytest.approx(answers[1]["similarity"], abs=1e-5)
+
+
+def test_generated_sentences_are_new_distinct_and_ranked(run, groups):
+    known = next(iter(read_examples(groups)))
+    generator = Generator(run.run, "simbert")
+    asked = GenerateOptions(num=5)
+    answer, empty, pair = generator.generate([known.text, "", "甲\t乙"], asked)
+    outputs = answer["outputs"]
+    texts = [output["text"] for output in outputs]
+    assert 1 <= len(texts) <= 5 and known.text not in texts
+    assert len({module._letters(text) for text in texts}) == len(texts)
+    scores = [output["score"] for output in outputs]
+    assert scores == sorted(scores, reverse=True)
+    assert empty == {"outputs": []} and isinstance(pair, DataError)
+    embedder = Embedder.open(run.run, "simbert")
+    vectors = embedder.encode([known.text, *texts])
+    assert vectors[1:] @ vectors[0] == pytest.approx(scores, abs=1e-3)
+
+
+def test_what_is_written_greedily_is_what_training_rates_highest(run, groups):
+    """Decoding and the training step see one model: prompt, mask and segments agree."""
+    generator = Generator(run.run, "simbert")
+    recipe, model = generator.recipe, generator.recipe.model
+    vocab = recipe.tokenizer.vocab
+    for known in islice(read_examples(groups), 3):
+        prompts = [recipe._prompt(ids) for ids in recipe.reader.pieces(known.texts, 30)]
+        options = replace(GenerateOptions(beam=1), max_length=12).over(
+            replace(recipe.generation, num=1)
+        )
+        found = generator.decode(prompts, options, recipe._constraints)
+        for text, (hypothesis,) in zip(known.texts, found, strict=True):
+            written = "".join(vocab.tokens[i] for i in hypothesis.token_ids)
+            [[(features, _)]] = recipe.encode(
+                [SimilarityExample((text, written))], gold=True
+            )
+            count = len(hypothesis.token_ids)
+            assert features["target_ids"][:count].tolist() == list(hypothesis.token_ids)
+            sizes = round_up([sizes_of(features, recipe.fields)])
+            batch = collate([features], recipe.fields, sizes)
+            logits = np.array(model(batch)["targets"])[0, :count]
+            logits[:, list(vocab.special_ids)] = -np.inf
+            assert logits.argmax(axis=-1).tolist() == list(hypothesis.token_ids)
+
+
+def test_whitening_is_kept_with_the_run(groups, tmp_path):
+    flags = {
+        "data.train": str(groups),
+        "data.dev": str(groups),
+        "train.max_steps": 3,
+        "task.whitening": 12,
+        "task.objective": "simcse-supervised",
+        "task.pooling": "mean",
+        "runtime.tensorboard": False,
+    }
+    found = train(resolve("simbert", flags=flags), out=tmp_path / "run")
+    embedder = Embedder.open(found.run, "simbert")
+    assert embedder.dimension == 12
+    texts = [text for x in read_examples(groups) for text in x.texts]
+    rows = embedder.reader.features(texts)
+    assert len(rows) == len(texts)
+    white = embedder.model.whitening
+    sizes = round_up([sizes_of(row, embedder.fields) for row in rows])
+    batch = collate(rows, embedder.fields, sizes)
+    pooled = np.asarray(embedder.model(batch)["pooled"])
+    whitened = (pooled - np.asarray(white.mean)) @ np.asarray(white.matrix)
+    assert whitened.mean(axis=0) == pytest.approx(np.zeros(12), abs=1e-2)
+    with pytest.raises(UsageError, match="only embeds"):
+        Generator(found.run, "simbert").generate(["你好"], GenerateOptions())
+
+
+def make(**flags):
+    return build_recipe(resolve("simbert", flags=flags), tiny_tokenizer())
+
+
+def test_rows_of_the_objectives():
+    vocab = tiny_tokenizer().vocab
+    group = SimilarityExample(("你好", "您好啊"))
+    [[(features, _)]] = make().encode([group], gold=True)
+    ids = [vocab.index[c] for c in ("[CLS]", *"你好", "[SEP]", *"您好啊", "[SEP]")]
+    assert features["token_ids"].tolist() == ids
+    assert features["segment_ids"].tolist() == [0] * 4 + [1] * 4
+    assert features["target_ids_back"].tolist() == [*ids[1:3], vocab.sep_id]
+    negative = SimilarityExample(("你好", "再见"), "pair", 0.0)
+    supervised = make(**{"task.objective": "simcse-supervised"})
+    [[(features, _)], [(other, _)]] = supervised.encode([negative, group], gold=True)
+    assert features["token_ids"].tolist() == features["token_ids_positive"].tolist()
+    assert len(features["token_ids_negative"]) == 4
+    assert len(other["token_ids_negative"]) == 0 and set(other) == set(features)
+    alone = make(**{"task.objective": "simcse", "task.prefix": "问："})
+    [windows] = alone.encode([group], gold=True)
+    assert (
+        len(windows) == 2 and windows[0].features["token_ids"][1] == vocab.index["问"]
+    )
+    assert make().encode([negative], gold=True) == [[]]
+
+
+def test_long_texts_share_the_room_of_a_pair():
+    recipe = make(**{"data.max_length": 21})
+    group = SimilarityExample(("甲" * 30, "乙" * 30))
+    [[(features, _)]] = recipe.encode([group], gold=True)
+    assert len(features["token_ids"]) == 21
+    [[one, _]] = recipe.encode([group], gold=False)
+    assert len(one.features["token_ids"]) == 21
+
+
+def test_a_grade_is_for_scoring_only():
+    graded = SimilarityExample(("甲", "乙"), "pair", 4.0, "a:3")
+    with pytest.raises(DataError, match="a:3: expected label 0 or 1"):
+        make().learn(graded)
+    make(**{"task.objective": "simcse"}).learn(graded)
+
+
+def test_the_main_score_is_of_what_dev_has():
+    recipe = make()
+    assert recipe.main_score == "spearman"
+    recipe.check(SimilarityExample(("甲", "乙")))
+    assert recipe.main_score == "mrr"
+    recipe.check(SimilarityExample(("甲", "乙"), "pair", 1.0))
+    assert recipe.main_score == "spearman"
+    other = make()
+    other.restore(recipe.state())
+    assert other.main_score == "spearman"
+
+
+def test_a_whitening_wider_than_the_encoder_is_refused(groups, tmp_path):
+    config = resolve("simbert", flags={"task.whitening": 999})
+    with pytest.raises(ConfigError, match="at most 128"):
+        train(config, out=tmp_path / "run")
+
+
+def test_scores_of_known_vectors():
+    axes = np.eye(3, dtype=np.float32)
+    near = [axes[[0]], axes[[2]], axes[[1]]]
+    scores = retrieval_scores(axes, near)
+    assert scores["recall_at_1"] == pytest.approx(1 / 3)
+    # the first is found at once; of the others the right one is the third or second
+    assert scores["recall_at_5"] == 1
+    assert pair_scores([0.1, 0.9], [0, 5])["spearman"] == 1
+    assert "accuracy" not in pair_scores([0.1, 0.9], [0, 5])
+    assert pair_scores([0.1, 0.9], [0, 1])["accuracy"] == 1
+
+
+def test_the_corpus_is_the_same_in_any_order():
+    texts = [str(number) for number in range(100)]
+    one, other = Corpus(10), Corpus(10)
+    one.add(texts)
+    other.add(texts[::-1] + texts)
+    assert one.texts() == other.texts() and len(set(one.texts())) == 10
+
+
+def test_beams_give_as_many_candidates(run):
+    generator = Generator(run.run, "simbert")
+    options = replace(GenerateOptions(), beam=4, num=2)
+    (answer,) = generator.generate(["会员卡丢了怎么办"], options)
+    assert len(answer["outputs"]) <= 2
