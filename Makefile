@@ -23,7 +23,7 @@ demo: $(VENV)/.ready
 
 # Parity tests skip, with a reason, where the other implementation is not installed.
 test: $(VENV)/.ready-test
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
 
 lint: $(VENV)/.ready-test
 	$(BIN)/ruff format --check .

