@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import logging
 import math
 from collections import Counter
 from collections.abc import Sequence
@@ -22,10 +21,10 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import jieba
 import numpy as np
 
 from nlpcli.metrics.spearman import mean_reciprocal_rank, recall_at
+from nlpcli.text.word_level import segmenter
 from recipes.simbert.examples import SimilarityExample, read_examples
 from recipes.simbert.scores import DEEPEST, DEPTHS, pair_scores, retrieval_scores
 
@@ -39,7 +38,6 @@ def main() -> None:
     parser.add_argument("--model", type=Path)
     parser.add_argument("--limit", type=int)
     options = parser.parse_args()
-    jieba.setLogLevel(logging.WARNING)
     embedder = None
     if options.model is not None:
         from nlpcli.engine.embed import Embedder
@@ -87,7 +85,7 @@ def bm25_scores(examples: Sequence[SimilarityExample]) -> dict[str, Any]:
     """Scores of shared words."""
     scores: dict[str, Any] = {}
     if pairs := of_kind(examples, "pair"):
-        words = [[jieba.lcut(text) for text in x.texts] for x in pairs]
+        words = [[segmenter().lcut(text) for text in x.texts] for x in pairs]
         model = Bm25([text for both in words for text in both])
         alike = [
             (model.score(a, 2 * i + 1) + model.score(b, 2 * i)) / 2
@@ -95,11 +93,11 @@ def bm25_scores(examples: Sequence[SimilarityExample]) -> dict[str, Any]:
         ]
         scores |= pair_scores(alike, [x.label or 0.0 for x in pairs])
     if groups := of_kind(examples, "group"):
-        model = Bm25([jieba.lcut(text) for x in groups for text in x.texts[1:]])
+        model = Bm25([segmenter().lcut(text) for x in groups for text in x.texts[1:]])
         ranking, right, end = [], [], 0
         for example in groups:
             right.append(set(range(end, end := end + len(example.texts) - 1)))
-            away = -model.scores(jieba.lcut(example.texts[0]))
+            away = -model.scores(segmenter().lcut(example.texts[0]))
             ranking.append(np.argsort(away, kind="stable")[:DEEPEST].tolist())
         scores |= {f"recall_at_{k}": recall_at(ranking, right, k) for k in DEPTHS}
         scores["mrr"] = mean_reciprocal_rank(ranking, right)

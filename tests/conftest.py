@@ -1,7 +1,8 @@
 """Shared fixtures: real data when it is there, a tiny encoder when it is not."""
 
 import os
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,14 @@ settings.register_profile("nlpcli", derandomize=True, deadline=None)
 settings.load_profile("nlpcli")
 
 SHARED = Path(__file__).resolve().parents[1] / ".." / "shared"
+
+
+@pytest.fixture(autouse=True)
+def _float32_again() -> Iterator[None]:
+    """A training sets the policy of its process; the next test starts from float32."""
+    yield
+    if (keras := sys.modules.get("keras")) is not None:
+        keras.config.set_dtype_policy("float32")
 
 
 @pytest.fixture(scope="session")

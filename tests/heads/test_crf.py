@@ -209,18 +209,14 @@ def test_a_small_loss_of_a_long_text_keeps_its_digits():
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16", "mixed_float16"])
 def test_logits_and_loss_are_float32_under_every_policy(policy):
-    before = keras.config.dtype_policy()
-    keras.config.set_dtype_policy(policy)
-    try:
-        head = CrfHead(5, name="tags")
-        head.build((None, None, 8))
-        states = keras.random.normal((2, 6, 8), seed=1)
-        states = keras.ops.cast(states, keras.config.dtype_policy().compute_dtype)
-        mask = np.ones((2, 6), bool)
-        logits = head(states, mask, training=True)
-        total, weight = head.loss(np.zeros((2, 6), np.int32), logits, mask)
-    finally:
-        keras.config.set_dtype_policy(before)
+    keras.config.set_dtype_policy(policy)  # float32 again after the test, conftest.py
+    head = CrfHead(5, name="tags")
+    head.build((None, None, 8))
+    states = keras.random.normal((2, 6, 8), seed=1)
+    states = keras.ops.cast(states, keras.config.dtype_policy().compute_dtype)
+    mask = np.ones((2, 6), bool)
+    logits = head(states, mask, training=True)
+    total, weight = head.loss(np.zeros((2, 6), np.int32), logits, mask)
     assert [x.dtype.name for x in (logits, total, weight)] == ["float32"] * 3
     assert {v.dtype for v in head.variables} == {"float32"}
     # Zero transitions: a softmax at each position.
