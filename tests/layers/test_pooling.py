@@ -20,7 +20,7 @@ def test_mean_is_over_what_the_mask_shows():
 def test_the_pooler_is_linear():
     layer = Pooling("pooler", 8)
     kernel, bias = (np.asarray(v) for v in layer.pooler.trainable_variables)
-    assert np.allclose(layer(STATES, MASK), STATES[:, 0] @ kernel + bias, atol=1e-5)
+    assert np.allclose(layer(STATES, MASK), STATES[:, 0] @ kernel.T + bias, atol=1e-5)
     assert np.allclose(Pooling("cls", 8)(STATES, MASK), STATES[:, 0])
 
 
