@@ -3,7 +3,8 @@
     python benchmarks/split.py FILE OUT_DIR --train 10000 --held-out 3000 --seed 13
 
 Writes OUT_DIR/train.jsonl and OUT_DIR/dev.jsonl; no line is in both, and lines with
-the same text stay on one side.
+the same text stay on one side. ``--without OTHER...`` leaves out what shares a text
+(any string of a row) with a line of those files, whatever their shape.
 """
 
 from __future__ import annotations
@@ -11,7 +12,9 @@ from __future__ import annotations
 import argparse
 import json
 import random
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from nlpcli.atomic import write_atomic
 from nlpcli.text.lines import read_lines
@@ -25,8 +28,16 @@ def main() -> None:
     parser.add_argument("--train", type=int, required=True)
     parser.add_argument("--held-out", type=int, default=0)
     parser.add_argument("--seed", type=int, default=13)
+    parser.add_argument("--without", type=Path, nargs="+", default=[])
     options = parser.parse_args()
-    by_text = {key_of(line): line for _, line in read_lines(options.file)}
+    taken = {
+        t for path in options.without for _, x in read_lines(path) for t in texts(x)
+    }
+    by_text = {
+        key_of(line): line
+        for _, line in read_lines(options.file)
+        if taken.isdisjoint(texts(line))
+    }
     lines = list(by_text.values())
     random.Random(options.seed).shuffle(lines)
     parts = {
@@ -45,6 +56,20 @@ def key_of(line: str) -> str:
     row = json.loads(line)
     names = ("text", "first", "question", "passage")
     return next((row[name] for name in names if name in row), line)
+
+
+def texts(line: str) -> set[str]:
+    """Every string of a row."""
+    return set(strings(json.loads(line)))
+
+
+def strings(value: Any) -> Iterator[str]:
+    """The strings inside a JSON value, keys aside."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, dict | list):
+        for part in value.values() if isinstance(value, dict) else value:
+            yield from strings(part)
 
 
 if __name__ == "__main__":

@@ -19,7 +19,6 @@ from nlpcli.decoders.constraints import Constraint, Context
 from nlpcli.decoders.noise import gumbel
 
 UNSATISFIED = 1e4  # what a broken constraint costs in the ranking
-BLOCKS = 128
 
 
 class Numbers(NamedTuple):
@@ -271,7 +270,7 @@ class Decoder:
         cost = ops.where(search.satisfied, 0.0, UNSATISFIED)
         total = ops.maximum((search.scores - cost)[..., None] + logp, score.NEVER)
         flat = ops.reshape(total, (batch, width * vocab_size))
-        ranks, places = top_candidates(flat, 2 * width)
+        ranks, places = score.top_candidates(flat, 2 * width)
         parents, tokens = places // vocab_size, places % vocab_size
         own_cost = ops.take_along_axis(cost, parents, axis=1)
         values = ops.where(ranks > score.NEVER / 2, ranks + own_cost, score.NEVER)
@@ -377,28 +376,6 @@ class Decoder:
 def _positions(mask: Any) -> Any:
     """Place of each real token among the real ones, on whichever side padding is."""
     return ops.maximum(ops.cumsum(ops.cast(mask, "int32"), axis=1) - 1, 0)
-
-
-def top_candidates(scores: Any, count: int) -> tuple[Any, Any]:
-    """The ``count`` largest of (batch, candidates) and their places, largest first.
-
-    The largest values lie in the blocks with the largest maxima, so only ``count``
-    blocks are sorted. A block is every n-th candidate: its maximum is then a
-    maximum of whole rows, which a CPU takes eight at a time.
-    """
-    batch, candidates = scores.shape
-    blocks = -(-candidates // BLOCKS)
-    if blocks <= 2 * count:
-        values, places = ops.top_k(scores, count)
-        return values, ops.cast(places, "int32")
-    padding = BLOCKS * blocks - candidates
-    padded = ops.pad(scores, ((0, 0), (0, padding)), constant_values=2 * score.NEVER)
-    table = ops.reshape(padded, (batch, BLOCKS, blocks))
-    _, chosen = ops.top_k(ops.max(table, axis=1), count)
-    inside = ops.take_along_axis(table, chosen[:, None, :], axis=2)
-    values, places = ops.top_k(ops.reshape(inside, (batch, BLOCKS * count)), count)
-    column = ops.take_along_axis(chosen, places % count, axis=1)
-    return values, ops.cast((places // count) * blocks + column, "int32")
 
 
 def _write(table: Any, values: Any, place: Any) -> Any:

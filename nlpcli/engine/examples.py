@@ -29,6 +29,7 @@ class ExampleFile:
     skip_bad: bool = False
     limit: int | None = None
     skipped: int = 0
+    told: bool = False
 
     def __iter__(self) -> Iterator[Any]:
         self.skipped = 0
@@ -41,8 +42,10 @@ class ExampleFile:
                 logger.debug("skipped: %s", item)
             else:
                 raise item
-        if self.skipped:
-            logger.warning("%s: %d bad lines skipped", self.path, self.skipped)
+        if self.skipped and not self.told:
+            self.told = True
+            lines = "line" if self.skipped == 1 else "lines"
+            logger.warning("%s: %d bad %s skipped", self.path, self.skipped, lines)
 
 
 @dataclass

@@ -52,11 +52,11 @@ class Forward:
         return padded_sizes(sizes, self.buckets, None if self.xla else ())
 
     def ranges(self, lengths: Sequence[int], batch_size: int) -> list[tuple[int, int]]:
-        """Cuts of sorted rows into batches; the lanes share ``batch_size`` rows."""
+        """Cuts of sorted rows into batches of at most ``batch_size``, for any lane."""
         if self.xla:
             starts = range(0, len(lengths), batch_size)
             return [(at, min(at + batch_size, len(lengths))) for at in starts]
-        return cut_sorted(lengths, max(1, batch_size // self.lanes))
+        return cut_sorted(lengths, batch_size)
 
     def rows_of(self, batch_size: int) -> int | None:
         """The rows of each batch; None where it may have its own number."""

@@ -79,8 +79,6 @@ class MathQaRecipe:
         example = MathExample(clean_question(text))
         if not example.question:
             return example
-        if self.options.grammar and not question_numbers(example.question):
-            raise DataError("expected a problem with at least one number, got none")
         longest = self.max_length - SPECIAL_TOKENS - self.options.expression_length
         if (length := len(self._ids(example)[0])) > longest:
             raise DataError(
@@ -130,18 +128,27 @@ class MathQaRecipe:
 
     def generate(
         self, decode: Any, examples: Sequence[MathExample], options: GenerateOptions
-    ) -> list[dict[str, Any]]:
+    ) -> list[dict[str, Any] | DataError]:
         """Of all beams those come first whose expression has a value."""
         grammar = bool(options.extra.get("grammar", self.options.grammar))
-        asked = [i for i, example in enumerate(examples) if example.question]
+        answers: list[dict[str, Any] | DataError] = [
+            DataError("expected a problem with at least one number, got none")
+            if grammar and _lacks_numbers(example)
+            else {"outputs": []}
+            for example in examples
+        ]
+        asked = [
+            i
+            for i, (example, answer) in enumerate(zip(examples, answers, strict=True))
+            if example.question and not isinstance(answer, DataError)
+        ]
         prompts = [self._prompt(examples[i], grammar) for i in asked]
         # Every beam is wanted: one that divides by zero makes room for the next.
         all_beams = options if options.samples else replace(options, num=options.beam)
         found = decode(prompts, all_beams, (self._constraints[grammar],), asked)
-        answers: list[dict[str, Any]] = [{"outputs": []} for _ in examples]
         for i, hypotheses in zip(asked, found, strict=True):
             own = outputs(self.tokenizer.vocab, hypotheses, sampled=options.samples)
-            answers[i]["outputs"] = own[: options.num]
+            answers[i] = {"outputs": own[: options.num]}
         return answers
 
     def _prompt(self, example: MathExample, grammar: bool) -> Features:
@@ -187,6 +194,12 @@ class MathQaRecipe:
 def build_recipe(config: RunConfig, tokenizer: Tokenizer) -> MathQaRecipe:
     """The recipe for a run."""
     return MathQaRecipe(config, tokenizer)
+
+
+def _lacks_numbers(example: MathExample) -> bool:
+    """Whether a user's problem has nothing to compute with; gold is as it is."""
+    asked = bool(example.question) and not example.expression
+    return asked and not question_numbers(example.question)
 
 
 _NOTHING: dict[str, Any] = {"text": "", "value": None}

@@ -2,9 +2,7 @@
 
 import numpy as np
 import pytest
-from keras import ops
 
-from nlpcli.decoders.autoregressive import top_candidates
 from nlpcli.decoders.options import GenerateOptions
 from nlpcli.runtime import decoding as runtime_decoding
 from nlpcli.runtime.decoding import Decoding
@@ -195,25 +193,3 @@ def test_the_loss_is_that_of_the_whole_sequence(reader, decode):
         )
         assert count == len(answer)
         assert loss == pytest.approx(expected, abs=1e-3)
-
-
-@pytest.mark.parametrize(
-    ("batch", "candidates", "count"),
-    [(1, 7, 3), (2, 128, 1), (3, 1000, 2), (2, 1025, 4), (1, 21128, 2), (2, 5003, 8)],
-)
-@pytest.mark.parametrize("values", ["distinct", "ties", "impossible"])
-def test_top_candidates_are_those_of_a_full_sort(batch, candidates, count, values):
-    rng = np.random.default_rng(candidates + count)
-    scores = rng.normal(size=(batch, candidates)).astype(np.float32)
-    if values == "ties":
-        scores = np.round(scores)
-    if values == "impossible":
-        scores[:, rng.permutation(candidates)[: candidates - 2]] = -1e30
-    best, places = map(ops.convert_to_numpy, top_candidates(scores, count))
-    expected = -np.sort(-scores, axis=1)[:, :count]
-    np.testing.assert_array_equal(best, expected)
-    np.testing.assert_array_equal(np.take_along_axis(scores, places, 1), best)
-    assert all(len(set(row)) == count for row in places)
-    if values == "distinct":
-        order = np.argsort(-scores, axis=1)[:, :count]
-        np.testing.assert_array_equal(places, order)

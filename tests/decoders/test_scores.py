@@ -111,3 +111,25 @@ def test_pressing_stays_finite_however_sure_the_model_is(end_logit):
         found = array(scores.press_to_end(scores.log_softmax(logits), 4, over))
         assert np.isfinite(found).all()
         assert (found <= 1e-6).all()
+
+
+@pytest.mark.parametrize(
+    ("batch", "candidates", "count"),
+    [(1, 7, 3), (2, 128, 1), (3, 1000, 2), (2, 1025, 4), (1, 21128, 2), (2, 5003, 8)],
+)
+@pytest.mark.parametrize("values", ["distinct", "ties", "impossible"])
+def test_top_candidates_are_those_of_a_full_sort(batch, candidates, count, values):
+    rng = np.random.default_rng(candidates + count)
+    table = rng.normal(size=(batch, candidates)).astype(np.float32)
+    if values == "ties":
+        table = np.round(table)
+    if values == "impossible":
+        table[:, rng.permutation(candidates)[: candidates - 2]] = -1e30
+    best, places = map(array, scores.top_candidates(table, count))
+    expected = -np.sort(-table, axis=1)[:, :count]
+    np.testing.assert_array_equal(best, expected)
+    np.testing.assert_array_equal(np.take_along_axis(table, places, 1), best)
+    assert all(len(set(row)) == count for row in places)
+    if values == "distinct":
+        order = np.argsort(-table, axis=1)[:, :count]
+        np.testing.assert_array_equal(places, order)

@@ -173,15 +173,11 @@ def test_the_grammar_is_what_the_vocabulary_can_spell(characters):
 
 def test_what_cannot_be_asked():
     recipe = recipe_of(**{"data.max_length": 80})
-    with pytest.raises(DataError, match="at least one number"):
-        recipe.prompt("他很高兴")
     assert recipe.prompt("他有一个苹果").question
     with pytest.raises(DataError, match=r"at most 13 characters .* got 14"):
         recipe.prompt("3" + "天" * 13)
     assert recipe.prompt("3 " + "天 " * 12).question
     assert recipe.prompt(" \n").question == ""
-    free = recipe_of(**{"task.grammar": False})
-    assert free.prompt("他很高兴").question
     with pytest.raises(ConfigError, match=r"data\.max_length: expected 68"):
         recipe_of(**{"data.max_length": 67})
 
