@@ -168,7 +168,7 @@ def search(
             metavar="N",
             help="Clusters of a large index to read.",
         ),
-    ] = 32,
+    ] = 64,
     run: Run = None,
     model: ModelOption = None,
     text_key: TextKey = "text",

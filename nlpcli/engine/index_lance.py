@@ -30,7 +30,7 @@ _ROWS_A_CLUSTER = 1000
 # one bit a number tells too little of short vectors; those are kept as they are
 _WIDE = 256
 # the clusters hold bits; this many times `top` are compared exactly
-_REFINE = 10
+_REFINE = 50
 _IDS_A_QUERY = 1000
 
 

@@ -18,7 +18,7 @@ from nlpcli.atomic import explained
 from nlpcli.errors import CheckpointError, DataError, NlpcliError, UsageError
 
 LONGEST_ID, LONGEST_TEXT = 256, 65_535  # bytes of UTF-8; Milvus has no longer strings
-PROBES = 32  # clusters that an approximate search reads
+PROBES = 64  # clusters that an approximate search reads
 
 EXISTS = "exists already; --resume goes on with it, --force replaces it"
 
