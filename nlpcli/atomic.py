@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import errno
+import gzip
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from nlpcli.errors import NlpcliError, NotFoundError
+from nlpcli.errors import NlpcliError, NotFoundError, UsageError
 
 _RUST = re.compile(r"\(os error (\d+)\)")
 _FULL = {
@@ -29,7 +30,7 @@ def write_atomic(path: str | Path, content: str | bytes) -> None:
     data = content.encode("utf-8") if isinstance(content, str) else content
     target = Path(os.path.realpath(path))
     with explained(path):
-        if target.exists() and not target.is_file() and not target.is_dir():
+        if is_special(target):
             target.write_bytes(data)
             return
         partial = target.with_name(f".{target.name[:200]}.{os.getpid()}.partial")
@@ -41,6 +42,31 @@ def write_atomic(path: str | Path, content: str | bytes) -> None:
                 partial.unlink()
             raise
         sync_folder(target.parent)
+
+
+def write_lines(path: str | Path, lines: Iterable[str]) -> None:
+    """``write_atomic`` of lines that have their ends; a name in .gz packs them."""
+    data = "".join(lines).encode("utf-8")
+    if Path(path).suffix == ".gz":
+        data = gzip.compress(data, mtime=0)  # same lines, same bytes
+    write_atomic(path, data)
+
+
+def refuse_existing(path: Path | None, force: bool) -> None:
+    """Raise UsageError for an output that exists, NotFoundError where it cannot be."""
+    if path is None or is_special(path):
+        return
+    if path.is_dir():
+        raise UsageError(f"{path}: expected a file name, got a folder")
+    if path.exists() and not force:
+        raise UsageError(f"{path}: exists already; --force replaces it")
+    if not path.parent.is_dir():
+        raise NotFoundError(f"{path}: there is no folder {path.parent}")
+
+
+def is_special(path: Path) -> bool:
+    """A device or a pipe: exists, and is neither a file nor a folder."""
+    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 @contextmanager

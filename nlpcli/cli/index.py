@@ -185,7 +185,7 @@ def search(
     force: Force = False,
 ) -> None:
     """Find the nearest entries of texts: JSON Lines out, answer n for line n."""
-    from nlpcli.cli.output import refuse_existing
+    from nlpcli.atomic import refuse_existing
     from nlpcli.engine.index import positions
     from nlpcli.engine.index import search as nearest
 

@@ -11,20 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from nlpcli.atomic import explained, sync_folder
-from nlpcli.errors import NotFoundError, UsageError
-
-
-def refuse_existing(path: Path | None, force: bool) -> None:
-    """Raise UsageError for an output that exists, NotFoundError where it cannot be."""
-    if path is None or _is_special(path):
-        return
-    if path.is_dir():
-        raise UsageError(f"{path}: expected a file name, got a folder")
-    if path.exists() and not force:
-        raise UsageError(f"{path}: exists already; --force replaces it")
-    if not path.parent.is_dir():
-        raise NotFoundError(f"{path}: there is no folder {path.parent}")
+from nlpcli.atomic import explained, is_special, sync_folder
 
 
 @dataclass
@@ -61,7 +48,7 @@ def open_output(path: Path | None) -> Iterator[Output]:
     if path is None:
         yield Output(sys.stdout, None)
         return
-    direct = _is_special(path)
+    direct = is_special(path)
     target = Path(os.path.realpath(path))
     partial = target.with_name(f".{target.name[:200]}.{os.getpid()}.partial")
     with explained(path):
@@ -82,11 +69,6 @@ def open_output(path: Path | None) -> Iterator[Output]:
         if not direct:
             with suppress(FileNotFoundError):
                 partial.unlink()
-
-
-def _is_special(path: Path) -> bool:
-    """A device or a pipe: exists, and is neither a file nor a folder."""
-    return path.exists() and not path.is_file() and not path.is_dir()
 
 
 def print_json(value: Any) -> None:

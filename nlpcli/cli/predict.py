@@ -70,8 +70,8 @@ def predict(
     force: Force = False,
 ) -> None:
     """Answer texts: JSON Lines out, answer n for line n."""
+    from nlpcli.atomic import refuse_existing
     from nlpcli.cli.console import quiet_imports
-    from nlpcli.cli.output import refuse_existing
     from nlpcli.cli.runs import chosen_run
     from nlpcli.recipe import find_recipe
 

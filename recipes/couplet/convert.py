@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
 from collections.abc import Iterator
 from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from nlpcli.atomic import write_atomic
-from nlpcli.errors import DataError, NotFoundError, UsageError
+from nlpcli.atomic import refuse_existing, write_lines
+from nlpcli.errors import DataError, NotFoundError
 from nlpcli.text.lines import decode_lines, where
 from recipes.couplet.examples import CoupletExample, couplet, json_line, read_examples
 
@@ -33,10 +32,7 @@ def convert(
     or not at all; the first bad line raises DataError unless ``skip_bad``.
     """
     destination = Path(destination)
-    if destination.exists() and not force:
-        raise UsageError(f"{destination}: exists already; --force replaces it")
-    if not destination.parent.is_dir():
-        raise NotFoundError(f"{destination}: there is no folder {destination.parent}")
+    refuse_existing(destination, force)
     kind, examples = _open(source)
     written: list[str] = []
     skipped = 0
@@ -49,10 +45,7 @@ def convert(
             written.append(json_line(example) + "\n")
     if not written and not skipped:
         raise DataError(f"{source}: expected couplets, got an empty file")
-    content = "".join(written).encode("utf-8")
-    if destination.suffix == ".gz":
-        content = gzip.compress(content, mtime=0)  # same input, same bytes
-    write_atomic(destination, content)
+    write_lines(destination, written)
     return {
         "from": kind,
         "to": "jsonl",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import re
 from collections.abc import Iterator
@@ -10,8 +9,8 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from nlpcli.atomic import write_atomic
-from nlpcli.errors import DataError, NotFoundError, UsageError
+from nlpcli.atomic import refuse_existing, write_lines
+from nlpcli.errors import DataError
 from nlpcli.text.lines import decode_lines, where
 from recipes.dialog.examples import DialogExample, dialogue, json_line
 
@@ -39,10 +38,7 @@ def convert(
     whole or not at all; the first bad one raises DataError unless ``skip_bad``.
     """
     destination = Path(destination)
-    if destination.exists() and not force:
-        raise UsageError(f"{destination}: exists already; --force replaces it")
-    if not destination.parent.is_dir():
-        raise NotFoundError(f"{destination}: there is no folder {destination.parent}")
+    refuse_existing(destination, force)
     kind, examples = read_published(source)
     written: list[str] = []
     skipped = 0
@@ -53,10 +49,7 @@ def convert(
             skipped += 1
         else:
             written.append(json_line(example) + "\n")
-    content = "".join(written).encode("utf-8", "backslashreplace")
-    if destination.suffix == ".gz":
-        content = gzip.compress(content, mtime=0)  # same input, same bytes
-    write_atomic(destination, content)
+    write_lines(destination, written)
     return {
         "from": kind,
         "to": "jsonl",

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from nlpcli.atomic import write_atomic
-from nlpcli.errors import DataError, NotFoundError, UsageError
+from nlpcli.atomic import refuse_existing, write_lines
+from nlpcli.errors import DataError
 from nlpcli.text.lines import decode_lines, parse_object, where
 from recipes.math_qa.cleaning import UnfitRow
 from recipes.math_qa.examples import json_line, parse_example
@@ -40,10 +39,7 @@ def convert(
     all; the first bad row raises DataError unless ``skip_bad``.
     """
     destination = Path(destination)
-    if destination.exists() and not force:
-        raise UsageError(f"{destination}: exists already; --force replaces it")
-    if not destination.parent.is_dir():
-        raise NotFoundError(f"{destination}: there is no folder {destination.parent}")
+    refuse_existing(destination, force)
     written: list[str] = []
     skipped = 0
     unfit: Counter[str] = Counter()
@@ -60,10 +56,7 @@ def convert(
                 unfit[error.reason] += 1
     if not written and not skipped:
         raise DataError(f"{source}: expected JSON objects, got an empty file")
-    content = "".join(written).encode("utf-8")
-    if destination.suffix == ".gz":
-        content = gzip.compress(content, mtime=0)  # same input, same bytes
-    write_atomic(destination, content)
+    write_lines(destination, written)
     return {
         "from": str(source),
         "to": "jsonl",

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import gzip
 from pathlib import Path
 from typing import Any
 
-from nlpcli.atomic import write_atomic
-from nlpcli.errors import DataError, NotFoundError, UsageError
+from nlpcli.atomic import refuse_existing, write_lines
+from nlpcli.errors import DataError
 from recipes.ner.columns import column_lines, detect_scheme
 from recipes.ner.examples import (
     NerExample,
@@ -41,10 +40,7 @@ def convert(
     appears whole or not at all; the first bad line raises unless ``skip_bad``.
     """
     destination = Path(destination)
-    if destination.exists() and not force:
-        raise UsageError(f"{destination}: exists already; --force replaces it")
-    if not destination.parent.is_dir():
-        raise NotFoundError(f"{destination}: there is no folder {destination.parent}")
+    refuse_existing(destination, force)
     to_json = Path(destination.name.removesuffix(".gz")).suffix in (".jsonl", ".json")
     counts = dict.fromkeys(("examples", "entities", "repaired", "skipped", "empty"), 0)
 
@@ -76,10 +72,7 @@ def convert(
         counts["examples"] += 1
         counts["entities"] += len(example.entities)
         written.append(lines)
-    content = "".join(written).encode("utf-8")
-    if destination.suffix == ".gz":
-        content = gzip.compress(content, mtime=0)  # same input, same bytes
-    write_atomic(destination, content)
+    write_lines(destination, written)
     return {
         "from": found_scheme or "jsonl",
         "to": "jsonl" if to_json else scheme,

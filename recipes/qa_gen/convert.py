@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nlpcli.atomic import write_atomic
-from nlpcli.errors import DataError, NotFoundError, UsageError
+from nlpcli.atomic import refuse_existing, write_lines
+from nlpcli.errors import DataError
 from nlpcli.text.json_text import dumps
 from nlpcli.text.lines import decode_lines, parse_object, where
 from recipes.qa_gen.examples import AnswerNotInside, json_line, parse_example
@@ -38,10 +37,7 @@ def convert(
     the first bad question raises DataError unless ``skip_bad``.
     """
     destination = Path(destination)
-    if destination.exists() and not force:
-        raise UsageError(f"{destination}: exists already; --force replaces it")
-    if not destination.parent.is_dir():
-        raise NotFoundError(f"{destination}: there is no folder {destination.parent}")
+    refuse_existing(destination, force)
     counts = dict.fromkeys(("examples", "unanswerable", "corrected", "skipped"), 0)
     written: list[str] = []
     for item in _questions(source):
@@ -61,10 +57,7 @@ def convert(
         counts["examples"] += 1
         counts["corrected"] += corrected
         written.append(line + "\n")
-    content = "".join(written).encode("utf-8")
-    if destination.suffix == ".gz":
-        content = gzip.compress(content, mtime=0)  # same input, same bytes
-    write_atomic(destination, content)
+    write_lines(destination, written)
     return {"from": str(source), "to": "jsonl", **counts}
 
 

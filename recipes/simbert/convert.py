@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import gzip
 from pathlib import Path
 from typing import Any
 
-from nlpcli.atomic import write_atomic
-from nlpcli.errors import DataError, NotFoundError, UsageError
+from nlpcli.atomic import refuse_existing, write_lines
+from nlpcli.errors import DataError
 from recipes.simbert.examples import SimilarityExample, json_line, read_examples
 
 
@@ -28,10 +27,7 @@ def convert(
     unless ``skip_bad``.
     """
     destination = Path(destination)
-    if destination.exists() and not force:
-        raise UsageError(f"{destination}: exists already; --force replaces it")
-    if not destination.parent.is_dir():
-        raise NotFoundError(f"{destination}: there is no folder {destination.parent}")
+    refuse_existing(destination, force)
     written: list[str] = []
     counts = {"group": 0, "pair": 0, "triplet": 0}
     skipped = 0
@@ -45,9 +41,6 @@ def convert(
             raise item
     if not written:
         raise DataError(f"{source}: expected synonyms or pairs, got bad lines alone")
-    content = "".join(written).encode("utf-8")
-    if destination.suffix == ".gz":
-        content = gzip.compress(content, mtime=0)  # same input, same bytes
-    write_atomic(destination, content)
+    write_lines(destination, written)
     kinds = {f"{kind}s": count for kind, count in counts.items() if count}
     return {"to": "jsonl", **kinds, "skipped": skipped}

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import gzip
 from pathlib import Path
 from typing import Any
 
-from nlpcli.atomic import write_atomic
-from nlpcli.errors import DataError, NotFoundError, UsageError
+from nlpcli.atomic import refuse_existing, write_lines
+from nlpcli.errors import DataError
 from recipes.triple_extract.examples import TripleExample, json_line, read_examples
 
 
@@ -28,10 +27,7 @@ def convert(
     ``skip_bad``, which leaves a bad triple out of its line.
     """
     destination = Path(destination)
-    if destination.exists() and not force:
-        raise UsageError(f"{destination}: exists already; --force replaces it")
-    if not destination.parent.is_dir():
-        raise NotFoundError(f"{destination}: there is no folder {destination.parent}")
+    refuse_existing(destination, force)
     written: list[str] = []
     counts = dict.fromkeys(("examples", "triples", "skipped"), 0)
     for item in read_examples(source):
@@ -43,8 +39,5 @@ def convert(
             raise item
         else:
             counts["skipped"] += 1
-    content = "".join(written).encode("utf-8")
-    if destination.suffix == ".gz":
-        content = gzip.compress(content, mtime=0)  # same input, same bytes
-    write_atomic(destination, content)
+    write_lines(destination, written)
     return {"from": "jsonl", "to": "jsonl", **counts}
