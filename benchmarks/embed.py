@@ -72,7 +72,7 @@ def main() -> None:
 
 def read(options: argparse.Namespace) -> list[str]:
     """The lines, spread over the file so that their lengths are mixed."""
-    from nlpcli.text.lines import read_json_lines
+    from nlpcli.records.lines import read_json_lines
 
     texts = [row[options.key] for _, row in read_json_lines(options.texts)]
     step = max(1, len(texts) // options.lines)

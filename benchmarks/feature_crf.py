@@ -19,7 +19,7 @@ import sklearn_crfsuite
 
 from nlpcli.decoders.tags import TagScheme
 from nlpcli.metrics.span_f1 import score_spans
-from nlpcli.text.lines import read_json_lines
+from nlpcli.records.lines import read_json_lines
 
 Sentence = tuple[str, set[tuple[int, int, str]]]
 

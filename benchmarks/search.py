@@ -3,7 +3,7 @@
     python benchmarks/search.py [--size 1000000] [--queries 200] [--folder DIR] [--json]
 
 Vectors of 384 are generated in clusters (benchmarks/vector_stores.py). The index is
-built and asked through nlpcli/engine/index_store.py, in processes of its own; the
+built and asked through nlpcli/engine/index/store.py, in processes of its own; the
 number of clusters read is the least that reaches recall@10 of 0.95. Each figure is
 given by the clock and, since other work on a machine stretches that, by CPU time.
 With --folder the index is kept, and found again.
@@ -99,7 +99,7 @@ def line(name: str, row: dict[str, Any], process: dict[str, Any]) -> str:
 
 def build(folder: Path, size: int, queries: int) -> dict[str, Any]:
     """Fill an index as `nlpcli index build` does, but for the model."""
-    from nlpcli.engine.index_store import Meta, create_store, exists
+    from nlpcli.engine.index.store import Meta, create_store, exists
 
     place = folder / "search.idx"
     if exists(str(place)):
@@ -142,7 +142,7 @@ def exact(folder: Path, size: int, queries: int) -> dict[str, Any]:
 
 def ask(folder: Path, size: int, queries: int) -> dict[str, Any]:
     """The same questions to the index."""
-    from nlpcli.engine.index_store import open_store
+    from nlpcli.engine.index.store import open_store
 
     truth = json.loads((folder / "truth.json").read_text())
     questions = asked(queries)

@@ -24,7 +24,7 @@ from typing import Any
 import numpy as np
 
 from nlpcli.metrics.spearman import mean_reciprocal_rank, recall_at
-from nlpcli.text.word_level import segmenter
+from nlpcli.text.tokenizers.word_level import segmenter
 from recipes.simbert.examples import SimilarityExample, read_examples
 from recipes.simbert.scores import DEEPEST, DEPTHS, pair_scores, retrieval_scores
 

@@ -16,8 +16,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from nlpcli.atomic import write_atomic
-from nlpcli.text.lines import read_lines
+from nlpcli.files.atomic import write_atomic
+from nlpcli.records.lines import read_lines
 
 
 def main() -> None:

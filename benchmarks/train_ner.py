@@ -103,7 +103,7 @@ def best_of(passes: int, work: Callable[[], Any]) -> float:
 
 def prepared(options: argparse.Namespace) -> Any:
     """Windows, batches and texts: the work that both sides do."""
-    from nlpcli.config_loader import resolve
+    from nlpcli.config.loader import resolve
     from nlpcli.engine.train import prepare
 
     config = resolve(

@@ -16,8 +16,8 @@ from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
+from nlpcli.config.yaml_file import Layer, read_yaml
 from nlpcli.errors import ConfigError, DataError, NotFoundError
-from nlpcli.yaml_file import Layer, read_yaml
 
 if TYPE_CHECKING:  # numpy takes a tenth of a second, which listing can do without
     from nlpcli.text.batching import Features, Field

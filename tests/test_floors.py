@@ -160,7 +160,7 @@ def test_exceptions_are_still_needed() -> None:
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("nlpcli.text.vocab", "import keras"),
+        ("nlpcli.text.tokenizers.vocab", "import keras"),
         ("nlpcli.config", "from nlpcli.layers.masks import causal"),
         ("nlpcli.config", "def f():\n    import recipes.ner.recipe"),
         ("nlpcli.layers.masks", "import tensorflow as tf"),
@@ -187,8 +187,8 @@ def test_what_is_forbidden(module: str, source: str) -> None:
 @pytest.mark.parametrize(
     ("module", "source"),
     [
-        ("nlpcli.text.vocab", "import re, numpy"),
-        ("nlpcli.text.vocab", "from nlpcli.errors import DataError"),
+        ("nlpcli.text.tokenizers.vocab", "import re, numpy"),
+        ("nlpcli.text.tokenizers.vocab", "from nlpcli.errors import DataError"),
         ("nlpcli.recipe", "from importlib import import_module\nimport_module('x')"),
         ("nlpcli.heads.crf", "import keras\nfrom nlpcli.decoders import viterbi"),
         ("nlpcli.runtime.step", "import tensorflow as tf\nimport nlpcli.engine.loop"),

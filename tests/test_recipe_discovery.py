@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from nlpcli.config_loader import resolve
+from nlpcli.config.loader import resolve
 from nlpcli.errors import ConfigError, NotFoundError
 from nlpcli.recipe import find_recipe, list_recipes
 from nlpcli.samples import sample

@@ -11,7 +11,7 @@ import numpy as np
 
 from nlpcli.checkpoints.rules import Rules, dump
 from nlpcli.errors import UsageError
-from nlpcli.swap import replace_folder
+from nlpcli.files.swap import replace_folder
 
 
 class Saves(Protocol):

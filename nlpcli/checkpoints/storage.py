@@ -8,9 +8,9 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
-from nlpcli.atomic import explained
 from nlpcli.checkpoints.registry import MODELS, Model, find_model
 from nlpcli.errors import CheckpointError, NotFoundError, UsageError
+from nlpcli.files.atomic import explained
 
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 VOCABULARIES = ("vocab.txt", "tokenizer.json")

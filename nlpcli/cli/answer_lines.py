@@ -18,7 +18,7 @@ from nlpcli.cli.stream import (
     open_lines,
 )
 from nlpcli.errors import DataError, NlpcliError, UsageError
-from nlpcli.text.json_text import dumps
+from nlpcli.files.json_text import dumps
 
 Answers = Iterable["dict[str, Any] | NlpcliError"]
 AnswerTexts = Callable[[list[str]], Answers]

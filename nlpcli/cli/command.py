@@ -136,7 +136,7 @@ def _plain(value: Any, annotation: Any) -> Any:
 
 def _task_keys(entry: Any) -> str:
     from nlpcli.cli.table import key_table
-    from nlpcli.config_loader import resolve, schema
+    from nlpcli.config.loader import resolve, schema
 
     rows = schema(entry.task_type(), "task", resolve(entry.name))
     return "\n".join(f"  {line}" for line in key_table(rows).splitlines()[1:])

@@ -54,7 +54,7 @@ def complete_runs(incomplete: str) -> Words:
 def complete_keys(context: typer.Context, incomplete: str) -> Words:
     """``key=`` for each configuration key of the recipe on the line."""
     from nlpcli.cli.command import recipe_named
-    from nlpcli.config_loader import schema
+    from nlpcli.config.loader import schema
 
     rows = schema(recipe_named(context).task_type())
     return [(f"{row['key']}=", row["doc"]) for row in rows]

@@ -39,9 +39,9 @@ def show(
     """Print the configuration, or all its errors."""
     from nlpcli.cli.output import print_text
     from nlpcli.cli.table import key_table
-    from nlpcli.config_loader import diff as difference
-    from nlpcli.config_loader import resolve, to_yaml
-    from nlpcli.config_loader import schema as rows_of
+    from nlpcli.config.loader import diff as difference
+    from nlpcli.config.loader import resolve, to_yaml
+    from nlpcli.config.loader import schema as rows_of
     from nlpcli.recipe import find_recipe
 
     entry = find_recipe(recipe)

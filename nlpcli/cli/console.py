@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nlpcli.errors import ConfigError, NlpcliError
-from nlpcli.program_cache import keep_programs
+from nlpcli.files.programs import keep_programs
 from nlpcli.progress import SILENT, Progress
 
 if TYPE_CHECKING:

@@ -172,10 +172,10 @@ def _accepted(
 
 def _tokenizer(model: str) -> Any:
     if model == "tiny":
-        from nlpcli.text.tokenizer import tiny_tokenizer
+        from nlpcli.text.tokenizers.load import tiny_tokenizer
 
         return tiny_tokenizer()
     from nlpcli.checkpoints.download import resolve_model
-    from nlpcli.text.tokenizer import load_tokenizer
+    from nlpcli.text.tokenizers.load import load_tokenizer
 
     return load_tokenizer(resolve_model(model))

@@ -57,11 +57,11 @@ def evaluate(
     force: Force = False,
 ) -> None:
     """Score a trained run on a data file."""
-    from nlpcli.atomic import refuse_existing
     from nlpcli.cli.console import open_progress, quiet_imports
     from nlpcli.cli.output import print_json, print_text
     from nlpcli.cli.runs import chosen_run
     from nlpcli.cli.scores import score_table
+    from nlpcli.files.atomic import refuse_existing
     from nlpcli.recipe import find_recipe
 
     name = find_recipe(recipe).name

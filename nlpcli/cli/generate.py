@@ -119,7 +119,7 @@ def generate(
     ] = False,
 ) -> None:
     """Write text for texts: JSON Lines out, answer n for line n."""
-    from nlpcli.atomic import refuse_existing
+    from nlpcli.files.atomic import refuse_existing
 
     entry = writing_recipe(recipe)
     asked = asked_options(

@@ -84,7 +84,7 @@ def build(
     as_json: Json = False,
 ) -> None:
     """Make an index of lines, an entry a line."""
-    from nlpcli.engine.index_store import (
+    from nlpcli.engine.index.store import (
         EXISTS,
         Meta,
         create_store,
@@ -185,9 +185,9 @@ def search(
     force: Force = False,
 ) -> None:
     """Find the nearest entries of texts: JSON Lines out, answer n for line n."""
-    from nlpcli.atomic import refuse_existing
-    from nlpcli.engine.index import positions
-    from nlpcli.engine.index import search as nearest
+    from nlpcli.engine.index.search import positions
+    from nlpcli.engine.index.search import search as nearest
+    from nlpcli.files.atomic import refuse_existing
 
     refuse_existing(output, force)
     as_text = form == "text" or (
@@ -226,7 +226,7 @@ def remove(
 ) -> None:
     """Take entries out by their ids, which search shows."""
     from nlpcli.cli.output import print_text
-    from nlpcli.engine.index import remove as take_out
+    from nlpcli.engine.index.search import remove as take_out
 
     with _opened(place) as store:
         removed, missing = take_out(store, ids)
@@ -243,7 +243,7 @@ def info(place: Place, as_json: Json = False) -> None:
     """Say what an index holds and which model made it."""
     from nlpcli.cli.output import print_json, print_text
     from nlpcli.cli.table import pairs
-    from nlpcli.engine.index_store import is_address
+    from nlpcli.engine.index.store import is_address
 
     with _opened(place, warn=False) as store:
         meta = store.meta
@@ -272,7 +272,7 @@ def _opened(place: str, warn: bool = True) -> Iterator[Any]:
     """An index that is there, closed at the end; a word when it is not whole."""
     import logging
 
-    from nlpcli.engine.index_store import open_store
+    from nlpcli.engine.index.store import open_store
 
     with open_store(place) as store:
         if warn and store.meta.building:
@@ -348,7 +348,7 @@ def _fill(
     """Store the lines and say what became of them; exit code 4 when some were bad."""
     from nlpcli.cli.console import open_progress
     from nlpcli.cli.output import print_json, print_text
-    from nlpcli.engine.index import fill
+    from nlpcli.engine.index.search import fill
 
     chunks = arrivals.chunks(CHUNK)
     filled = fill(store, embedder, chunks, on_error, open_progress())

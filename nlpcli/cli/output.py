@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from nlpcli.atomic import explained, is_special, sync_folder
+from nlpcli.files.atomic import explained, is_special, sync_folder
 
 
 @dataclass

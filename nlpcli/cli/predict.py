@@ -70,9 +70,9 @@ def predict(
     force: Force = False,
 ) -> None:
     """Answer texts: JSON Lines out, answer n for line n."""
-    from nlpcli.atomic import refuse_existing
     from nlpcli.cli.console import quiet_imports
     from nlpcli.cli.runs import chosen_run
+    from nlpcli.files.atomic import refuse_existing
     from nlpcli.recipe import find_recipe
 
     entry = find_recipe(recipe)

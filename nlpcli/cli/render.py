@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nlpcli.text.json_text import dumps
+from nlpcli.files.json_text import dumps
 
 
 def render(text: str, answer: Mapping[str, Any]) -> str:

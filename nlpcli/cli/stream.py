@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from nlpcli.errors import DataError, NlpcliError, NotFoundError
-from nlpcli.text.lines import parse_object, where
+from nlpcli.records.lines import parse_object, where
 
 BLOCK = 1 << 16
 QUEUED_LINES = 4096

@@ -102,7 +102,7 @@ def train(
     from nlpcli.cli.console import duration, open_progress, quiet_imports
     from nlpcli.cli.output import print_text
     from nlpcli.cli.table import pairs
-    from nlpcli.config_loader import resolve
+    from nlpcli.config.loader import resolve
     from nlpcli.errors import UsageError
 
     flags = {

@@ -19,7 +19,7 @@ def write_vectors(
 
     An empty line has a row of zeros; a bad one, under ``on_error`` "skip", of NaN.
     """
-    from nlpcli.npy_file import open_npy
+    from nlpcli.files.npy import open_npy
 
     failed = 0
     with open_npy(output, embedder.dimension) as matrix:

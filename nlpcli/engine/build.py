@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 
-from nlpcli.atomic import write_atomic
 from nlpcli.backbones import bert
 from nlpcli.backbones.bert_rules import MLM_RULES, POOLER_RULES, RULES
 from nlpcli.backbones.transformer import Transformer, TransformerConfig
@@ -23,18 +22,14 @@ from nlpcli.checkpoints.source import Source
 from nlpcli.checkpoints.table import RuleTable
 from nlpcli.config import BackboneOptions, RunConfig
 from nlpcli.errors import CheckpointError, ConfigError
+from nlpcli.files.atomic import write_atomic
 from nlpcli.heads.sequence_model import SequenceModel
 from nlpcli.progress import SILENT, Progress
 from nlpcli.recipe import find_recipe
 from nlpcli.runtime import weights
 from nlpcli.runtime.tf_checkpoint import open_tf_checkpoint
-from nlpcli.text.tokenizer import (
-    Tokenizer,
-    extend,
-    load_tokenizer,
-    subset,
-    tiny_tokenizer,
-)
+from nlpcli.text.tokenizers.encoding import Tokenizer
+from nlpcli.text.tokenizers.load import extend, load_tokenizer, subset, tiny_tokenizer
 
 logger = logging.getLogger("nlpcli")
 

@@ -13,7 +13,7 @@ from nlpcli.checkpoints.hf_folder import write_hf_folder
 from nlpcli.checkpoints.rules import RuleTable, load, resolve
 from nlpcli.engine import build
 from nlpcli.errors import UsageError
-from nlpcli.text.tokenizer import load_tokenizer
+from nlpcli.text.tokenizers.load import load_tokenizer
 
 
 def convert_model(

@@ -28,7 +28,7 @@ from nlpcli.runtime.device import open_device
 from nlpcli.runtime.forward import Forward
 from nlpcli.text.batching import Features, collate, sizes_of
 from nlpcli.text.sentences import SentenceReader
-from nlpcli.text.tokenizer import load_tokenizer
+from nlpcli.text.tokenizers.load import load_tokenizer
 
 POOLINGS = ("cls", "pooler", "mean")
 CHUNK = 4096  # texts that are sorted by length together

@@ -7,12 +7,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from nlpcli.atomic import write_atomic
 from nlpcli.engine.examples import ExampleFile, chunks, dev_source
 from nlpcli.engine.loaded import answering, forward_of, open_run
 from nlpcli.errors import DataError
+from nlpcli.files.atomic import write_atomic
+from nlpcli.files.json_text import dumps
 from nlpcli.progress import SILENT, Progress
-from nlpcli.text.json_text import dumps
 
 CHUNK = 2048
 

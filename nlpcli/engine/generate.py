@@ -15,7 +15,7 @@ from nlpcli.engine.loaded import decoding, open_run
 from nlpcli.errors import NlpcliError, NotFoundError
 from nlpcli.runtime.decoding import Decoding
 from nlpcli.text.batching import Features
-from nlpcli.text.tokenizer import text_of
+from nlpcli.text.tokenizers.load import text_of
 
 
 class Generator:

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nlpcli.config import Precision, Xla
-from nlpcli.config_loader import with_task_sets
+from nlpcli.config.loader import with_task_sets
 from nlpcli.engine import build
 from nlpcli.engine.answers import answer_all
 from nlpcli.engine.run_dir import RunDir, newest_finished

@@ -13,14 +13,14 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from nlpcli.atomic import write_atomic
 from nlpcli.config import RunConfig
 from nlpcli.engine import build
 from nlpcli.engine.loaded import answering
 from nlpcli.engine.run_dir import RunDir
 from nlpcli.engine.run_log import RunLog
 from nlpcli.errors import DivergedError
-from nlpcli.program_cache import seal_programs
+from nlpcli.files.atomic import write_atomic
+from nlpcli.files.programs import seal_programs
 from nlpcli.progress import Progress
 from nlpcli.runtime import weights
 from nlpcli.runtime.blocks import shared_blocks

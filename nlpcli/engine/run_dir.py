@@ -16,12 +16,13 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any, Literal
 
-from nlpcli import __version__, swap
-from nlpcli.atomic import explained, write_atomic
+from nlpcli import __version__
 from nlpcli.config import RunConfig
-from nlpcli.config_loader import load_config, to_yaml
-from nlpcli.engine.lock import LOCK, exclusive, is_held
+from nlpcli.config.loader import load_config, to_yaml
 from nlpcli.errors import DataError, NlpcliError, NotFoundError, UsageError
+from nlpcli.files import swap
+from nlpcli.files.atomic import explained, write_atomic
+from nlpcli.files.lock import LOCK, exclusive, is_held
 
 logger = logging.getLogger("nlpcli")
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from nlpcli.config import RunConfig
-from nlpcli.config_loader import to_dict
+from nlpcli.config.loader import to_dict
 from nlpcli.engine import build
 from nlpcli.engine.examples import (
     ExampleFile,

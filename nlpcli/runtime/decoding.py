@@ -2,7 +2,7 @@
 
 A program is compiled for each (filters, constraints, shapes) that occurs; lengths and
 rows are padded to a few sizes so that they are few. TensorFlow keeps programs on disk
-between processes where nlpcli.program_cache set that up.
+between processes where nlpcli.files.programs set that up.
 """
 
 from __future__ import annotations
@@ -19,8 +19,8 @@ from nlpcli.decoders.autoregressive import Decoder, Numbers, Search
 from nlpcli.decoders.constraints import Constraint
 from nlpcli.decoders.hypothesis import Hypothesis
 from nlpcli.decoders.options import GenerateOptions
+from nlpcli.files.programs import seal_programs
 from nlpcli.layers.dense import shared_products
-from nlpcli.program_cache import seal_programs
 from nlpcli.runtime.blocks import read_compiled
 from nlpcli.runtime.device import cpu_threads, explain_memory
 from nlpcli.text.batching import Features, Field, Sizes, collate, sizes_of

@@ -14,10 +14,10 @@ from typing import Any
 
 import numpy as np
 
-from nlpcli.atomic import explained, sync_tree
 from nlpcli.checkpoints.folder import tensorflow_prefixes
 from nlpcli.checkpoints.source import Shape
 from nlpcli.errors import CheckpointError
+from nlpcli.files.atomic import explained, sync_tree
 
 _NOT_WEIGHTS = re.compile(
     r"(^|/)(adam_[mv]|lamb_[mv]|Adam|Adam_1|LAMB|LAMB_1|Adafactor|Momentum|RMSProp"

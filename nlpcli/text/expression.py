@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from nlpcli.errors import DataError
-from nlpcli.text.json_text import dumps
+from nlpcli.files.json_text import dumps
 
 MAX_LENGTH = 1000  # characters of an expression
 MAX_DEPTH = 50  # brackets, signs and powers inside one another

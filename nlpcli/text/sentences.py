@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from nlpcli.text.batching import Features, Field
-from nlpcli.text.tokenizer import Tokenizer
+from nlpcli.text.tokenizers.encoding import Tokenizer
 
 
 @dataclass(frozen=True)

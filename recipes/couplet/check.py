@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from nlpcli.errors import DataError
-from nlpcli.text.lengths import Lengths
-from nlpcli.text.lines import decode_lines
+from nlpcli.records.lengths import Lengths
+from nlpcli.records.lines import decode_lines
 from recipes.couplet.examples import read_examples
 from recipes.couplet.form import broken_rules
 

@@ -7,9 +7,9 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
-from nlpcli.atomic import refuse_existing, write_lines
 from nlpcli.errors import DataError, NotFoundError
-from nlpcli.text.lines import decode_lines, where
+from nlpcli.files.atomic import refuse_existing, write_lines
+from nlpcli.records.lines import decode_lines, where
 from recipes.couplet.examples import CoupletExample, couplet, json_line, read_examples
 
 _PAIR = ("in.txt", "out.txt")

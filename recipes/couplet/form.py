@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from nlpcli.text.batching import Features, Field
-from nlpcli.text.tokenizer import Tokenizer
+from nlpcli.text.tokenizers.encoding import Tokenizer
 
 FORM_FIELDS = {
     "first_ids": Field(("first",), -1),

@@ -21,7 +21,7 @@ from nlpcli.metrics.perplexity import perplexity
 from nlpcli.recipe import EncodedWindow
 from nlpcli.text.batching import Features, Field, collate
 from nlpcli.text.sequences import prompt_features, sequence_fields, training_features
-from nlpcli.text.tokenizer import Tokenizer
+from nlpcli.text.tokenizers.encoding import Tokenizer
 from nlpcli.text.windows import Window
 from recipes.couplet.constraint import CoupletForm
 from recipes.couplet.examples import CoupletExample, read_examples

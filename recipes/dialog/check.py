@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from nlpcli.errors import DataError
-from nlpcli.text.lengths import Lengths
-from nlpcli.text.lines import decode_lines
+from nlpcli.records.lengths import Lengths
+from nlpcli.records.lines import decode_lines
 from recipes.dialog.examples import DialogExample, read_examples
 
 _MANY = 10  # turns; longer dialogues are counted together

@@ -9,9 +9,9 @@ from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
-from nlpcli.atomic import refuse_existing, write_lines
 from nlpcli.errors import DataError
-from nlpcli.text.lines import decode_lines, where
+from nlpcli.files.atomic import refuse_existing, write_lines
+from nlpcli.records.lines import decode_lines, where
 from recipes.dialog.examples import DialogExample, dialogue, json_line
 
 _KEYS = ("turns", "dialog", "dialogue", "conversation")

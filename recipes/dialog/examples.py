@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from nlpcli.errors import DataError
-from nlpcli.text.json_text import dumps
-from nlpcli.text.lines import decode_lines, parse_object, where
+from nlpcli.files.json_text import dumps
+from nlpcli.records.lines import decode_lines, parse_object, where
 from recipes.dialog.turns import join_turns
 
 SHOWN = 40  # characters of a bad value in its message

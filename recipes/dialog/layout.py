@@ -16,7 +16,7 @@ import numpy as np
 
 from nlpcli.text.batching import Features
 from nlpcli.text.sequences import prompt_features, training_features
-from nlpcli.text.vocab import Vocab
+from nlpcli.text.tokenizers.vocab import Vocab
 
 FORWARD, BACKWARD = 0, 1  # segment of the first turn
 

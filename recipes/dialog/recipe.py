@@ -21,7 +21,8 @@ from nlpcli.metrics.perplexity import perplexity
 from nlpcli.recipe import EncodedWindow
 from nlpcli.text.batching import Features
 from nlpcli.text.sequences import sequence_fields
-from nlpcli.text.tokenizer import Tokenizer, text_of
+from nlpcli.text.tokenizers.encoding import Tokenizer
+from nlpcli.text.tokenizers.load import text_of
 from nlpcli.text.windows import Window
 from recipes.dialog.examples import DialogExample, read_examples
 from recipes.dialog.layout import BACKWARD, pair_of, prompt_of, windows_of

@@ -9,9 +9,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from nlpcli.errors import DataError
+from nlpcli.records.lengths import Lengths
+from nlpcli.records.lines import decode_lines
 from nlpcli.text.expression import tokens
-from nlpcli.text.lengths import Lengths
-from nlpcli.text.lines import decode_lines
 from recipes.math_qa.cleaning import UnfitRow
 from recipes.math_qa.examples import MathExample, read_examples
 from recipes.math_qa.numbers import CONSTANTS, question_numbers

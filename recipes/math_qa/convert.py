@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from nlpcli.atomic import refuse_existing, write_lines
 from nlpcli.errors import DataError
-from nlpcli.text.lines import decode_lines, parse_object, where
+from nlpcli.files.atomic import refuse_existing, write_lines
+from nlpcli.records.lines import decode_lines, parse_object, where
 from recipes.math_qa.cleaning import UnfitRow
 from recipes.math_qa.examples import json_line, parse_example
 

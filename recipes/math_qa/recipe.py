@@ -23,7 +23,7 @@ from nlpcli.text.batching import Features
 from nlpcli.text.expression import ExpressionError, parse
 from nlpcli.text.rational import equal_values, value_text
 from nlpcli.text.sequences import prompt_features, sequence_fields, training_features
-from nlpcli.text.tokenizer import Tokenizer
+from nlpcli.text.tokenizers.encoding import Tokenizer
 from nlpcli.text.windows import Window
 from recipes.math_qa.answers import outputs
 from recipes.math_qa.cleaning import clean_question

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from nlpcli.errors import DataError
-from nlpcli.text.lengths import Lengths
-from nlpcli.text.lines import decode_lines
+from nlpcli.records.lengths import Lengths
+from nlpcli.records.lines import decode_lines
 from recipes.ner.columns import detect_scheme
 from recipes.ner.examples import (
     NerExample,

@@ -15,7 +15,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from nlpcli.errors import DataError
-from nlpcli.text.lines import decode_lines, where
+from nlpcli.records.lines import decode_lines, where
 from recipes.ner.tags import (
     SCHEMES,
     Scheme,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from nlpcli.atomic import refuse_existing, write_lines
 from nlpcli.errors import DataError
+from nlpcli.files.atomic import refuse_existing, write_lines
 from recipes.ner.columns import column_lines, detect_scheme
 from recipes.ner.examples import (
     NerExample,

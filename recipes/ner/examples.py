@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from nlpcli.errors import DataError
-from nlpcli.text.json_text import dumps
-from nlpcli.text.lines import decode_lines, parse_object, where
+from nlpcli.files.json_text import dumps
+from nlpcli.records.lines import decode_lines, parse_object, where
 from recipes.ner.columns import is_column_line, read_columns
 from recipes.ner.tags import Scheme
 

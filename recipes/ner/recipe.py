@@ -21,7 +21,7 @@ from nlpcli.metrics.span_f1 import score_spans
 from nlpcli.recipe import EncodedWindow
 from nlpcli.text.batching import Features, Field
 from nlpcli.text.characters import align_characters
-from nlpcli.text.tokenizer import Tokenizer
+from nlpcli.text.tokenizers.encoding import Tokenizer
 from nlpcli.text.windows import Window, cut_windows
 from recipes.ner.examples import NerExample, read_examples
 

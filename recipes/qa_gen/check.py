@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from nlpcli.errors import DataError
-from nlpcli.text.lengths import Lengths
-from nlpcli.text.lines import decode_lines
+from nlpcli.records.lengths import Lengths
+from nlpcli.records.lines import decode_lines
 from recipes.qa_gen.examples import AnswerNotInside, QaExample, read_examples
 from recipes.qa_gen.layout import SPECIAL_TOKENS
 from recipes.qa_gen.options import TaskOptions

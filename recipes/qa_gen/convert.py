@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nlpcli.atomic import refuse_existing, write_lines
 from nlpcli.errors import DataError
-from nlpcli.text.json_text import dumps
-from nlpcli.text.lines import decode_lines, parse_object, where
+from nlpcli.files.atomic import refuse_existing, write_lines
+from nlpcli.files.json_text import dumps
+from nlpcli.records.lines import decode_lines, parse_object, where
 from recipes.qa_gen.examples import AnswerNotInside, json_line, parse_example
 
 _PASSAGE = ("passage", "context", "context_text")

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from nlpcli.errors import DataError
-from nlpcli.text.json_text import dumps
-from nlpcli.text.lines import decode_lines, parse_object, where
+from nlpcli.files.json_text import dumps
+from nlpcli.records.lines import decode_lines, parse_object, where
 
 _SHOWN = 40
 

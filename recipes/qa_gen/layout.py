@@ -10,7 +10,7 @@ import numpy as np
 
 from nlpcli.text.batching import Features
 from nlpcli.text.sequences import prompt_features, training_features
-from nlpcli.text.vocab import Vocab
+from nlpcli.text.tokenizers.vocab import Vocab
 
 SPECIAL_TOKENS = 4
 

@@ -12,8 +12,8 @@ import numpy as np
 from nlpcli.decoders.constraints import Constraint
 from nlpcli.decoders.hypothesis import Hypothesis
 from nlpcli.decoders.options import GenerateOptions
-from nlpcli.text.tokenizer import text_of
-from nlpcli.text.vocab import Vocab
+from nlpcli.text.tokenizers.load import text_of
+from nlpcli.text.tokenizers.vocab import Vocab
 from recipes.qa_gen.layout import answer_prompt, question_prompt
 from recipes.qa_gen.passages import Passage
 

@@ -23,7 +23,7 @@ from nlpcli.metrics.perplexity import perplexity
 from nlpcli.metrics.rouge import rouge
 from nlpcli.recipe import EncodedWindow
 from nlpcli.text.sequences import sequence_fields
-from nlpcli.text.tokenizer import Tokenizer
+from nlpcli.text.tokenizers.encoding import Tokenizer
 from nlpcli.text.windows import Window
 from recipes.qa_gen.examples import QaExample, read_examples
 from recipes.qa_gen.layout import SPECIAL_TOKENS, training_sequence

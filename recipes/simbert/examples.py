@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from nlpcli.errors import DataError
-from nlpcli.text.json_text import dumps
-from nlpcli.text.lines import SHOWN, decode_lines, parse_object, where
+from nlpcli.files.json_text import dumps
+from nlpcli.records.lines import SHOWN, decode_lines, parse_object, where
 from recipes.simbert.text_pairs import TAB, join_pair
 
 Kind = Literal["group", "pair", "triplet"]

@@ -20,7 +20,8 @@ from nlpcli.recipe import EncodedWindow
 from nlpcli.text.batching import Features, collate, round_up, sizes_of
 from nlpcli.text.sentences import SentenceReader
 from nlpcli.text.sequences import prompt_features
-from nlpcli.text.tokenizer import Tokenizer, text_of
+from nlpcli.text.tokenizers.encoding import Tokenizer
+from nlpcli.text.tokenizers.load import text_of
 from nlpcli.text.windows import Window
 from recipes.simbert.corpus import Corpus
 from recipes.simbert.examples import SimilarityExample, read_examples

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from nlpcli.errors import DataError
-from nlpcli.text.lengths import Lengths
-from nlpcli.text.lines import decode_lines
+from nlpcli.records.lengths import Lengths
+from nlpcli.records.lines import decode_lines
 from recipes.triple_extract.examples import (
     NotInText,
     Span,

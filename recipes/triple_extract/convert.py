@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from nlpcli.atomic import refuse_existing, write_lines
 from nlpcli.errors import DataError
+from nlpcli.files.atomic import refuse_existing, write_lines
 from recipes.triple_extract.examples import TripleExample, json_line, read_examples
 
 

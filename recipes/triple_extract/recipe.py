@@ -19,7 +19,7 @@ from nlpcli.metrics.triples import score_span_triples, score_triples
 from nlpcli.recipe import EncodedWindow
 from nlpcli.text.batching import Features, Field
 from nlpcli.text.characters import align_characters
-from nlpcli.text.tokenizer import Tokenizer
+from nlpcli.text.tokenizers.encoding import Tokenizer
 from nlpcli.text.windows import Window, cut_windows
 from recipes.triple_extract.examples import Triple, TripleExample, read_examples, spo
 from recipes.triple_extract.schema import Schema, Types, read_schema

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from nlpcli.errors import DataError
-from nlpcli.text.json_text import dumps
-from nlpcli.text.lines import parse_object, read_lines, where
+from nlpcli.files.json_text import dumps
+from nlpcli.records.lines import parse_object, read_lines, where
 
 Types = tuple[str, str]  # of subject and object
 Schema = dict[str, list[Types]]  # by predicate, in the order of the file

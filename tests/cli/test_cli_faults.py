@@ -13,7 +13,7 @@ from safetensors.numpy import load_file, save_file
 from typer.testing import CliRunner
 
 from nlpcli.cli.main import app
-from nlpcli.config_loader import resolve
+from nlpcli.config.loader import resolve
 from nlpcli.engine.export import export_run
 from nlpcli.engine.train import train
 from nlpcli.runtime.step import TrainStep

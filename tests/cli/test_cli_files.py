@@ -11,7 +11,7 @@ import pytest
 from typer.testing import CliRunner
 
 from nlpcli.cli.main import app
-from nlpcli.config_loader import resolve
+from nlpcli.config.loader import resolve
 from nlpcli.engine.run_dir import RunDir
 
 GOOD = '{"text": "王小明在北京", "entities": [{"start": 0, "end": 3, "label": "PER"}]}'

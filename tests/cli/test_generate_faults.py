@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from nlpcli.cli import console
 from nlpcli.cli.main import app
-from nlpcli.config_loader import resolve
+from nlpcli.config.loader import resolve
 from nlpcli.engine import loaded
 from nlpcli.engine.train import train
 from nlpcli.samples import sample

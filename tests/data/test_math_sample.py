@@ -7,8 +7,8 @@ from fractions import Fraction
 
 import pytest
 
+from nlpcli.records.lines import read_json_lines
 from nlpcli.samples import sample
-from nlpcli.text.lines import read_json_lines
 from recipes.math_qa.examples import MathExample, read_examples
 from recipes.math_qa.numbers import CONSTANTS, question_numbers
 

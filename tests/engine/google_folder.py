@@ -10,7 +10,7 @@ import numpy as np
 from nlpcli.backbones.bert_rules import BERT
 from nlpcli.checkpoints.rules import dump
 from nlpcli.runtime.tf_checkpoint import write_tf_checkpoint
-from nlpcli.text.tokenizer import tiny_tokenizer
+from nlpcli.text.tokenizers.load import tiny_tokenizer
 
 CONFIG = {
     "hidden_size": 8,

@@ -13,7 +13,7 @@ from nlpcli.checkpoints.hf_folder import write_hf_folder
 from nlpcli.engine import build
 from nlpcli.engine.embed import Embedder
 from nlpcli.errors import CheckpointError, ConfigError, NotFoundError
-from nlpcli.text.tokenizer import tiny_tokenizer
+from nlpcli.text.tokenizers.load import tiny_tokenizer
 
 TOKENIZER = tiny_tokenizer()
 CONFIG = TransformerConfig(

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from nlpcli.config_loader import resolve
+from nlpcli.config.loader import resolve
 from nlpcli.engine.export import export_run
 from nlpcli.engine.predict import Predictor
 from nlpcli.engine.train import train

@@ -11,9 +11,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from nlpcli.engine import index_lance
-from nlpcli.engine.index import fill, id_of, remove, search
-from nlpcli.engine.index_store import Meta, create_store, exists, open_store
+from nlpcli.engine.index import lance
+from nlpcli.engine.index.search import fill, id_of, remove, search
+from nlpcli.engine.index.store import Meta, create_store, exists, open_store
 from nlpcli.errors import (
     CheckpointError,
     DataError,
@@ -172,7 +172,7 @@ def test_bad_lines_stop_after_those_before_or_are_counted(tmp_path):
 
 @pytest.mark.parametrize("width", [16, 256])
 def test_clusters_find_what_exact_search_finds(tmp_path, monkeypatch, width):
-    monkeypatch.setattr(index_lance, "WORTH_CLUSTERING", 2000)
+    monkeypatch.setattr(lance, "WORTH_CLUSTERING", 2000)
     random = np.random.default_rng(0)
     centres = random.standard_normal((100, width))
     rows = centres.repeat(30, 0) + random.standard_normal((3000, width))

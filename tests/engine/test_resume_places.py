@@ -6,7 +6,7 @@ import signal
 
 import pytest
 
-from nlpcli.config_loader import resolve
+from nlpcli.config.loader import resolve
 from nlpcli.engine.loop import Loop
 from nlpcli.engine.train import train
 from nlpcli.runtime.step import TrainStep

@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nlpcli.atomic import write_atomic
 from nlpcli.config import RunConfig
-from nlpcli.config_loader import resolve
+from nlpcli.config.loader import resolve
 from nlpcli.engine.run_dir import RunDir, default_out, list_runs, newest_finished
 from nlpcli.errors import DataError, NlpcliError, NotFoundError, UsageError
+from nlpcli.files.atomic import write_atomic
 
 ROOT = Path(__file__).resolve().parents[2]
 

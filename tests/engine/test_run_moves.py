@@ -4,7 +4,7 @@ import shutil
 
 import pytest
 
-from nlpcli.config_loader import load_config, resolve
+from nlpcli.config.loader import load_config, resolve
 from nlpcli.engine.evaluate import evaluate_run
 from nlpcli.engine.loop import Loop
 from nlpcli.engine.train import train

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nlpcli.config_loader import resolve
+from nlpcli.config.loader import resolve
 from nlpcli.engine import build
 from nlpcli.errors import ConfigError
 from tests.engine.google_folder import write_google_folder

@@ -6,7 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 
-from nlpcli.config_loader import resolve
+from nlpcli.config.loader import resolve
 from nlpcli.engine.examples import ExampleFile
 from nlpcli.engine.train import prepare
 from nlpcli.samples import sample

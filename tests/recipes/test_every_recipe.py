@@ -7,15 +7,15 @@ import random
 
 import pytest
 
-from nlpcli.config_loader import resolve
+from nlpcli.config.loader import resolve
 from nlpcli.decoders.options import GenerateOptions
 from nlpcli.engine.evaluate import evaluate_run
 from nlpcli.engine.generate import Generator
 from nlpcli.engine.predict import Predictor
 from nlpcli.engine.train import train
 from nlpcli.recipe import list_recipes
+from nlpcli.records.lines import read_json_lines
 from nlpcli.samples import sample
-from nlpcli.text.lines import read_json_lines
 
 RECIPES = [entry.name for entry in list_recipes()]
 WRITERS = {entry.name for entry in list_recipes() if "generate" in entry.verbs}

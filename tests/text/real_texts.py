@@ -4,8 +4,8 @@ import string
 import unicodedata
 from itertools import islice
 
-from nlpcli.text.lines import read_json_lines
-from nlpcli.text.vocab import Vocab
+from nlpcli.records.lines import read_json_lines
+from nlpcli.text.tokenizers.vocab import Vocab
 
 SOURCES = [
     ("ner/msra.train.jsonl.gz", "text", 3000),

@@ -5,9 +5,9 @@ import json
 import numpy as np
 import pytest
 
-from nlpcli.text.tokenizer import extend, load_tokenizer, subset, tiny_tokenizer
-from nlpcli.text.unigram import UnigramTokenizer
-from nlpcli.text.word_level import WordTokenizer
+from nlpcli.text.tokenizers.load import extend, load_tokenizer, subset, tiny_tokenizer
+from nlpcli.text.tokenizers.unigram import UnigramTokenizer
+from nlpcli.text.tokenizers.word_level import WordTokenizer
 from tests.text.real_texts import real_texts, vocab_of
 from tests.text.test_unigram import RAW
 

@@ -12,8 +12,9 @@ from tokenizers import normalizers
 
 from nlpcli.errors import CheckpointError, NotFoundError
 from nlpcli.text.characters import align_characters
-from nlpcli.text.tokenizer import encodable, load_tokenizer
-from nlpcli.text.unigram import UnigramTokenizer
+from nlpcli.text.tokenizers.encoding import encodable
+from nlpcli.text.tokenizers.load import load_tokenizer
+from nlpcli.text.tokenizers.unigram import UnigramTokenizer
 from tests.text.real_texts import real_texts
 
 PIECES = [

@@ -3,7 +3,7 @@
 import pytest
 
 from nlpcli.errors import CheckpointError, NotFoundError
-from nlpcli.text.vocab import Vocab, read_vocab, tiny_vocab
+from nlpcli.text.tokenizers.vocab import Vocab, read_vocab, tiny_vocab
 
 SPECIAL = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n"
 

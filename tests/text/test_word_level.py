@@ -13,8 +13,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from nlpcli.text.tokenizer import load_tokenizer
-from nlpcli.text.word_level import WordTokenizer, segmenter
+from nlpcli.text.tokenizers.load import load_tokenizer
+from nlpcli.text.tokenizers.word_level import WordTokenizer, segmenter
 from tests.text import google_bert
 from tests.text.real_texts import SPECIAL, real_texts, vocab_of
 
@@ -114,7 +114,10 @@ def test_a_vocabulary_of_words_is_recognised(tmp_path):
 
 
 def test_jieba_leaves_no_file_in_the_shared_folder(tmp_path):
-    code = "from nlpcli.text.word_level import segmenter as s; list(s().cut('北京'))"
+    code = (
+        "from nlpcli.text.tokenizers.word_level import segmenter as s;"
+        "list(s().cut('北京'))"
+    )
     environment = {**os.environ, "TMPDIR": str(tmp_path)}
     root = Path(__file__).parents[2]
     done = subprocess.run(

@@ -8,9 +8,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nlpcli.errors import CheckpointError
-from nlpcli.text.tokenizer import load_tokenizer, tiny_tokenizer
-from nlpcli.text.vocab import Vocab
-from nlpcli.text.word_piece import LONGEST_WORD, WordPieceTokenizer
+from nlpcli.text.tokenizers.load import load_tokenizer, tiny_tokenizer
+from nlpcli.text.tokenizers.vocab import Vocab
+from nlpcli.text.tokenizers.word_piece import LONGEST_WORD, WordPieceTokenizer
 from tests.text import google_bert
 from tests.text.real_texts import SPECIAL, real_texts, vocab_of
 

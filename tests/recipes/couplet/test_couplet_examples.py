@@ -7,7 +7,7 @@ import pytest
 
 from nlpcli.cli.data_report import report_text
 from nlpcli.errors import DataError, NotFoundError, UsageError
-from nlpcli.text.tokenizer import tiny_tokenizer
+from nlpcli.text.tokenizers.load import tiny_tokenizer
 from recipes.couplet.check import check
 from recipes.couplet.convert import convert
 from recipes.couplet.examples import read_examples

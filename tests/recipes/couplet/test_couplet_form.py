@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nlpcli.text.tokenizer import subset, tiny_tokenizer
+from nlpcli.text.tokenizers.load import subset, tiny_tokenizer
 from recipes.couplet.form import (
     answer_tokens,
     broken_rules,

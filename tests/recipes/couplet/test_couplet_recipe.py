@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from nlpcli.backbones.transformer import Transformer, TransformerConfig
-from nlpcli.config_loader import resolve
+from nlpcli.config.loader import resolve
 from nlpcli.decoders.options import GenerateOptions
 from nlpcli.errors import ConfigError, DataError
 from nlpcli.runtime.decoding import Decoding
-from nlpcli.text.tokenizer import subset, tiny_tokenizer
+from nlpcli.text.tokenizers.load import subset, tiny_tokenizer
 from recipes.couplet.examples import CoupletExample
 from recipes.couplet.form import broken_rules
 from recipes.couplet.recipe import CoupletRecipe

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from nlpcli.cli.data_report import report_text
 from nlpcli.errors import DataError, NotFoundError, UsageError
-from nlpcli.text.tokenizer import tiny_tokenizer
+from nlpcli.text.tokenizers.load import tiny_tokenizer
 from recipes.dialog.check import check
 from recipes.dialog.convert import convert, read_published, without_cuts
 from recipes.dialog.examples import DialogExample, dialogue, json_line, read_examples

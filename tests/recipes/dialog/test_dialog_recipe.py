@@ -5,10 +5,10 @@ import math
 import numpy as np
 import pytest
 
-from nlpcli.config_loader import resolve
+from nlpcli.config.loader import resolve
 from nlpcli.decoders.hypothesis import Hypothesis
 from nlpcli.errors import ConfigError, DataError
-from nlpcli.text.tokenizer import tiny_tokenizer
+from nlpcli.text.tokenizers.load import tiny_tokenizer
 from recipes.dialog.examples import DialogExample
 from recipes.dialog.ranking import rank
 from recipes.dialog.recipe import build_recipe

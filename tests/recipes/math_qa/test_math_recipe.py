@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 
 from nlpcli.backbones.transformer import Transformer, TransformerConfig
 from nlpcli.cli.main import app
-from nlpcli.config_loader import resolve
+from nlpcli.config.loader import resolve
 from nlpcli.decoders.automaton import END, START, allowed, step
 from nlpcli.decoders.hypothesis import Hypothesis
 from nlpcli.decoders.options import GenerateOptions
@@ -18,7 +18,7 @@ from nlpcli.errors import ConfigError, DataError
 from nlpcli.runtime.decoding import Decoding
 from nlpcli.text.expression import numbers_in, parse
 from nlpcli.text.rational import evaluate, value_text
-from nlpcli.text.tokenizer import subset, tiny_tokenizer
+from nlpcli.text.tokenizers.load import subset, tiny_tokenizer
 from recipes.math_qa.answers import outputs
 from recipes.math_qa.examples import MathExample
 from recipes.math_qa.grammar import CHARACTERS, QuestionGrammar

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nlpcli.text.tokenizer import tiny_tokenizer
+from nlpcli.text.tokenizers.load import tiny_tokenizer
 from recipes.qa_gen.passages import Passage, window_around, windows
 
 TOKENIZER = tiny_tokenizer()

@@ -5,11 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from nlpcli.config_loader import resolve
+from nlpcli.config.loader import resolve
 from nlpcli.decoders.hypothesis import Hypothesis
 from nlpcli.decoders.options import GenerateOptions
 from nlpcli.errors import ConfigError, DataError
-from nlpcli.text.tokenizer import text_of, tiny_tokenizer
+from nlpcli.text.tokenizers.load import text_of, tiny_tokenizer
 from recipes.qa_gen.examples import QaExample
 from recipes.qa_gen.pairs import PairWriter, answer_options, question_options
 from recipes.qa_gen.recipe import QaGenRecipe

@@ -7,7 +7,7 @@ from itertools import islice, pairwise
 import numpy as np
 import pytest
 
-from nlpcli.config_loader import resolve
+from nlpcli.config.loader import resolve
 from nlpcli.decoders.options import GenerateOptions
 from nlpcli.engine.embed import Embedder
 from nlpcli.engine.evaluate import evaluate_run
@@ -17,7 +17,7 @@ from nlpcli.engine.train import train
 from nlpcli.errors import ConfigError, DataError, UsageError
 from nlpcli.samples import sample
 from nlpcli.text.batching import collate, round_up, sizes_of
-from nlpcli.text.tokenizer import tiny_tokenizer
+from nlpcli.text.tokenizers.load import tiny_tokenizer
 from recipes.simbert import recipe as module
 from recipes.simbert.corpus import Corpus
 from recipes.simbert.examples import SimilarityExample, json_line, read_examples

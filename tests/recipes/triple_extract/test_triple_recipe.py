@@ -6,13 +6,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from nlpcli.config_loader import resolve
+from nlpcli.config.loader import resolve
 from nlpcli.engine.evaluate import evaluate_run
 from nlpcli.engine.predict import Predictor
 from nlpcli.engine.train import train
 from nlpcli.errors import DataError
 from nlpcli.samples import sample
-from nlpcli.text.tokenizer import tiny_tokenizer
+from nlpcli.text.tokenizers.load import tiny_tokenizer
 from nlpcli.text.windows import Window
 from recipes.triple_extract.examples import Triple, TripleExample
 from recipes.triple_extract.recipe import build_recipe

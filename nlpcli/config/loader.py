@@ -16,10 +16,10 @@ from typing import Any, get_type_hints
 import yaml
 
 from nlpcli.config import RunConfig
-from nlpcli.config_types import Mismatch, convert, describe, shown
+from nlpcli.config.types import Mismatch, convert, describe, shown
+from nlpcli.config.yaml_file import KeyPath, Layer, nested, parse_set, read_yaml
 from nlpcli.errors import ConfigError, UsageError
 from nlpcli.recipe import find_recipe
-from nlpcli.yaml_file import KeyPath, Layer, nested, parse_set, read_yaml
 
 _ABSENT = object()
 

@@ -10,11 +10,11 @@ from typing import Any
 import numpy as np
 from tokenizers import Tokenizer as Engine
 
-from nlpcli.atomic import write_atomic
 from nlpcli.errors import CheckpointError, NotFoundError
-from nlpcli.text.tokenizer import Encoding, encodable
-from nlpcli.text.vocab import Vocab
-from nlpcli.text.word_piece import encode_characters, to_encoding
+from nlpcli.files.atomic import write_atomic
+from nlpcli.text.tokenizers.encoding import Encoding, encodable
+from nlpcli.text.tokenizers.vocab import Vocab
+from nlpcli.text.tokenizers.word_piece import encode_characters, to_encoding
 
 
 class UnigramTokenizer:

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from nlpcli.text.tokenizer import Encoding
-from nlpcli.text.word_piece import WordPieceTokenizer
+from nlpcli.text.tokenizers.encoding import Encoding
+from nlpcli.text.tokenizers.word_piece import WordPieceTokenizer
 
 
 class WordTokenizer(WordPieceTokenizer):

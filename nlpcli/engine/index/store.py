@@ -14,8 +14,8 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from nlpcli.atomic import explained
 from nlpcli.errors import CheckpointError, DataError, NlpcliError, UsageError
+from nlpcli.files.atomic import explained
 
 LONGEST_ID, LONGEST_TEXT = 256, 65_535  # bytes of UTF-8; Milvus has no longer strings
 PROBES = 64  # clusters that an approximate search reads
@@ -239,12 +239,12 @@ def _backend(place: str) -> Any:
     """The module of a place; UsageError without the libraries it stands on."""
     try:
         if is_address(place):
-            from nlpcli.engine import index_milvus
+            from nlpcli.engine.index import milvus
 
-            return index_milvus
-        from nlpcli.engine import index_lance
+            return milvus
+        from nlpcli.engine.index import lance
 
-        return index_lance
+        return lance
     except ModuleNotFoundError as error:
         raise UsageError(
             f"{place}: an index needs {error.name}: pip install 'nlpcli[index]'"

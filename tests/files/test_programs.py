@@ -8,8 +8,8 @@ import sys
 
 import pytest
 
-from nlpcli import program_cache
-from nlpcli.program_cache import keep_programs, seal_programs
+from nlpcli.files import programs
+from nlpcli.files.programs import keep_programs, seal_programs
 
 
 @pytest.fixture(autouse=True)
@@ -82,7 +82,7 @@ def test_the_oldest_make_room(opened, monkeypatch):
         (folder / f"{name}.pb").write_bytes(b"x" * 100)
         os.utime(folder / f"{name}.pb", (10**9 - age, 10**9 - age))
     seal_programs()
-    monkeypatch.setattr(program_cache, "MOST_BYTES", 250)
+    monkeypatch.setattr(programs, "MOST_BYTES", 250)
     opened()
     assert stems(folder) == ["new", "older"]
 
@@ -97,7 +97,7 @@ def test_only_our_own_folder_is_sealed(tmp_path, monkeypatch):
 
 
 PROGRAM = """
-from nlpcli.program_cache import keep_programs
+from nlpcli.files.programs import keep_programs
 keep_programs()
 import tensorflow as tf
 print(tf.function(lambda x: tf.sin(x) + x @ x, jit_compile=True)(tf.ones((4, 4))))

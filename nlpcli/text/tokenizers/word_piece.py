@@ -13,9 +13,9 @@ from tokenizers import Regex, normalizers, pre_tokenizers
 from tokenizers import Tokenizer as Engine
 from tokenizers.models import WordPiece
 
-from nlpcli.atomic import write_atomic
-from nlpcli.text.tokenizer import Encoding, encodable
-from nlpcli.text.vocab import Vocab, read_vocab
+from nlpcli.files.atomic import write_atomic
+from nlpcli.text.tokenizers.encoding import Encoding, encodable
+from nlpcli.text.tokenizers.vocab import Vocab, read_vocab
 
 # Google's limit: a longer word is one unknown piece. transformers stops at 100, so
 # words of 101 to 200 letters and digits are the ones where it differs.

@@ -16,8 +16,8 @@ from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
-from nlpcli.atomic import write_atomic
 from nlpcli.errors import NlpcliError
+from nlpcli.files.atomic import write_atomic
 
 logger = logging.getLogger("nlpcli")
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from nlpcli.atomic import explained
 from nlpcli.errors import UsageError
+from nlpcli.files.atomic import explained
 
 LOCK = ".lock"
 

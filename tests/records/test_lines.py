@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nlpcli.errors import DataError, NotFoundError
-from nlpcli.text.json_text import dumps
-from nlpcli.text.lines import decode_lines, parse_object, read_json_lines, read_lines
+from nlpcli.files.json_text import dumps
+from nlpcli.records.lines import decode_lines, parse_object, read_json_lines, read_lines
 
 
 def write(tmp_path, content):

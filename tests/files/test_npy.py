@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nlpcli.errors import UsageError
-from nlpcli.npy_file import open_npy
+from nlpcli.files.npy import open_npy
 
 
 @pytest.mark.parametrize("counts", [(), (0,), (1,), (3, 0, 2)])

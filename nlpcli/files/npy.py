@@ -11,8 +11,8 @@ from typing import BinaryIO
 import numpy as np
 from numpy.lib import format as npy
 
-from nlpcli.atomic import explained, sync_folder
 from nlpcli.errors import UsageError
+from nlpcli.files.atomic import explained, sync_folder
 
 HEADER_BYTES = 128  # room for any number of rows; a multiple of 64, as readers align
 

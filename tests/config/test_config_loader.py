@@ -12,7 +12,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from nlpcli.config import RunConfig, option
-from nlpcli.config_loader import (
+from nlpcli.config.loader import (
     build,
     diff,
     load_config,
@@ -23,12 +23,12 @@ from nlpcli.config_loader import (
     to_yaml,
     validate,
 )
+from nlpcli.config.yaml_file import Layer, parse_set, read_yaml
 from nlpcli.errors import ConfigError, NotFoundError, UsageError
 from nlpcli.recipe import find_recipe, list_recipes
-from nlpcli.yaml_file import Layer, parse_set, read_yaml
 from recipes.ner.options import TaskOptions
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture
@@ -360,7 +360,7 @@ def test_configuration_is_checked_without_keras() -> None:
     import sys
 
     code = (
-        "import sys; from nlpcli.config_loader import resolve; resolve('ner');"
+        "import sys; from nlpcli.config.loader import resolve; resolve('ner');"
         "print(sorted({'keras', 'tensorflow', 'numpy', 'torch'} & set(sys.modules)))"
     )
     done = subprocess.run(

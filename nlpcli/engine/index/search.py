@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from nlpcli.engine.index_store import LONGEST_ID, LONGEST_TEXT, PROBES, Hit, Store
+from nlpcli.engine.index.store import LONGEST_ID, LONGEST_TEXT, PROBES, Hit, Store
 from nlpcli.errors import DataError, NlpcliError
 from nlpcli.progress import SILENT, Progress
 

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from nlpcli.atomic import explained, write_atomic
 from nlpcli.errors import NlpcliError, NotFoundError
+from nlpcli.files.atomic import explained, write_atomic
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_text_and_bytes(tmp_path: Path) -> None:
@@ -54,7 +54,7 @@ def test_a_real_limit_leaves_the_old_file(tmp_path: Path) -> None:
     path = tmp_path / "a.txt"
     path.write_text("old")
     code = (
-        "import resource, sys; from nlpcli.atomic import write_atomic\n"
+        "import resource, sys; from nlpcli.files.atomic import write_atomic\n"
         "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
         "write_atomic(sys.argv[1], 'x' * 5000)"
     )

@@ -1,58 +1,22 @@
-"""Tokenizers: ids and offsets from one pass, for three kinds of vocabulary."""
+"""Which tokenizer a model folder has, and tokenizers over other vocabularies."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 
 from nlpcli.errors import CheckpointError, NotFoundError
-from nlpcli.text.vocab import Vocab
+from nlpcli.text.tokenizers.encoding import Tokenizer
+from nlpcli.text.tokenizers.unigram import UnigramTokenizer, is_unigram
+from nlpcli.text.tokenizers.vocab import Vocab, tiny_vocab
+from nlpcli.text.tokenizers.word_level import WordTokenizer
+from nlpcli.text.tokenizers.word_piece import WordPieceTokenizer
 
 WORDS_OF_A_WORD_VOCABULARY = 1000
-_SURROGATE = re.compile("[\ud800-\udfff]")
-
-
-@dataclass(frozen=True)
-class Encoding:
-    """Pieces of a text, without special tokens.
-
-    token_ids: (pieces,) int32; offsets: (pieces, 2) int32, half-open, code points of
-    the original text, whatever normalisation did to it.
-    """
-
-    token_ids: np.ndarray
-    offsets: np.ndarray
-
-
-class Tokenizer(Protocol):
-    """Text to pieces. User text never becomes a special token."""
-
-    kind: str
-    vocab: Vocab
-
-    def encode(self, text: str) -> Encoding:
-        """The pieces of one text."""
-
-    def encode_batch(self, texts: Sequence[str]) -> list[Encoding]:
-        """The pieces of each text."""
-
-    def encode_characters(self, text: str) -> Encoding:
-        """One piece for each character that is not a space."""
-
-    def character_ids(self, text: str) -> np.ndarray:
-        """(len(text),) int32: the id of each character alone, or the unknown id."""
-
-    def with_vocab(self, ids: Sequence[int], extra: Sequence[str]) -> Tokenizer:
-        """The same tokenizer over the rows ``ids``, then new tokens."""
-
-    def save(self, folder: Path) -> None:
-        """Write the files that load_tokenizer and transformers read."""
 
 
 def load_tokenizer(folder: Path, kind: str = "auto") -> Tokenizer:
@@ -62,13 +26,9 @@ def load_tokenizer(folder: Path, kind: str = "auto") -> Tokenizer:
     many words of several Han characters), else a Unigram tokenizer.json.
     Raises NotFoundError or CheckpointError.
     """
-    from nlpcli.text.unigram import UnigramTokenizer, is_unigram
-    from nlpcli.text.word_level import WordTokenizer
-    from nlpcli.text.word_piece import WordPieceTokenizer
-
     settings = read_settings(folder)
     if kind == "auto":
-        kind = settings.get("nlpcli_kind") or _guess(folder, is_unigram)
+        kind = settings.get("nlpcli_kind") or _guess(folder)
     if kind == "unigram":
         return UnigramTokenizer.load(folder)
     if kind == "word":
@@ -78,9 +38,6 @@ def load_tokenizer(folder: Path, kind: str = "auto") -> Tokenizer:
 
 def tiny_tokenizer() -> Tokenizer:
     """The built-in tokenizer of the model ``tiny``."""
-    from nlpcli.text.vocab import tiny_vocab
-    from nlpcli.text.word_piece import WordPieceTokenizer
-
     return WordPieceTokenizer(tiny_vocab())
 
 
@@ -125,15 +82,7 @@ def text_of(vocab: Vocab, ids: Iterable[int]) -> str:
     return "".join(t.removeprefix("##").replace("▁", " ") for t in tokens).strip()
 
 
-def encodable(text: str) -> str:
-    """The text with each surrogate as U+FFFD: Rust strings cannot hold them.
-
-    Two that would make a pair stay two, so offsets stay those of the text.
-    """
-    return _SURROGATE.sub("\ufffd", text)
-
-
-def _guess(folder: Path, is_unigram: Any) -> str:
+def _guess(folder: Path) -> str:
     vocab = folder / "vocab.txt"
     if vocab.is_file():
         words = 0

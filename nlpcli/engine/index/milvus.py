@@ -17,7 +17,7 @@ import numpy as np
 from pymilvus import DataType, MilvusClient
 from pymilvus.exceptions import MilvusException
 
-from nlpcli.engine.index_store import EXISTS, LONGEST_ID, LONGEST_TEXT, Hit
+from nlpcli.engine.index.store import EXISTS, LONGEST_ID, LONGEST_TEXT, Hit
 from nlpcli.errors import DataError, NotFoundError, UsageError
 
 META = "nlpcli.index"
@@ -76,7 +76,7 @@ def open_table(place: str, held: ExitStack) -> MilvusTable:
 
 
 class MilvusTable:
-    """A collection of Milvus; see ``nlpcli.engine.index_store.Table``."""
+    """A collection of Milvus; see ``nlpcli.engine.index.store.Table``."""
 
     def __init__(self, place: str, client: Any, name: str) -> None:
         self.place = place

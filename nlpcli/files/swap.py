@@ -13,7 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from nlpcli.atomic import explained, sync_folder, sync_tree
+from nlpcli.files.atomic import explained, sync_folder, sync_tree
 
 
 def replace_folder(target: Path, write: Callable[[Path], None]) -> None:

@@ -19,10 +19,10 @@ import numpy as np
 import pyarrow as pa
 from lancedb.index import IvfFlat, IvfRq
 
-from nlpcli.atomic import explained, sync_tree, write_atomic
-from nlpcli.engine.index_store import EXISTS, Hit
-from nlpcli.engine.lock import LOCK, exclusive
+from nlpcli.engine.index.store import EXISTS, Hit
 from nlpcli.errors import DataError, NotFoundError, UsageError
+from nlpcli.files.atomic import explained, sync_tree, write_atomic
+from nlpcli.files.lock import LOCK, exclusive
 
 META, TABLE = "index.json", "vectors"
 WORTH_CLUSTERING = 50_000  # below, reading every vector takes some milliseconds
@@ -78,7 +78,7 @@ def open_table(place: str, held: ExitStack) -> LanceTable:
 
 
 class LanceTable:
-    """A table of LanceDB; see ``nlpcli.engine.index_store.Table``."""
+    """A table of LanceDB; see ``nlpcli.engine.index.store.Table``."""
 
     def __init__(self, folder: Path, table: Any) -> None:
         self.folder = folder
