@@ -1,4 +1,10 @@
-"""Recipes: what each promises the engine, and how one is found by name.
+"""Recipes found by name; nothing of one is imported before it is asked for.
+
+A recipe is a package with ``config.yaml`` (its defaults; the ``recipe`` section holds
+summary and verbs), ``options.py`` (the ``TaskOptions`` dataclass, free of keras, so
+that configuration and data are checked at once; ``form()`` is what a line of data is,
+a method ``conflicts`` yields keys that do not go together, and why) and ``recipe.py``
+with ``build_recipe(setup)``, whose result is a nlpcli.tasks.protocol.Recipe.
 
 This is the only module that reaches for a recipe.
 """
@@ -7,91 +13,19 @@ from __future__ import annotations
 
 import difflib
 import logging
-from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from nlpcli.config.yaml_file import Layer, read_yaml
-from nlpcli.errors import ConfigError, DataError, NotFoundError
-
-if TYPE_CHECKING:  # numpy takes a tenth of a second, which listing can do without
-    from nlpcli.text.batching import Features, Field
-    from nlpcli.text.windows import Window
+from nlpcli.errors import ConfigError, NotFoundError, UsageError
 
 logger = logging.getLogger("nlpcli")
 
 GROUP = "nlpcli.recipes"
-
-
-class EncodedWindow(NamedTuple):
-    """One window of an example as the model reads it, and where it lies in it."""
-
-    features: Features
-    window: Window
-
-
-class Recipe(Protocol):
-    """What one task is. The engine calls these methods and never asks which task.
-
-    A recipe is a package with ``config.yaml`` (its defaults; the ``recipe`` section
-    holds summary and verbs), ``options.py`` (the ``TaskOptions`` dataclass, free of
-    keras, so that configuration is checked at once; a method ``conflicts`` yields keys
-    that do not go together, and why) and ``recipe.py`` with
-    ``build_recipe(config, tokenizer) -> Recipe``.
-    """
-
-    tokenizer: Any
-    fields: Mapping[str, Field]
-    main_score: str
-
-    def read(self, path: str | Path) -> Iterator[Any | DataError]:
-        """The examples of a file with their gold answers.
-
-        A bad line comes as a DataError in its place; the reader decides to raise it
-        or to count it.
-        """
-
-    def prompt(self, text: str) -> Any:
-        """An example without gold, from raw text; raises DataError if it cannot be."""
-
-    def learn(self, example: Any) -> None:
-        """Take in what training data alone can tell, such as the labels."""
-
-    def check(self, example: Any) -> None:
-        """Raise DataError for a development example that the model cannot get right."""
-
-    def state(self) -> dict[str, Any]:
-        """All that ``learn`` gathered, as JSON values, for the checkpoint."""
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Take over what ``state`` returned."""
-
-    def encode(self, examples: Sequence[Any], gold: bool) -> list[list[EncodedWindow]]:
-        """Unpadded features of each example's windows; with ``gold`` the labels too."""
-
-    def build(self, backbone: Any) -> Any:
-        """Backbone and heads as one TaskModel."""
-
-    def predict(self, forward: Any, batch: Features) -> list[Any]:
-        """Run a padded batch through the model and a decoder: a part for each row."""
-
-    def merge(
-        self, example: Any, parts: Sequence[tuple[Window, Any]]
-    ) -> dict[str, Any]:
-        """The answer to an example from the parts of its windows, ready for JSON."""
-
-    def gold(self, example: Any) -> Any:
-        """The gold answer of an example, ready for JSON."""
-
-    def score(
-        self, examples: Sequence[Any], answers: Sequence[dict[str, Any]]
-    ) -> dict[str, Any]:
-        """Scores by name; ``main_score`` is the one that chooses the best weights."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +45,14 @@ class RecipeEntry:
     def module(self, part: str) -> ModuleType:
         """One module of the recipe's package."""
         return import_module(f"{self.package}.{part}")
+
+    def require(self, verb: str, told: str) -> RecipeEntry:
+        """Raise UsageError, with what it does instead, unless it has a verb."""
+        if verb not in self.verbs:
+            raise UsageError(
+                f"recipe {self.name}: {told}, it has the verbs {', '.join(self.verbs)}"
+            )
+        return self
 
     def task_type(self) -> type:
         """The dataclass of the ``task`` section."""

@@ -8,20 +8,14 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from nlpcli.cli.stream import (
-    Arrivals,
-    JoinPair,
-    JoinTurns,
-    Request,
-    from_lines,
-    from_texts,
-    open_lines,
-)
+from nlpcli.cli.stream import Arrivals, Request, from_lines, from_texts
 from nlpcli.errors import DataError, NlpcliError, UsageError
 from nlpcli.files.json_text import dumps
+from nlpcli.records.lines import STDIN, Lines
+from nlpcli.records.row import Row
 
 Answers = Iterable["dict[str, Any] | NlpcliError"]
-AnswerTexts = Callable[[list[str]], Answers]
+AnswerRows = Callable[[list[Row]], Answers]
 Show = Callable[[Request, dict[str, Any]], str]
 
 
@@ -30,13 +24,9 @@ def requests_of(
     source: str | None,
     text_key: str,
     id_key: str,
-    join_turns: JoinTurns | None = None,
-    join_pair: JoinPair | None = None,
 ) -> Iterator[Request]:
     """TEXT of the command line, else the lines of --input, else those of stdin.
 
-    With ``join_turns`` a JSON line may hold "turns" instead of a text, with
-    ``join_pair`` "text_a" and "text_b".
     Raises UsageError when both or none are there, NotFoundError for a missing file.
     """
     if texts and source is not None:
@@ -45,17 +35,13 @@ def requests_of(
         return from_texts(texts)
     if source is None and sys.stdin.isatty():
         raise UsageError("expected TEXT, --input FILE or lines on stdin, got none")
-    name = source or "-"
-    shown = "stdin" if name == "-" else name
-    return from_lines(
-        open_lines(name), shown, text_key, id_key, join_turns, join_pair=join_pair
-    )
+    return from_lines(Lines(source or STDIN).open(), text_key, id_key)
 
 
 def write_answers(
     arrivals: Arrivals,
     chunk_size: int,
-    answer: AnswerTexts,
+    answer: AnswerRows,
     show: Show,
     on_error: str,
     output: Path | None,
@@ -84,7 +70,7 @@ def json_line(request: Request, answer: dict[str, Any]) -> str:
 
 def placed(request: Request, error: NlpcliError) -> NlpcliError:
     """An error of answering, with the line that it is about."""
-    return error if request.error is error else DataError(f"{request.line}: {error}")
+    return error if request.error is error else DataError(f"{request.origin}: {error}")
 
 
 def error_line(request: Request, error: NlpcliError) -> str:
@@ -94,15 +80,15 @@ def error_line(request: Request, error: NlpcliError) -> str:
 
 
 def _answer_chunk(
-    answer: AnswerTexts, chunk: list[Request], show: Show, on_error: str
+    answer: AnswerRows, chunk: list[Request], show: Show, on_error: str
 ) -> Iterator[tuple[str, bool]]:
     """Each line of output, and whether it stands for an error."""
     stop = on_error == "stop"
     wanted: Iterable[Request] = (
         takewhile(lambda request: request.error is None, chunk) if stop else chunk
     )
-    texts = [request.text for request in wanted if request.error is None]
-    found = iter(answer(texts))
+    rows = [request.row for request in wanted if request.error is None]
+    found = iter(answer(rows))
     for request in chunk:
         given = request.error or next(found)
         if not isinstance(given, NlpcliError):

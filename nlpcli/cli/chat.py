@@ -9,7 +9,9 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 
-from nlpcli.cli.command import Command, verb
+import typer
+
+from nlpcli.cli.command import AnswerCommand, flag_sets, verb
 from nlpcli.cli.generation import (
     Beam,
     LengthPenalty,
@@ -19,19 +21,18 @@ from nlpcli.cli.generation import (
     RepetitionPenalty,
     Seed,
     Temperature,
-    Tones,
     TopK,
     TopP,
     Writer,
     asked_options,
-    known_run,
     open_writer,
     writing_recipe,
 )
 from nlpcli.cli.options import PrecisionOption, Recipe, Run
 from nlpcli.cli.render import one_line
-from nlpcli.cli.stream import from_lines, open_lines
+from nlpcli.cli.stream import from_lines
 from nlpcli.errors import DataError, UsageError
+from nlpcli.records.lines import STDIN, Lines
 
 logger = logging.getLogger("nlpcli")
 
@@ -52,8 +53,9 @@ COMMANDS = ("/reset", "/quit")
 app = verb("chat")
 
 
-@app.command("chat", cls=Command, epilog=EXAMPLES)
+@app.command("chat", cls=AnswerCommand, epilog=EXAMPLES)
 def chat(
+    context: typer.Context,
     recipe: Recipe,
     run: Run = None,
     precision: PrecisionOption = None,
@@ -67,13 +69,12 @@ def chat(
     min_length: MinLength = None,
     max_length: MaxLength = None,
     seed: Seed = None,
-    tones: Tones = None,
 ) -> None:
     """Talk: each line is answered as it is written, knowing the turns before it."""
+    from nlpcli.cli.runs import chosen_run
+
     entry = writing_recipe(recipe)
     asked = asked_options(
-        entry,
-        tones,
         beam=beam,
         top_k=top_k,
         top_p=top_p,
@@ -85,8 +86,8 @@ def chat(
         max_length=max_length,
         seed=seed,
     )
-    folder = known_run(run, entry.name)
-    writer = open_writer(folder, entry.name, asked, 1, precision)
+    chosen, sets = chosen_run(run, entry.name), flag_sets(context)
+    writer = open_writer(chosen, entry.name, asked, 1, precision, sets)
     typed = sys.stdin.isatty()
     if typed:
         logger.info("%s: /reset forgets what was said, /quit ends", entry.name)
@@ -127,10 +128,8 @@ def _converse(writer: Writer, lines: Iterator[str], typed: bool, seed: int) -> N
 def _say(writer: Writer, history: list[str], line: str, seed: int) -> str:
     """Write the reply to stdout, token by token; returns it."""
     started = time.perf_counter()
-    turn = getattr(writer.generator.recipe, "turn", None)
-    text = line if turn is None else turn(history, line)
     said = ""
-    for piece in writer.reply(text, seed):
+    for piece in writer.reply(writer.generator.turn(history, line), seed):
         sys.stdout.write(one_line(piece))
         sys.stdout.flush()
         said += piece
@@ -171,7 +170,7 @@ def _end_prompt() -> None:
 
 
 def _piped_lines() -> Iterator[str]:
-    for request in from_lines(open_lines("-"), "stdin", plain=True):
+    for request in from_lines(Lines(STDIN), plain=True):
         if request.error is not None:
             raise request.error
         yield request.text

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal, get_args, get_origin
 
@@ -68,6 +69,40 @@ class RecipeCommand(Command):
             )
 
 
+class AnswerCommand(RecipeCommand):
+    """A command that answers: the recipe's own flags hold as ``task`` keys."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Take the recipe's flags out of the words; see ``flag_sets``."""
+        ctx.meta["nlpcli.words"] = list(args)
+        entry = recipe_named(ctx)
+        flags = {} if entry is None else _flags(entry)
+        rest: list[str] = []
+        sets: list[str] = []
+        for number, word in enumerate(args):
+            if word == "--":
+                rest += args[number:]
+                break
+            if word in flags:
+                sets.append(flags[word])
+            else:
+                rest.append(word)
+        ctx.meta["nlpcli.sets"] = sets
+        return super().parse_args(ctx, rest)
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        """Write the examples, the recipe's flags, its keys."""
+        super().format_epilog(ctx, formatter)
+        entry = recipe_named(ctx)
+        if entry is not None and (flags := _flags(entry)):
+            write_block(formatter, f"Flags of {entry.name}: {' '.join(flags)}")
+
+
+def flag_sets(ctx: Any) -> list[str]:
+    """``task.KEY=VALUE`` of the recipe's flags that an AnswerCommand was given."""
+    return list(ctx.meta.get("nlpcli.sets", ()))
+
+
 def write_block(formatter: Any, text: str | None) -> None:
     """A paragraph after an empty line, its line ends kept."""
     if text:
@@ -132,6 +167,17 @@ def _plain(value: Any, annotation: Any) -> Any:
     if annotation in (str, bool, int, float) and type(value) is annotation:
         return value
     raise TypeError
+
+
+def _flags(entry: Any) -> dict[str, str]:
+    """The recipe's flags, and the assignment that each stands for."""
+    flags = {}
+    for option in fields(entry.task_type()):
+        if option.metadata.get("flag"):
+            name = option.name.replace("_", "-")
+            flags[f"--{name}"] = f"task.{option.name}=true"
+            flags[f"--no-{name}"] = f"task.{option.name}=false"
+    return flags
 
 
 def _task_keys(entry: Any) -> str:

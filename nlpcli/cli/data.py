@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import inspect
-from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -13,6 +11,10 @@ from nlpcli.cli.command import Command, verb
 from nlpcli.cli.complete import complete_models, complete_recipes
 from nlpcli.cli.options import Force, Json
 from nlpcli.errors import UsageError
+
+if TYPE_CHECKING:
+    from nlpcli.config import RunConfig
+    from nlpcli.records.form import Form
 
 app = verb(
     "data",
@@ -74,14 +76,17 @@ def check(
     """Report on a file."""
     from nlpcli.cli.data_report import report_text
     from nlpcli.cli.output import print_json, print_text
-    from nlpcli.recipe import find_recipe
+    from nlpcli.config.loader import resolve
+    from nlpcli.records.check import check as look
 
-    function = find_recipe(task).module("check").check
-    given = {"nested": nested, "max_length": max_length, "tokenizer": model}
-    options = _accepted(function, task, {**given, "limit": limit})
-    if model is not None:
-        options["tokenizer"] = _tokenizer(model)
-    report = function(file, **options)
+    config = resolve(task)
+    report = look(
+        _form(config, "check", nested=nested or None),
+        file,
+        max_length=max_length or config.data.max_length,
+        tokenizer=None if model is None else _tokenizer(model),
+        limit=limit,
+    )
     if as_json:
         print_json(report)
     else:
@@ -96,14 +101,27 @@ def check(
     help="Rewrite a file in another format.",
     epilog="Examples:\n  nlpcli data convert --task ner train.bmes train.jsonl\n"
     "  nlpcli data convert --task ner train.jsonl train.bio --scheme BIO\n\n"
-    "  nlpcli data convert --task math-qa Math_23K.json train.jsonl --skip-bad\n\n"
-    "Recipes that generate write JSON Lines. For ner OUT is JSON Lines when its name\n"
-    "ends in .jsonl, otherwise tagged columns; .gz compresses either.",
+    "  nlpcli data convert --task math-qa Math_23K.json train.jsonl --skip-bad\n"
+    "  nlpcli data convert --task ner train.jsonl tasks.json --to label-studio\n\n"
+    "OUT is JSON Lines, unless --to or its name says otherwise (for ner a name that\n"
+    "does not end in .jsonl gets tagged columns); .gz compresses.",
 )
 def convert(
     source: Annotated[Path, typer.Argument(metavar="IN")],
     destination: Annotated[Path, typer.Argument(metavar="OUT")],
     task: Task,
+    source_format: Annotated[
+        str | None,
+        typer.Option(
+            "--from", metavar="FORMAT", help="Format of IN; recognised when not given."
+        ),
+    ] = None,
+    to: Annotated[
+        str | None,
+        typer.Option(
+            "--to", metavar="FORMAT", help="Format of OUT; otherwise its name says it."
+        ),
+    ] = None,
     scheme: Annotated[
         Scheme | None,
         typer.Option("--scheme", help="Tags of a column file OUT; BIO when not given."),
@@ -128,46 +146,52 @@ def convert(
     """Rewrite a file."""
     from nlpcli.cli.output import print_json, print_text
     from nlpcli.cli.table import pairs
-    from nlpcli.recipe import find_recipe
+    from nlpcli.config.loader import resolve
+    from nlpcli.records.convert import convert as rewrite
 
-    function = find_recipe(task).module("convert").convert
-    given = {
-        "scheme": scheme,
-        "source_scheme": source_scheme,
-        "joiner": joiner,
-        "repair": repair,
-        "skip_bad": skip_bad,
-        "force": force,
-    }
-    report = function(source, destination, **_accepted(function, task, given))
+    form = _form(
+        resolve(task),
+        "convert",
+        scheme=scheme,
+        source_scheme=source_scheme,
+        joiner=joiner or None,
+        repair=repair or None,
+    )
+    report = rewrite(
+        form,
+        source,
+        destination,
+        source_format=source_format,
+        to=to,
+        skip_bad=skip_bad,
+        force=force,
+    )
     if as_json:
         print_json(report)
     else:
         print_text(pairs(report))
 
 
-# Where a flag is not named as the parameter of the recipes' functions.
-_FLAGS = {"tokenizer": "--model", "source_scheme": "--from-scheme"}
+def _form(config: RunConfig, verb: str, **flags: Any) -> Form[Any]:
+    """What a line of a recipe's data is, under the flags that were given.
 
-
-def _accepted(
-    function: Callable[..., Any], task: str, options: dict[str, Any]
-) -> dict[str, Any]:
-    """The options that were given; the recipe's own defaults are for the others.
-
-    Raises UsageError for those that this recipe's function does not have.
+    Raises UsageError for those that this form does not have.
     """
-    given = {name: value for name, value in options.items() if value}
-    known = inspect.signature(function).parameters
+    given = {name: value for name, value in flags.items() if value is not None}
+    form: Form[Any] = config.task.form()
     strange = [
-        f"{_FLAGS.get(name, '--' + name.replace('_', '-'))}: recipe {task} has no such "
-        f"option for data {function.__name__}"
+        f"{_FLAGS.get(name, '--' + name)}: recipe {config.recipe} has no such option "
+        f"for data {verb}"
         for name in given
-        if name not in known
+        if name not in form.flags
     ]
     if strange:
         raise UsageError("\n".join(strange))
-    return given
+    return form.with_flags(**given)
+
+
+# Where a flag is not named as the field of the forms.
+_FLAGS = {"source_scheme": "--from-scheme"}
 
 
 def _tokenizer(model: str) -> Any:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nlpcli.cli.command import RecipeCommand, verb
+from nlpcli.cli.command import AnswerCommand, flag_sets, verb
 from nlpcli.cli.options import BatchSize, Force, Json, Recipe, Run
 
 EXAMPLES = """\
@@ -20,8 +20,9 @@ Examples:
 app = verb("evaluate")
 
 
-@app.command("evaluate", cls=RecipeCommand, epilog=EXAMPLES)
+@app.command("evaluate", cls=AnswerCommand, epilog=EXAMPLES)
 def evaluate(
+    context: typer.Context,
     recipe: Recipe,
     run: Run = None,
     data: Annotated[
@@ -66,20 +67,20 @@ def evaluate(
 
     name = find_recipe(recipe).name
     refuse_existing(predictions, force)
-    folder = chosen_run(run, name)
+    chosen = chosen_run(run, name)
 
     with quiet_imports():
         from nlpcli.engine.evaluate import evaluate_run
 
     scores = evaluate_run(
-        folder,
+        chosen,
         name,
         data=data,
         predictions=predictions,
         batch_size=batch_size,
         skip_bad=skip_bad,
         progress=open_progress(),
-        sets=sets or (),
+        sets=[*flag_sets(context), *(sets or ())],
     )
     if not per_label:
         scores.pop("per_label", None)

@@ -39,12 +39,12 @@ def export(
     from nlpcli.cli.table import pairs
     from nlpcli.recipe import find_recipe
 
-    folder = chosen_run(run, find_recipe(recipe).name)
+    chosen = chosen_run(run, find_recipe(recipe).name)
 
     with quiet_imports():
         from nlpcli.engine.export import export_run
 
-    report = export_run(folder, destination, to=to, force=force)
+    report = export_run(chosen, destination, to=to, force=force)
     if as_json:
         print_json(report)
     else:

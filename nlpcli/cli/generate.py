@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -15,10 +15,9 @@ from nlpcli.cli.answer_lines import (
     requests_of,
     write_answers,
 )
-from nlpcli.cli.command import Command, verb
+from nlpcli.cli.command import AnswerCommand, flag_sets, verb
 from nlpcli.cli.generation import (
     Beam,
-    Grammar,
     LengthPenalty,
     MaxLength,
     MinLength,
@@ -26,12 +25,10 @@ from nlpcli.cli.generation import (
     RepetitionPenalty,
     Seed,
     Temperature,
-    Tones,
     TopK,
     TopP,
     Writer,
     asked_options,
-    known_run,
     open_writer,
     writing_recipe,
 )
@@ -48,11 +45,8 @@ from nlpcli.cli.options import (
     Texts,
 )
 from nlpcli.cli.render import one_line, output_lines
-from nlpcli.cli.stream import Arrivals, JoinTurns, Request
+from nlpcli.cli.stream import Arrivals, Request
 from nlpcli.errors import NlpcliError, UsageError
-
-if TYPE_CHECKING:
-    from nlpcli.recipe import RecipeEntry
 
 EXAMPLES = """\
 Examples:
@@ -71,14 +65,15 @@ app = verb("generate")
 BATCHES_AHEAD = 4
 
 
-@app.command("generate", cls=Command, epilog=EXAMPLES)
+@app.command("generate", cls=AnswerCommand, epilog=EXAMPLES)
 def generate(
+    context: typer.Context,
     recipe: Recipe,
     texts: Texts = None,
     turns: Annotated[
         str | None,
         typer.Option(
-            "--turns", metavar="A|B|...", help="dialog: the turns so far, for TEXT."
+            "--turns", metavar="A|B|...", help="The turns so far, of a conversation."
         ),
     ] = None,
     run: Run = None,
@@ -112,20 +107,16 @@ def generate(
     min_length: MinLength = None,
     max_length: MaxLength = None,
     seed: Seed = None,
-    tones: Tones = None,
-    grammar: Grammar = None,
     stream: Annotated[
         bool, typer.Option("--stream", help="Show an answer while it is written.")
     ] = False,
 ) -> None:
     """Write text for texts: JSON Lines out, answer n for line n."""
+    from nlpcli.cli.runs import chosen_run
     from nlpcli.files.atomic import refuse_existing
 
     entry = writing_recipe(recipe)
     asked = asked_options(
-        entry,
-        tones,
-        grammar,
         beam=beam,
         num=num,
         top_k=top_k,
@@ -140,20 +131,20 @@ def generate(
     )
     if stream:
         _check_stream(num, form, output)
-    join = _joiner(entry)
     if turns is not None:
         if texts or source is not None:
             raise UsageError("--turns: does not go together with TEXT or --input")
-        if join is None:
+        if "chat" not in entry.verbs:
             raise UsageError(f"--turns: recipe {entry.name} takes no turns")
         texts = [turns]
     refuse_existing(output, force)
-    folder = known_run(run, entry.name)
+    chosen = chosen_run(run, entry.name)
     bare = bool(texts) and output is None and sys.stdout.isatty()
     # reading begins while the model loads
-    arrivals = Arrivals(requests_of(texts, source, text_key, id_key, join))
+    arrivals = Arrivals(requests_of(texts, source, text_key, id_key))
     try:
-        writer = open_writer(folder, entry.name, asked, batch_size, precision)
+        sets = flag_sets(context)
+        writer = open_writer(chosen, entry.name, asked, batch_size, precision, sets)
         if stream:
             failed = _stream(writer, arrivals, on_error)
         else:
@@ -182,14 +173,6 @@ def _check_stream(num: int | None, form: str | None, output: Path | None) -> Non
         raise UsageError(f"--stream: shows one answer, so not with --num {num}")
 
 
-def _joiner(entry: RecipeEntry) -> JoinTurns | None:
-    """How a recipe of conversations writes turns as one text; None for others."""
-    if not (entry.folder / "turns.py").is_file():
-        return None
-    join: JoinTurns = entry.module("turns").join_turns
-    return join
-
-
 def _stream(writer: Writer, arrivals: Arrivals, on_error: str) -> int:
     """Each answer as it grows; returns how many lines failed."""
     failed = 0
@@ -199,7 +182,7 @@ def _stream(writer: Writer, arrivals: Arrivals, on_error: str) -> int:
             try:
                 if request.error is not None:
                     raise request.error
-                for piece in writer.reply(request.text):
+                for piece in writer.reply(request.row):
                     sys.stdout.write(one_line(piece))
                     sys.stdout.flush()
             except NlpcliError as error:

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, fields, replace
-from pathlib import Path
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nlpcli.config import Precision
-from nlpcli.errors import NlpcliError, NotFoundError, UsageError
+from nlpcli.errors import NlpcliError, UsageError
+from nlpcli.records.row import Row
 
 if TYPE_CHECKING:
     from nlpcli.recipe import RecipeEntry
@@ -41,17 +41,6 @@ LengthPenalty = _flag(
 MinLength = _flag(int, "--min-length", "N", "Fewest tokens of an answer.")
 MaxLength = _flag(int, "--max-length", "N", "Most tokens of an answer, its end too.")
 Seed = _flag(int, "--seed", "N", "Same seed, same samples.")
-Tones = Annotated[
-    bool | None,
-    typer.Option("--tones/--no-tones", help="couplet: level and oblique tones agree."),
-]
-
-Grammar = Annotated[
-    bool | None,
-    typer.Option(
-        "--grammar/--no-grammar", help="math-qa: only well-formed expressions."
-    ),
-]
 
 
 def writing_recipe(name: str) -> RecipeEntry:
@@ -59,52 +48,17 @@ def writing_recipe(name: str) -> RecipeEntry:
     from nlpcli.recipe import find_recipe
 
     entry = find_recipe(name)
-    if "generate" not in entry.verbs:
-        raise UsageError(
-            f"recipe {entry.name}: does not generate text, it has the verbs "
-            f"{', '.join(entry.verbs)}"
-        )
+    entry.require("generate", "does not generate text")
     return entry
 
 
-def asked_options(
-    entry: RecipeEntry,
-    tones: bool | None = None,
-    grammar: bool | None = None,
-    **values: Any,
-) -> Asked:
-    """The flags that were given; raises UsageError with all that is wrong in them.
-
-    A flag of one recipe stands over the key of that name in its ``task`` section.
-    """
+def asked_options(**values: Any) -> Asked:
+    """The flags that were given; raises UsageError with all that is wrong in them."""
     from nlpcli.decoders.options import GenerateOptions
 
-    given = {"tones": tones, "grammar": grammar}
-    extra = {name: value for name, value in given.items() if value is not None}
-    known = {field.name for field in fields(entry.task_type())} if extra else set()
-    asked = GenerateOptions(**values, extra=extra)
-    strange = [
-        f"--{name}: recipe {entry.name} has no such option"
-        for name in extra.keys() - known
-    ]
-    _refuse(strange + asked.problems())
+    asked = GenerateOptions(**values)
+    _refuse(asked.problems())
     return asked
-
-
-def known_run(run: Path | None, recipe: str) -> Path | None:
-    """The run folder that was named; None is what the engine finds by itself.
-
-    Raises NotFoundError before a model is loaded, so a slip costs no wait.
-    """
-    from nlpcli.cli.runs import chosen_run
-    from nlpcli.samples import shipped_run
-
-    try:
-        return chosen_run(run, recipe)
-    except NotFoundError:
-        if run is not None or shipped_run(recipe) is None:
-            raise
-        return None
 
 
 @dataclass
@@ -121,21 +75,21 @@ class Writer:
         complete = self.generator.options(self.asked)
         return complete.samples or (complete.beam or 1) == 1
 
-    def generate(self, texts: list[str]) -> list[dict[str, Any] | NlpcliError]:
-        """An answer for each text, in order; an error in the place of a bad one."""
+    def generate(self, rows: list[Row]) -> list[dict[str, Any] | NlpcliError]:
+        """An answer for each line, in order; an error in the place of a bad one."""
         answers: list[dict[str, Any] | NlpcliError]
-        answers = self.generator.generate(texts, self.asked)
+        answers = self.generator.generate(rows, self.asked)
         return answers
 
-    def reply(self, text: str, seed: int | None = None) -> Iterator[str]:
+    def reply(self, row: Row, seed: int | None = None) -> Iterator[str]:
         """One answer, piece by piece where it grows so; raises what went wrong."""
         asked = replace(self.asked, num=1)
         if seed is not None:
             asked = replace(asked, seed=seed)
         if self.streams:
-            yield from self.generator.stream(text, asked)
+            yield from self.generator.stream(row, asked)
             return
-        (answer,) = self.generator.generate([text], asked)
+        (answer,) = self.generator.generate([row], asked)
         if isinstance(answer, NlpcliError):
             raise answer
         yield from (output["text"] for output in answer["outputs"][:1])
@@ -148,11 +102,12 @@ class Writer:
 
 
 def open_writer(
-    run: Path | None,
+    run: Any,
     recipe: str,
     asked: Asked,
     batch_size: int,
     precision: Precision | None,
+    sets: Sequence[str] = (),
 ) -> Writer:
     """Load the model; raises UsageError for options that do not fit the recipe."""
     from nlpcli.cli.console import quiet_imports
@@ -161,7 +116,7 @@ def open_writer(
     with quiet_imports():
         from nlpcli.engine.generate import Generator
     seconds = time.perf_counter() - started
-    generator = Generator(run, recipe, batch_size=batch_size, precision=precision)
+    generator = Generator(run, recipe, batch_size, precision, sets)
     _refuse(generator.options(asked).problems())
     return Writer(generator, asked, seconds)
 

@@ -304,14 +304,14 @@ def _named_model(run: Path | None, model: str | None) -> Path | None:
     if run is not None and model is not None:
         raise UsageError("--run: does not go together with --model")
     if run is not None:
-        return chosen_run(run, RECIPE)
+        return chosen_run(run, RECIPE).path
     return None if model is None else resolve_model(model, progress=open_progress())
 
 
 def _newest_run() -> Path:
     from nlpcli.cli.runs import chosen_run
 
-    return chosen_run(None, RECIPE)
+    return chosen_run(None, RECIPE).path
 
 
 def _open_model(

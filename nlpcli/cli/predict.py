@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -23,13 +22,10 @@ from nlpcli.cli.options import (
     Texts,
 )
 from nlpcli.cli.render import render
-from nlpcli.cli.stream import Arrivals, JoinPair, Request
+from nlpcli.cli.stream import Arrivals, Request
 from nlpcli.cli.vectors import SUFFIX, write_vectors
 from nlpcli.config import Precision, Xla
 from nlpcli.errors import UsageError
-
-if TYPE_CHECKING:
-    from nlpcli.recipe import RecipeEntry
 
 EXAMPLES = """\
 Examples:
@@ -40,8 +36,8 @@ Examples:
   tail -f log.jsonl | nlpcli predict ner --text-key message --on-error skip
 
 Input is plain text, a line each, or JSON Lines when it begins with `{`. An output that
-ends in .npy gets a float32 row for each line. simbert also takes two texts, with a tab
-between them or as "text_a" and "text_b", and tells how similar they are."""
+ends in .npy gets a float32 row for each line. A recipe that compares also takes two
+texts, with a tab between them or as "text_a" and "text_b"."""
 
 app = verb("predict")
 
@@ -76,27 +72,27 @@ def predict(
     from nlpcli.recipe import find_recipe
 
     entry = find_recipe(recipe)
+    entry.require("predict", "does not predict")
     name = entry.name
     matrix = output if output is not None and output.suffix == SUFFIX else None
     if matrix is not None and form == "text":
         raise UsageError(f"--format text: does not go together with --output {output}")
     refuse_existing(output, force)
-    folder = chosen_run(run, name)
+    chosen = chosen_run(run, name)
     # reading begins while the model loads
-    pair = _pair_joiner(entry)
-    arrivals = Arrivals(requests_of(texts, source, text_key, id_key, join_pair=pair))
+    arrivals = Arrivals(requests_of(texts, source, text_key, id_key))
     mode: Xla | None = None if xla is None else "on" if xla else "off"
     ahead = BATCHES_AHEAD * batch_size
     try:
         if matrix is not None:
-            embedder = _embedder(folder, name, batch_size, precision, mode)
+            embedder = _embedder(chosen, name, batch_size, precision, mode)
             failed = write_vectors(arrivals, ahead, embedder, on_error, matrix)
         else:
             with quiet_imports():
                 from nlpcli.engine.predict import Predictor
 
             predictor = Predictor(
-                folder, name, batch_size=batch_size, precision=precision, xla=mode
+                chosen, name, batch_size=batch_size, precision=precision, xla=mode
             )
             failed = write_answers(
                 arrivals,
@@ -112,16 +108,8 @@ def predict(
         raise typer.Exit(4)
 
 
-def _pair_joiner(entry: RecipeEntry) -> JoinPair | None:
-    """How a recipe that compares writes two texts as one; None for others."""
-    if not (entry.folder / "text_pairs.py").is_file():
-        return None
-    join: JoinPair = entry.module("text_pairs").join_pair
-    return join
-
-
 def _embedder(
-    run: Path | None,
+    run: Any,
     recipe: str,
     batch_size: int,
     precision: Precision | None,
@@ -138,4 +126,4 @@ def _embedder(
 
 
 def _bracketed(request: Request, answer: dict[str, Any]) -> str:
-    return render(request.text, answer)
+    return render(answer.get("text", request.text), answer)

@@ -5,13 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from nlpcli.cli.command import Command, verb
 from nlpcli.cli.complete import complete_runs
 from nlpcli.cli.options import Json
+
+if TYPE_CHECKING:
+    from nlpcli.engine.run_dir import RunDir
 
 COLUMNS = ["run", "recipe", "model", "status", "score", "time", "started"]
 
@@ -23,15 +26,12 @@ app = verb(
 )
 
 
-def chosen_run(run: Path | None, recipe: str) -> Path:
-    """The run folder that was named, or the newest finished run of ``recipe``.
+def chosen_run(run: Path | None, recipe: str) -> RunDir:
+    """The run that was named, the newest finished one of ``recipe``, or the shipped
+    one, opened; NotFoundError before a model is loaded, so a slip costs no wait."""
+    from nlpcli.engine.run_dir import choose_run
 
-    Raises NotFoundError before a model is loaded, so a slip costs no wait.
-    """
-    from nlpcli.engine.run_dir import RunDir, newest_finished
-
-    opened = newest_finished(recipe) if run is None else RunDir.open(run)
-    return opened.path
+    return choose_run(run, recipe)
 
 
 @app.callback(invoke_without_command=True)

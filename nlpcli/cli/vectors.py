@@ -36,6 +36,10 @@ def write_vectors(
 
 
 def _error_of(request: Request) -> NlpcliError | None:
-    if request.error is None and "\t" in request.text.strip():
+    if request.error is not None:
+        return request.error
+    if "text" not in request.row:
+        return request.row.missing("text")
+    if "\t" in request.text.strip():
         return DataError("expected one text for a row of numbers, got several by tabs")
-    return request.error
+    return None

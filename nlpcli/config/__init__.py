@@ -15,16 +15,18 @@ def option(
     above: float | None = None,
     below: float | None = None,
     path: bool = False,
+    flag: bool = False,
 ) -> Any:
     """A dataclass field, the sentence that ``config --schema`` shows and its bounds.
 
     ``minimum`` and ``maximum`` are allowed values themselves, ``above`` and ``below``
     are not; null is never compared. ``dataclasses.MISSING`` as the default makes the
     key one that has to be given. ``path``: the name of a file, which a run keeps in
-    full so that it is found from any working directory.
+    full so that it is found from any working directory. ``flag``: a yes or no of a
+    recipe that verbs which answer take as --name and --no-name.
     """
     bounds = {">=": minimum, ">": above, "<=": maximum, "<": below}
-    metadata = {"doc": doc, "bounds": bounds, "path": path}
+    metadata = {"doc": doc, "bounds": bounds, "path": path, "flag": flag}
     return field(default=default, metadata=metadata)
 
 

@@ -1,69 +1,116 @@
-"""Examples to answers: windows, batches of like length, decoder, merge, in order."""
+"""Examples and lines of input to answers, in order."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
 
-from nlpcli.text.batching import collate, sizes_of
+from nlpcli.errors import DataError, NlpcliError, UsageError
+from nlpcli.records.row import Row
+from nlpcli.runtime.batches import in_batches
+from nlpcli.runtime.decoding import Decoding
+from nlpcli.runtime.forward import Forward
+from nlpcli.tasks.protocol import Answer, Answers, Fits, Recipe, Writes
+from nlpcli.text.batching import Features
+
+
+class Asked(NamedTuple):
+    """Lines of input as examples; ``numbers`` are the places of the good ones."""
+
+    examples: list[Any]
+    numbers: list[int]
+    errors: dict[int, NlpcliError]
+    rows: Sequence[Row]
+
+    def answers(
+        self, found: Sequence[Answer | DataError] | Sequence[Answer]
+    ) -> list[Answer | NlpcliError]:
+        """An answer for each line, in order; the error in the place of a bad one."""
+        given: dict[int, Answer | NlpcliError] = {**self.errors}
+        for number, example, answer in zip(
+            self.numbers, self.examples, found, strict=True
+        ):
+            if not isinstance(answer, DataError) and "text" not in self.rows[number]:
+                answer = {"text": example.text, **answer}
+            given[number] = answer
+        return [given[number] for number in range(len(self.rows))]
+
+
+def ask_all(recipe: Recipe[Any], lines: Sequence[Row | str]) -> Asked:
+    """The examples of lines of input."""
+    rows = [Row({"text": x}) if isinstance(x, str) else x for x in lines]
+    asked = Asked([], [], {}, rows)
+    for number, row in enumerate(rows):
+        try:
+            asked.examples.append(recipe.ask(row))
+            asked.numbers.append(number)
+        except NlpcliError as error:
+            asked.errors[number] = error
+    return asked
 
 
 def answer_all(
-    recipe: Any, forward: Any, examples: Sequence[Any], batch_size: int
-) -> list[dict[str, Any]]:
-    """An answer for each example, in order.
-
-    Windows of all examples are sorted by length, longest first, and batched, so
-    padding is small and the largest batch meets the memory first. As many batches
-    as ``forward`` has lanes run, and are decoded, side by side.
-    """
+    recipe: Recipe[Any], forward: Forward, examples: Sequence[Any], batch_size: int
+) -> list[Answer]:
+    """An answer for each example, in order, from a recipe that predicts."""
+    if not isinstance(recipe, Answers):
+        raise UsageError("expected a recipe that predicts")
     windows = recipe.encode(examples, gold=False)
-    flat = [(owner, window) for owner, owned in enumerate(windows) for window in owned]
-    sizes = [sizes_of(window.features, recipe.fields) for _, window in flat]
-    order = sorted(
-        range(len(flat)), key=lambda i: tuple(sizes[i].values()), reverse=True
-    )
-    lengths = [sizes[i]["tokens"] for i in order]
-    batches = [order[a:b] for a, b in forward.ranges(lengths, batch_size)]
-
-    def answer(chosen: list[int]) -> list[Any]:
-        batch = collate(
-            [flat[i][1].features for i in chosen],
+    parts = iter(
+        in_batches(
+            [window.features for own in windows for window in own],
             recipe.fields,
-            forward.shape_of([sizes[i] for i in chosen]),
-            forward.rows_of(batch_size),
+            forward,
+            batch_size,
+            lambda batch: recipe.predict(forward, batch),
         )
-        found: list[Any] = recipe.predict(forward, batch)
-        return found
-
-    parts: list[Any] = [None] * len(flat)
-    answers = side_by_side(answer, batches, forward.lanes)
-    for chosen, found in zip(batches, answers, strict=True):
-        for i, part in zip(chosen, found, strict=False):
-            parts[i] = part
-    owned: list[list[Any]] = [[] for _ in examples]
-    for (owner, window), part in zip(flat, parts, strict=True):
-        owned[owner].append((window.window, part))
+    )
     return [
-        recipe.merge(example, own) for example, own in zip(examples, owned, strict=True)
+        recipe.merge(example, [(window.window, next(parts)) for window in own])
+        for example, own in zip(examples, windows, strict=True)
     ]
 
 
-def side_by_side(
-    work: Callable[[Any], Any], items: Iterable[Any], lanes: int
-) -> Iterator[Any]:
-    """``work`` of each item, in order; ``lanes`` of them at a time.
+def answering(
+    recipe: Recipe[Any], forward: Forward, decode: Decoding | None, batch_size: int
+) -> Callable[[Sequence[Any]], list[Answer]]:
+    """How a recipe's examples with gold become answers, for scores.
 
-    Where one fails, those not yet begun are dropped.
+    A recipe that predicts is scored by that; one that Fits does so first. Generated
+    answers also carry ``nll`` (the sum of -log p of the gold targets) and
+    ``target_tokens``.
     """
-    if lanes == 1:
-        yield from map(work, items)
-        return
-    with ThreadPoolExecutor(lanes, "nlpcli-lane") as pool:
-        futures: list[Future[Any]] = [pool.submit(work, item) for item in items]
-        try:
-            for future in futures:
-                yield future.result()
-        finally:
-            pool.shutdown(cancel_futures=True)
+    if decode is not None and not isinstance(recipe, Answers):
+        return lambda examples: _generated(recipe, decode, examples)
+
+    def answer(examples: Sequence[Any]) -> list[Answer]:
+        if isinstance(recipe, Fits):
+            recipe.fit(forward.model, run)
+        return answer_all(recipe, forward, examples, batch_size)
+
+    def run(features: Sequence[Features], output: str) -> list[Any]:
+        return in_batches(
+            features, recipe.fields, forward, batch_size, lambda b: forward(b)[output]
+        )
+
+    return answer
+
+
+def _generated(
+    recipe: Recipe[Any], decode: Decoding, examples: Sequence[Any]
+) -> list[Answer]:
+    if not isinstance(recipe, Writes):
+        raise UsageError("expected a recipe that generates")
+    answers = recipe.write(decode, examples, recipe.defaults)
+    owned = [
+        [window.features for window in windows]
+        for windows in recipe.encode(examples, gold=True)
+    ]
+    losses = iter(decode.loss([features for own in owned for features in own]))
+    out: list[Answer] = []
+    for answer, own in zip(answers, owned, strict=True):
+        parts = [next(losses) for _ in own]
+        told = {"outputs": []} if isinstance(answer, DataError) else answer
+        nll, count = sum(p[0] for p in parts), sum(p[1] for p in parts)
+        out.append({**told, "nll": nll, "target_tokens": count})
+    return out

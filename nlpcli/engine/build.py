@@ -23,11 +23,11 @@ from nlpcli.checkpoints.table import RuleTable
 from nlpcli.config import BackboneOptions, RunConfig
 from nlpcli.errors import CheckpointError, ConfigError
 from nlpcli.files.atomic import write_atomic
-from nlpcli.heads.sequence_model import SequenceModel
 from nlpcli.progress import SILENT, Progress
 from nlpcli.recipe import find_recipe
 from nlpcli.runtime import weights
 from nlpcli.runtime.tf_checkpoint import open_tf_checkpoint
+from nlpcli.tasks.protocol import Buckets, Model, Recipe, Setup
 from nlpcli.text.tokenizers.encoding import Tokenizer
 from nlpcli.text.tokenizers.load import extend, load_tokenizer, subset, tiny_tokenizer
 
@@ -156,8 +156,8 @@ def _check_vocabulary(name: str, start: Start) -> None:
         )
 
 
-def prune(start: Start, used: Iterable[int]) -> None:
-    """Keep only the token rows that are used (and the special ones)."""
+def prune(start: Start, used: Iterable[int]) -> np.ndarray:
+    """Keep only the token rows that are used (and the special ones); the ids kept."""
     tokenizer, kept = subset(start.tokenizer, used)
     old = len(start.tokenizer.vocab.tokens) - len(start.rows.compound)
     start.rows = Rows(
@@ -165,28 +165,33 @@ def prune(start: Start, used: Iterable[int]) -> None:
     )
     start.tokenizer = tokenizer
     start.config = replace(start.config, vocab_size=len(tokenizer.vocab.tokens))
+    return kept
 
 
-def open_recipe(config: RunConfig, tokenizer: Tokenizer) -> Any:
-    """The recipe object of a run."""
-    return find_recipe(config.recipe).load().build_recipe(config, tokenizer)
+def open_recipe(
+    config: RunConfig, tokenizer: Tokenizer, backbone: TransformerConfig
+) -> Recipe[Any]:
+    """The recipe of a run, made for its vocabulary and its encoder."""
+    setup = Setup(config, tokenizer, backbone)
+    recipe: Recipe[Any] = find_recipe(config.recipe).load().build_recipe(setup)
+    return recipe
 
 
-def build_model(recipe: Any, start: Start) -> Any:
+# Rules, and what messages say, of the layers beside a backbone that a file may have.
+_PARTS = {"mlm": (MLM_RULES, "output head"), "pooler": (POOLER_RULES, "pooler")}
+
+
+def build_model(recipe: Recipe[Any], start: Start) -> Model:
     """Backbone (with its pretrained weights), bridge and heads."""
     backbone = Transformer(start.config)
     if start.source is not None:
         fill_backbone(backbone, start.source, start.rows)
     model = recipe.build(backbone)
-    if start.source is not None and isinstance(model, SequenceModel):
-        model.head_is_fresh = not fill_layer(
-            model.head, MLM_RULES, start.source, start.rows, "output head"
-        )
-    pooling = getattr(model, "pooling", None)
-    if start.source is not None and pooling is not None and pooling.pooler is not None:
-        model.pooler_is_fresh = not fill_layer(
-            pooling.pooler, POOLER_RULES, start.source, start.rows, "pooler"
-        )
+    if start.source is not None:
+        for part, layer in model.published_parts().items():
+            rules, name = _PARTS[part]
+            if fill_layer(layer, rules, start.source, start.rows, name):
+                model.filled.add(part)
     return model
 
 
@@ -236,10 +241,10 @@ def backbone_variables(backbone: Transformer) -> dict[str, Any]:
 
 def write_model(
     folder: Path,
-    recipe: Any,
+    recipe: Recipe[Any],
     config: TransformerConfig,
     variables: Mapping[str, Any],
-    buckets: list[dict[str, int]],
+    buckets: Buckets,
 ) -> None:
     """Everything needed to answer again: weights, config, vocabulary, labels."""
     weights.save_arrays(folder / "model.safetensors", variables)
@@ -259,18 +264,18 @@ def write_model(
 class Loaded:
     """A trained model, ready to answer."""
 
-    recipe: Any
-    model: Any
-    buckets: list[dict[str, int]]
+    recipe: Recipe[Any]
+    model: Model
+    buckets: Buckets
 
 
 def load_run(config: RunConfig, folder: Path) -> Loaded:
     """Rebuild the model of a run from its best/ (or last/) folder alone."""
-    recipe = open_recipe(config, load_tokenizer(folder))
-    state = json.loads((folder / "task.json").read_text(encoding="utf-8"))
-    recipe.restore(state["task"])
     raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     backbone_config = TransformerConfig.from_dict(raw, str(folder / "config.json"))
+    recipe = open_recipe(config, load_tokenizer(folder), backbone_config)
+    state = json.loads((folder / "task.json").read_text(encoding="utf-8"))
+    recipe.restore(state["task"])
     model = recipe.build(Transformer(backbone_config))
     weights.assign(weights.learnt_variables(model), folder / "model.safetensors")
     return Loaded(recipe, model, state["buckets"])

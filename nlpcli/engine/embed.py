@@ -18,15 +18,17 @@ from nlpcli.backbones.transformer import Transformer
 from nlpcli.checkpoints.rows import Rows
 from nlpcli.config import Precision, RuntimeOptions, Xla
 from nlpcli.engine import build
-from nlpcli.engine.answers import side_by_side
-from nlpcli.engine.loaded import forward_of, open_run
+from nlpcli.engine.loaded import open_run
+from nlpcli.engine.run_dir import RunDir
 from nlpcli.errors import CheckpointError, ConfigError, NotFoundError
 from nlpcli.heads.similarity import EmbeddingModel
 from nlpcli.runtime import weights
+from nlpcli.runtime.batches import in_batches
 from nlpcli.runtime.datasets import prefetch
 from nlpcli.runtime.device import open_device
 from nlpcli.runtime.forward import Forward
-from nlpcli.text.batching import Features, collate, sizes_of
+from nlpcli.tasks.protocol import Embeds
+from nlpcli.text.batching import Features
 from nlpcli.text.sentences import SentenceReader
 from nlpcli.text.tokenizers.load import load_tokenizer
 
@@ -58,7 +60,7 @@ class Embedder:
     @classmethod
     def open(
         cls,
-        source: Path | None = None,
+        source: RunDir | Path | None = None,
         recipe: str | None = None,
         pooling: str | None = None,
         prefix: str | None = None,
@@ -73,7 +75,7 @@ class Embedder:
         none. Raises NotFoundError for what is neither, or a run without vectors, and
         ConfigError for a pooling or prefix that cannot be.
         """
-        if source is None or (source / "run.json").is_file():
+        if not isinstance(source, Path) or (source / "run.json").is_file():
             if pooling is not None or prefix is not None:
                 raise ConfigError(
                     ["pooling, prefix: expected none, since a run has its own"]
@@ -87,20 +89,20 @@ class Embedder:
     @classmethod
     def _of_run(
         cls,
-        run: Path | None,
+        run: RunDir | Path | None,
         recipe: str | None,
         batch_size: int,
         precision: Precision | None,
         xla: Xla | None,
     ) -> Embedder:
         loaded = open_run(run, recipe, precision, xla)
-        reader = getattr(loaded.recipe, "reader", None)
-        if not isinstance(reader, SentenceReader):
+        if not isinstance(loaded.recipe, Embeds):
             raise NotFoundError(
                 f"{loaded.run.path}: a run of {loaded.run.config.recipe}, which makes "
                 "no sentence vectors"
             )
-        return cls(loaded.model, reader, forward_of(loaded), batch_size)
+        reader = loaded.recipe.reader
+        return cls(loaded.model, reader, loaded.forward, batch_size)
 
     @classmethod
     def _of_encoder(
@@ -189,24 +191,11 @@ class Embedder:
             yield self.reader.features(some)
 
     def _vectors(self, features: list[Features]) -> np.ndarray:
-        """Batches of like length, longest first; each lane takes one."""
-        lengths = [len(item["token_ids"]) for item in features]
-        order = sorted(range(len(features)), key=lambda i: -lengths[i])
-        ranked = [lengths[i] for i in order]
-        out = np.empty((len(features), self.dimension), np.float32)
-
-        def work(cut: tuple[int, int]) -> None:
-            chosen = order[cut[0] : cut[1]]
-            rows = [features[i] for i in chosen]
-            batch = collate(
-                rows,
-                self.fields,
-                self.forward.shape_of([sizes_of(row, self.fields) for row in rows]),
-                self.forward.rows_of(self.batch_size),
-            )
-            out[chosen] = self.forward(batch)["vectors"][: len(chosen)]
-
-        cuts = self.forward.ranges(ranked, self.batch_size)
-        for _ in side_by_side(work, cuts, self.forward.lanes):
-            pass
-        return out
+        rows = in_batches(
+            features,
+            self.fields,
+            self.forward,
+            self.batch_size,
+            lambda batch: self.forward(batch)["vectors"],
+        )
+        return np.array(rows, np.float32).reshape(len(rows), self.dimension)

@@ -7,8 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from nlpcli.engine.answers import answering
 from nlpcli.engine.examples import ExampleFile, chunks, dev_source
-from nlpcli.engine.loaded import answering, forward_of, open_run
+from nlpcli.engine.loaded import decoding, open_run
+from nlpcli.engine.run_dir import RunDir
 from nlpcli.errors import DataError
 from nlpcli.files.atomic import write_atomic
 from nlpcli.files.json_text import dumps
@@ -18,7 +20,7 @@ CHUNK = 2048
 
 
 def evaluate_run(
-    run: Path | None,
+    run: RunDir | Path | None,
     recipe: str,
     data: Path | None = None,
     predictions: Path | None = None,
@@ -36,13 +38,9 @@ def evaluate_run(
     """
     started = time.monotonic()
     loaded = open_run(run, recipe, sets=sets)
-    answer = answering(
-        loaded.recipe,
-        loaded.model,
-        loaded.device,
-        forward_of(loaded),
-        batch_size or 32,
-    )
+    size = batch_size or 32
+    decode = decoding(loaded.recipe, loaded.forward, loaded.device, size)
+    answer = answering(loaded.recipe, loaded.forward, decode, size)
     name, source = dev_source(loaded.run.config, loaded.recipe)
     if data is not None:
         name, source = str(data), ExampleFile(loaded.recipe, data, skip_bad)

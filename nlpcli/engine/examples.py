@@ -6,14 +6,19 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from nlpcli.config import RunConfig
 from nlpcli.errors import DataError
+from nlpcli.records.lines import reusable
+from nlpcli.records.read import read
 from nlpcli.samples import sample
+from nlpcli.tasks.protocol import Recipe
 from nlpcli.text.batching import Features, Sizes, length_grouped, sizes_of
+from nlpcli.text.windows import Window
 
 logger = logging.getLogger("nlpcli")
 
@@ -22,26 +27,36 @@ CHUNK = 512
 
 @dataclass
 class ExampleFile:
-    """One data file, read again at each pass; bad lines stop it or are counted."""
+    """One data file, perhaps read at each pass; bad lines stop it or are counted.
 
-    recipe: Any
-    path: Any
+    ``learning``: its lines must be fit to be learnt, not only to be scored.
+    """
+
+    recipe: Recipe[Any]
+    path: str | Path
     skip_bad: bool = False
     limit: int | None = None
+    learning: bool = False
     skipped: int = 0
     told: bool = False
 
+    def __post_init__(self) -> None:
+        self.source = reusable(self.path)
+
     def __iter__(self) -> Iterator[Any]:
         self.skipped = 0
-        items = self.recipe.read(self.path)
-        for item in islice(items, self.limit):
-            if not isinstance(item, DataError):
-                yield item
-            elif self.skip_bad:
+        for item in islice(read(self.recipe.form, self.source), self.limit):
+            try:
+                if isinstance(item, DataError):
+                    raise item
+                self.recipe.admit(item, self.learning)
+            except DataError as error:
+                if not self.skip_bad:
+                    raise
                 self.skipped += 1
-                logger.debug("skipped: %s", item)
+                logger.debug("skipped: %s", error)
             else:
-                raise item
+                yield item
         if self.skipped and not self.told:
             self.told = True
             lines = "line" if self.skipped == 1 else "lines"
@@ -50,24 +65,47 @@ class ExampleFile:
 
 @dataclass
 class Split:
-    """The examples of a file that a seeded draw keeps for one side.
-
-    ``held_out`` is the share of lines that belong to the development side.
-    """
+    """The examples of a file; a seeded draw holds out the share ``held_out`` of them."""
 
     source: ExampleFile
     held_out: float
     seed: int
-    dev: bool
 
-    def __iter__(self) -> Iterator[Any]:
+    def __iter__(self) -> Iterator[tuple[Any, bool]]:
+        """Each example, and whether it is held out."""
         rng = np.random.default_rng([self.seed, 7])
         for example in self.source:
-            if (rng.random() < self.held_out) == self.dev:
-                yield example
+            yield example, bool(rng.random() < self.held_out)
+
+    def kept(self) -> Iterator[Any]:
+        """What is not held out."""
+        return (example for example, held in self if not held)
 
 
-def dev_source(config: RunConfig, recipe: Any) -> tuple[str, Iterable[Any]]:
+@dataclass
+class HeldOut:
+    """The examples that a split holds out."""
+
+    split: Split
+
+    def __iter__(self) -> Iterator[Any]:
+        return (example for example, held in self.split if held)
+
+
+def training_split(config: RunConfig, recipe: Recipe[Any]) -> Split:
+    """The training file of a run, with the share that is development data."""
+    options = config.data
+    source = ExampleFile(
+        recipe,
+        options.train or sample(config.recipe, "train"),
+        options.skip_bad,
+        options.limit,
+        learning=True,
+    )
+    return Split(source, held_out(config), config.seed)
+
+
+def dev_source(config: RunConfig, recipe: Recipe[Any]) -> tuple[str, Iterable[Any]]:
     """Name and examples of a run's development data.
 
     ``data.dev``, else the shipped sample's when that is what trains, else the share
@@ -77,9 +115,7 @@ def dev_source(config: RunConfig, recipe: Any) -> tuple[str, Iterable[Any]]:
     if held_out(config) == 0.0:
         path = options.dev or sample(config.recipe, "dev")
         return str(path), ExampleFile(recipe, path, options.skip_bad)
-    source = ExampleFile(recipe, options.train, options.skip_bad, options.limit)
-    name = f"{options.train} (the share {options.dev_ratio} held out)"
-    return name, Split(source, options.dev_ratio, config.seed, dev=True)
+    return held_out_name(config), HeldOut(training_split(config, recipe))
 
 
 def held_out(config: RunConfig) -> float:
@@ -89,6 +125,11 @@ def held_out(config: RunConfig) -> float:
     return config.data.dev_ratio
 
 
+def held_out_name(config: RunConfig) -> str:
+    """How messages call the held-out share."""
+    return f"{config.data.train} (the share {config.data.dev_ratio} held out)"
+
+
 def chunks(items: Iterable[Any], size: int = CHUNK) -> Iterator[list[Any]]:
     """Lists of up to ``size`` items."""
     iterator = iter(items)
@@ -96,44 +137,86 @@ def chunks(items: Iterable[Any], size: int = CHUNK) -> Iterator[list[Any]]:
         yield chunk
 
 
+class _Held(NamedTuple):
+    """A window that waits for its targets, until all labels are known."""
+
+    features: Features
+    example: Any
+    window: Window
+
+
 class TrainingWindows:
     """The windows of the training examples, in memory or streamed from disk.
 
-    An epoch is a seeded sequence of batches, the same each time it is asked for,
-    so a resumed run skips to where it was.
+    ``add`` takes the examples of the one pass, ``finish`` ends it. An epoch is then a
+    seeded sequence of batches, the same each time it is asked for, so a resumed run
+    skips to where it was.
     """
 
-    def __init__(self, recipe: Any, examples: Iterable[Any], config: RunConfig) -> None:
+    def __init__(self, recipe: Recipe[Any], split: Split, config: RunConfig) -> None:
         self.recipe = recipe
-        self.examples = examples
+        self.split = split
         self.config = config
         self.sizes: list[Sizes] = []
-        self.cached: list[Features] | None = []
+        self.cached: list[Features] | None = None
         self.count = 0
         self.example_count = 0
         self.windowed = 0
         self.sample: Features | None = None
-        for chunk in chunks(examples):
-            self._scan(chunk)
+        self.used: set[int] = set()
+        self._held: list[_Held] = []
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all windows of the pass are still held."""
+        return self.count <= self.config.data.cache_examples
+
+    def add(self, examples: Sequence[Any]) -> None:
+        """Learn from the next examples, and hold their windows while there is room."""
+        for example in examples:
+            self.recipe.learn(example)
+        self.example_count += len(examples)
+        most = max(self.config.data.cache_examples, 1)
+        encoded = self.recipe.encode(examples, gold=True)
+        for example, windows in zip(examples, encoded, strict=True):
+            self.windowed += len(windows) > 1
+            for features, window in windows:
+                self.count += 1
+                if self.config.backbone.prune_vocab:
+                    self.used.update(*self._token_ids(features))
+                if len(self._held) < most:
+                    self._held.append(_Held(features, example, window))
+
+    def renumber(self, recipe: Recipe[Any], kept: np.ndarray) -> None:
+        """Go on with a recipe whose vocabulary has only the ids ``kept``."""
+        whole = self.is_whole
+        for example in [x.example for x in self._held] if whole else self.split.kept():
+            recipe.learn(example)
+        recipe.restore(self.recipe.state())
+        self.recipe = self.split.source.recipe = recipe
+        new = np.zeros(int(kept.max()) + 1, np.int32)
+        new[kept] = np.arange(len(kept))
+        for item in self._held:
+            for name, array in item.features.items():
+                if self.recipe.fields[name].tokens:
+                    item.features[name] = new[array].astype(array.dtype)
+
+    def finish(self) -> None:
+        """All labels are known: add the targets; raises DataError for no windows."""
         if self.count == 0:
             raise DataError(
-                f"{config.data.train}: expected training examples, got none "
+                f"{self.config.data.train}: expected training examples, got none "
                 "(no line with text)"
             )
-
-    def _scan(self, chunk: Sequence[Any]) -> None:
-        self.example_count += len(chunk)
-        for windows in self.recipe.encode(chunk, gold=True):
-            self.windowed += len(windows) > 1
-            for window in windows:
-                self.count += 1
-                self.sample = self.sample or window.features
-                if len(self.sizes) < self.config.data.cache_examples:
-                    self.sizes.append(sizes_of(window.features, self.recipe.fields))
-                if self.cached is not None:
-                    self.cached.append(window.features)
-                    if len(self.cached) > self.config.data.cache_examples:
-                        self.cached = None
+        done = [
+            {**features, **self.recipe.targets(example, window)}
+            for features, example, window in self._held
+        ]
+        self._held = []
+        self.sample = done[0]
+        if self.config.data.cache_examples:
+            self.sizes = [sizes_of(item, self.recipe.fields) for item in done]
+        self.cached = done if self.is_whole else None
 
     def epoch(self, epoch: int) -> Iterator[list[Features]]:
         """Batches of unpadded features, each a whole epoch's share once."""
@@ -142,14 +225,23 @@ class TrainingWindows:
             yield from self._group(self.cached, rng)
             return
         buffer: list[Features] = []
-        for chunk in chunks(self.examples):
-            for windows in self.recipe.encode(chunk, gold=True):
-                buffer += [window.features for window in windows]
+        for chunk in chunks(self.split.kept()):
+            encoded = self.recipe.encode(chunk, gold=True)
+            for example, windows in zip(chunk, encoded, strict=True):
+                buffer += [
+                    {**features, **self.recipe.targets(example, window)}
+                    for features, window in windows
+                ]
             if len(buffer) >= self.config.data.shuffle_buffer:
                 yield from self._group(buffer, rng)
                 buffer = []
         if buffer:
             yield from self._group(buffer, rng)
+
+    def _token_ids(self, features: Features) -> Iterator[list[int]]:
+        for name, array in features.items():
+            if self.recipe.fields[name].tokens:
+                yield array.tolist()
 
     def _group(
         self, features: Sequence[Features], rng: np.random.Generator

@@ -12,7 +12,7 @@ from nlpcli.backbones.bert_rules import RULES
 from nlpcli.backbones.transformer import Transformer
 from nlpcli.checkpoints.hf_folder import write_hf_folder
 from nlpcli.engine import build
-from nlpcli.engine.run_dir import RunDir
+from nlpcli.engine.run_dir import RunDir, choose_run
 from nlpcli.errors import CheckpointError, UsageError
 from nlpcli.runtime import weights
 from nlpcli.runtime.device import open_device
@@ -22,7 +22,7 @@ TOLERANCE = 1e-4
 
 
 def export_run(
-    run: Path, destination: Path, to: str = "hf", force: bool = False
+    run: RunDir | Path, destination: Path, to: str = "hf", force: bool = False
 ) -> dict[str, Any]:
     """Write the backbone of a run as a Hugging Face folder, with its tokenizer.
 
@@ -32,7 +32,7 @@ def export_run(
     """
     if to != "hf":
         raise UsageError(f"--to: expected hf, got {to!r}")
-    opened = RunDir.open(run)
+    opened = choose_run(run, None)
     open_device(opened.config.runtime, opened.config.seed)
     loaded = build.load_run(opened.config, opened.folder("best"))
     _refuse_foreign(opened, loaded.model)
@@ -66,7 +66,7 @@ def export_run(
 
 def _refuse_foreign(run: RunDir, model: Any) -> None:
     """transformers has BERT; what else a run may be it cannot load."""
-    backbone = getattr(model, "backbone", None)
+    backbone = model.backbone
     if not isinstance(backbone, Transformer):
         kind = "no Transformer: it is the non-autoregressive model of convolutions"
     elif backbone.config.max_relative_position:

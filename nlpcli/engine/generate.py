@@ -9,11 +9,16 @@ from pathlib import Path
 from typing import Any
 
 from nlpcli.config import Precision
+from nlpcli.decoders.constraints import Constraint
 from nlpcli.decoders.hypothesis import Hypothesis
 from nlpcli.decoders.options import GenerateOptions
+from nlpcli.engine.answers import ask_all
 from nlpcli.engine.loaded import decoding, open_run
+from nlpcli.engine.run_dir import RunDir
 from nlpcli.errors import NlpcliError, NotFoundError
+from nlpcli.records.row import Row
 from nlpcli.runtime.decoding import Decoding
+from nlpcli.tasks.protocol import Answer, Talks, Writes
 from nlpcli.text.batching import Features
 from nlpcli.text.tokenizers.load import text_of
 
@@ -23,24 +28,28 @@ class Generator:
 
     def __init__(
         self,
-        run: Path | None = None,
+        run: RunDir | Path | None = None,
         recipe: str | None = None,
         batch_size: int = 8,
         precision: Precision | None = None,
+        sets: Sequence[str] = (),
     ) -> None:
         """Load ``run``, the newest finished run of ``recipe``, or the shipped model.
 
-        Raises NotFoundError when there is none or when the recipe does not generate.
+        ``sets``: as for ``open_run``. Raises NotFoundError when there is none or when
+        the recipe does not generate.
         """
-        loaded = open_run(run, recipe, precision)
-        if not hasattr(loaded.recipe, "generate"):
+        loaded = open_run(run, recipe, precision, sets=sets)
+        decode = decoding(loaded.recipe, loaded.forward, loaded.device, batch_size)
+        if decode is None or not isinstance(loaded.recipe, Writes):
             raise NotFoundError(
                 f"{loaded.run.path}: a run of {loaded.run.config.recipe}, which does "
                 "not generate text"
             )
         self.run = loaded.run
         self.recipe = loaded.recipe
-        self.decode = decoding(loaded.recipe, loaded.model, batch_size)
+        self.writer: Writes[Any] = loaded.recipe
+        self.decode = decode
         self._load_seconds = loaded.seconds
         self._asked = 0
 
@@ -55,31 +64,27 @@ class Generator:
 
     def options(self, asked: GenerateOptions) -> GenerateOptions:
         """What was asked for over the recipe's defaults."""
-        return asked.over(self.recipe.generation)
+        return asked.over(self.writer.defaults)
+
+    def turn(self, history: Sequence[str], line: str) -> Row:
+        """A line of a conversation, after what was said where the recipe hears it."""
+        if isinstance(self.recipe, Talks):
+            return self.recipe.turn(history, line)
+        return Row({"text": line})
 
     def generate(
-        self, texts: Sequence[str], asked: GenerateOptions
-    ) -> list[dict[str, Any] | NlpcliError]:
-        """An answer for each text, in order; an error in the place of a bad one."""
-        answers: list[dict[str, Any] | NlpcliError] = []
-        examples, numbers = [], []
-        for text in texts:
-            try:
-                examples.append(self.recipe.prompt(text))
-                numbers.append(self._asked + len(answers))
-                answers.append({})
-            except NlpcliError as error:
-                answers.append(error)
-        self._asked += len(texts)
-        decode = _Numbered(self.decode, numbers)
-        found = iter(self.recipe.generate(decode, examples, self.options(asked)))
-        return [
-            answer if isinstance(answer, NlpcliError) else next(found)
-            for answer in answers
-        ]
+        self, lines: Sequence[Row | str], asked: GenerateOptions
+    ) -> list[Answer | NlpcliError]:
+        """An answer for each line, in order; an error in the place of a bad one."""
+        good = ask_all(self.recipe, lines)
+        decode = _Numbered(self.decode, [self._asked + n for n in good.numbers])
+        self._asked += len(lines)
+        return good.answers(
+            self.writer.write(decode, good.examples, self.options(asked))
+        )
 
-    def stream(self, text: str, asked: GenerateOptions) -> Iterator[str]:
-        """Pieces of the answer to one text, as they come; raises what went wrong.
+    def stream(self, line: Row, asked: GenerateOptions) -> Iterator[str]:
+        """Pieces of the answer to one line, as they come; raises what went wrong.
 
         The whole answer is kept as ``last_answer``.
         """
@@ -87,9 +92,9 @@ class Generator:
 
         def work() -> None:
             try:
-                example = self.recipe.prompt(text)
+                example = self.recipe.ask(line)
                 decode = _Streaming(self.decode, pieces.put, self.recipe)
-                (answer,) = self.recipe.generate(decode, [example], self.options(asked))
+                (answer,) = self.writer.write(decode, [example], self.options(asked))
                 pieces.put(answer)
             except Exception as error:  # noqa: BLE001 - raised again by the reader
                 pieces.put(error)
@@ -109,18 +114,31 @@ class Generator:
         self.last_answer = piece
 
 
-class _Numbered:
+class _Around:
+    """A decoder in another's clothes."""
+
+    def __init__(self, decode: Decoding) -> None:
+        self.inner = decode
+
+    def loss(self, features: Sequence[Features]) -> list[tuple[float, int]]:
+        return self.inner.loss(features)
+
+    def run(self, features: Sequence[Features], output: str) -> list[Any]:
+        return self.inner.run(features, output)
+
+
+class _Numbered(_Around):
     """Decoding whose sampling goes by the number of the input line."""
 
     def __init__(self, decode: Decoding, numbers: Sequence[int]) -> None:
-        self.inner = decode
+        super().__init__(decode)
         self.numbers = list(numbers)
 
     def __call__(
         self,
         prompts: Sequence[Features],
         options: GenerateOptions,
-        constraints: Any = (),
+        constraints: Sequence[Constraint] = (),
         keys: Sequence[int] | None = None,
     ) -> list[list[Hypothesis]]:
         if keys is None:
@@ -129,15 +147,12 @@ class _Numbered:
             keys = [self.numbers[key] for key in keys]
         return self.inner(prompts, options, constraints, keys)
 
-    def loss(self, features: Sequence[Features]) -> list[tuple[float, int]]:
-        return self.inner.loss(features)
 
-
-class _Streaming:
+class _Streaming(_Around):
     """Decoding that tells the best answer so far after each token."""
 
     def __init__(self, decode: Decoding, tell: Any, recipe: Any) -> None:
-        self.inner = decode
+        super().__init__(decode)
         self.tell = tell
         self.recipe = recipe
 
@@ -145,7 +160,7 @@ class _Streaming:
         self,
         prompts: Sequence[Features],
         options: GenerateOptions,
-        constraints: Any = (),
+        constraints: Sequence[Constraint] = (),
         keys: Sequence[int] | None = None,
     ) -> list[list[Hypothesis]]:
         answers: list[list[Hypothesis]] = []
@@ -157,6 +172,3 @@ class _Streaming:
                     self.tell(text_of(self.recipe.tokenizer.vocab, found[0].token_ids))
             answers.append(found)
         return answers
-
-    def loss(self, features: Sequence[Features]) -> list[tuple[float, int]]:
-        return self.inner.loss(features)

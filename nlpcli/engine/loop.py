@@ -15,7 +15,8 @@ from typing import Any
 
 from nlpcli.config import RunConfig
 from nlpcli.engine import build
-from nlpcli.engine.loaded import answering
+from nlpcli.engine.answers import answering
+from nlpcli.engine.loaded import decoding
 from nlpcli.engine.run_dir import RunDir
 from nlpcli.engine.run_log import RunLog
 from nlpcli.errors import DivergedError
@@ -85,17 +86,12 @@ class Loop:
         self.progress = progress
         self.state = State()
         options = config.train
-        scales = learning_rate_scales(
-            model.backbone.trainable_variables,
-            model.head_variables(),
-            self.backbone_config.num_hidden_layers,
-            options,
-        )
+        scales = learning_rate_scales(model, options)
         self.optimizer = AdamW(model.trainable_variables, options, scales)
         self.blocks = shared_blocks(model.backbone, device.blocks)
         # Micro-batches are for those short of memory: they go one by one.
         alone = options.accumulate > 1 or self.blocks is not None
-        alone = alone or getattr(model, "whole_batches", False)
+        alone = alone or model.whole_batches
         self.lanes = 1 if alone else device.lanes
         self.train_step = TrainStep(
             model,
@@ -108,9 +104,9 @@ class Loop:
             self.lanes,
         )
         self.forward = Forward(model, device.xla, self.buckets, device.lanes)
-        self.answer = answering(
-            self.recipe, model, device, self.forward, options.batch_size * 2
-        )
+        batch_size = options.batch_size * 2
+        decode = decoding(self.recipe, self.forward, device, batch_size)
+        self.answer = answering(self.recipe, self.forward, decode, batch_size)
         self.loss_scale = LossScale(device.precision == "float16")
         self.stop = threading.Event()
 

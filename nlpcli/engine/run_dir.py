@@ -23,6 +23,7 @@ from nlpcli.errors import DataError, NlpcliError, NotFoundError, UsageError
 from nlpcli.files import swap
 from nlpcli.files.atomic import explained, write_atomic
 from nlpcli.files.lock import LOCK, exclusive, is_held
+from nlpcli.samples import shipped_run
 
 logger = logging.getLogger("nlpcli")
 
@@ -309,6 +310,28 @@ def newest_finished(recipe: str, root: str | Path = ROOT) -> RunDir:
             f"`nlpcli train {recipe or 'RECIPE'}` makes one, --run DIR names one"
         )
     return RunDir.open(max(finished, key=lambda run: run.updated).path)
+
+
+def choose_run(run: RunDir | str | Path | None, recipe: str | None) -> RunDir:
+    """The run that was named, else the newest finished one of ``recipe``, else the
+    trained model that ships with it.
+
+    Raises NotFoundError when there is none, or when it is of another recipe.
+    """
+    if run is None:
+        try:
+            return newest_finished(recipe or "")
+        except NotFoundError:
+            if (shipped := shipped_run(recipe or "")) is None:
+                raise
+            return RunDir.open(shipped)
+    opened = run if isinstance(run, RunDir) else RunDir.open(run)
+    if recipe is not None and opened.config.recipe != recipe:
+        raise NotFoundError(
+            f"{opened.path}: expected a run of {recipe}, found one of "
+            f"{opened.config.recipe}"
+        )
+    return opened
 
 
 def default_out(recipe: str, root: str | Path = ROOT) -> Path:

@@ -12,18 +12,16 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from nlpcli.config import RunConfig
 from nlpcli.config.loader import to_dict
 from nlpcli.engine import build
 from nlpcli.engine.examples import (
-    ExampleFile,
-    Split,
     TrainingWindows,
     chunks,
     dev_source,
     held_out,
+    held_out_name,
+    training_split,
 )
 from nlpcli.engine.loop import Loop
 from nlpcli.engine.run_dir import RunDir, default_out
@@ -31,15 +29,13 @@ from nlpcli.errors import DataError, NotFoundError, UsageError
 from nlpcli.progress import SILENT, Progress
 from nlpcli.runtime import weights
 from nlpcli.runtime.device import compiles_steps, open_device
-from nlpcli.samples import sample
+from nlpcli.tasks.protocol import Recipe
 from nlpcli.text.batching import choose_buckets
 
 logger = logging.getLogger("nlpcli")
 
 PRETRAINED_RATE = 5e-5
 FRESH_RATE = 1e-3
-TOKEN_FEATURES = ("token_ids", "char_ids", "target_ids")
-_NONE = np.zeros(0, np.int32)
 
 
 @dataclass(frozen=True)
@@ -58,7 +54,7 @@ class Prepared:
     """Everything decided before the first step."""
 
     start: build.Start
-    recipe: Any
+    recipe: Recipe[Any]
     windows: TrainingWindows
     dev: list[Any]
     buckets: list[dict[str, int]]
@@ -141,26 +137,20 @@ def _scratch_run(config: RunConfig, resume: Path | None, stack: ExitStack) -> Ru
 def prepare(
     config: RunConfig, offline: bool = False, progress: Progress = SILENT
 ) -> Prepared:
-    """Read the data, learn its labels, find the model, plan buckets and steps."""
+    """Find the model, read the data once, plan buckets and steps."""
     start = build.open_start(config, offline, progress)
-    recipe = build.open_recipe(config, start.tokenizer)
-    train_file = ExampleFile(
-        recipe,
-        config.data.train or sample(config.recipe, "train"),
-        config.data.skip_bad,
-        config.data.limit,
-    )
-    examples = Split(train_file, held_out(config), config.seed, dev=False)
-    for example in examples:
-        recipe.learn(example)
-    dev = _read_dev(config, recipe)
+    recipe = build.open_recipe(config, start.tokenizer, start.config)
+    split = training_split(config, recipe)
+    windows, dev = TrainingWindows(recipe, split, config), []
+    for chunk in chunks(split):
+        windows.add([example for example, held in chunk if not held])
+        dev += [example for example, held in chunk if held]
+    _meet_dev(config, recipe, dev)
     if config.backbone.prune_vocab:
-        build.prune(start, _used_ids(recipe, examples))
-        state = recipe.state()
-        recipe = build.open_recipe(config, start.tokenizer)
-        recipe.restore(state)
-        train_file.recipe = recipe
-    windows = TrainingWindows(recipe, examples, config)
+        kept = build.prune(start, {*windows.used, start.tokenizer.vocab.pad_id})
+        recipe = build.open_recipe(config, start.tokenizer, start.config)
+        windows.renumber(recipe, kept)
+    windows.finish()
     few = compiles_steps(config.runtime)
     buckets = choose_buckets(
         windows.sizes,
@@ -219,24 +209,15 @@ def _whole_paths(section: Any) -> Any:
     return replace(section, **whole)
 
 
-def _read_dev(config: RunConfig, recipe: Any) -> list[Any]:
-    name, source = dev_source(config, recipe)
-    dev = list(islice(source, config.data.dev_limit))
+def _meet_dev(config: RunConfig, recipe: Recipe[Any], dev: list[Any]) -> None:
+    """Put the development examples into ``dev``, which has those held out."""
+    if held_out(config):
+        name = held_out_name(config)
+        del dev[config.data.dev_limit or len(dev) :]
+    else:
+        name, source = dev_source(config, recipe)
+        dev += islice(source, config.data.dev_limit)
     for example in dev:
-        recipe.check(example)
+        recipe.meet(example)
     if not dev:
         raise DataError(f"{name}: expected development examples, got none")
-    return dev
-
-
-def _used_ids(recipe: Any, examples: Any) -> set[int]:
-    """Every id that the training windows hold, in whatever feature."""
-    pad = recipe.tokenizer.vocab.pad_id
-    names = [n for n in recipe.fields if n.startswith(TOKEN_FEATURES)]
-    used: set[int] = {pad}
-    for chunk in chunks(examples):
-        for windows in recipe.encode(chunk, gold=True):
-            for window in windows:
-                for name in names:
-                    used.update(window.features.get(name, _NONE).tolist())
-    return used

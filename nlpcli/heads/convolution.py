@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from nlpcli.heads.task_model import BackboneModel
 from nlpcli.layers.dense import Dense
 from nlpcli.layers.dropout import Dropout
 
@@ -15,7 +16,7 @@ Batch = Mapping[str, Any]
 DILATIONS = (1, 2, 4)
 
 
-class ConvolutionModel(keras.Model):
+class ConvolutionModel(BackboneModel):
     """Non-autoregressive: each place of the source classifies its own target.
 
     (Su's couplets, archives/6270; dilated as in his DGCNN, archives/5409.) Of the
@@ -33,9 +34,8 @@ class ConvolutionModel(keras.Model):
         label_smoothing: float = 0.0,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(TokenVectors(backbone), **kwargs)
         config = backbone.config
-        self.backbone = TokenVectors(backbone)
         self.label_smoothing = label_smoothing
         self.dropout = Dropout(dropout)
         self.entrance = Dense(config.hidden_size, width, name="entrance")
@@ -69,11 +69,6 @@ class ConvolutionModel(keras.Model):
             uniform = -ops.mean(logp, axis=-1)
             loss += self.label_smoothing * (uniform - loss)
         return ops.sum(loss * weights), ops.sum(weights)
-
-    def head_variables(self) -> list[Any]:
-        """All but the token vectors: it learns at the head's rate."""
-        own = {id(variable) for variable in self.backbone.variables}
-        return [v for v in self.trainable_variables if id(v) not in own]
 
 
 class TokenVectors(keras.layers.Layer):

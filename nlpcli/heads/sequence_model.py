@@ -11,6 +11,7 @@ from keras import ops
 
 from nlpcli.heads.language_model import MaskedLanguageModelHead
 from nlpcli.heads.sequence_options import SequenceOptions
+from nlpcli.heads.task_model import BackboneModel
 from nlpcli.layers import masks
 
 Batch = Mapping[str, Any]
@@ -20,7 +21,7 @@ ATTENTION: dict[str, Callable[[Any, Any], Any]] = {
 }
 
 
-class SequenceModel(keras.Model):
+class SequenceModel(BackboneModel):
     """Features of nlpcli.text.sequences to logits of their targets.
 
     ``attention``: "unilm" (segment 0 sees all of itself, what follows sees its past;
@@ -36,9 +37,8 @@ class SequenceModel(keras.Model):
         special_ids: tuple[int, ...],
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
+        super().__init__(backbone, **kwargs)
         config = backbone.config
-        self.backbone = backbone
         self.options = options
         self.attention = ATTENTION[attention]
         self.head = MaskedLanguageModelHead(
@@ -48,7 +48,6 @@ class SequenceModel(keras.Model):
             config.layer_norm_eps,
             dtype=backbone.dtype_policy,
         )
-        self.head_is_fresh = True
         ordinary = np.setdiff1d(np.arange(config.vocab_size), special_ids)
         self._ordinary = ordinary.astype(np.int32)
         self._noise = keras.random.SeedGenerator() if options.corruption else None
@@ -89,9 +88,9 @@ class SequenceModel(keras.Model):
             total = total + part * self.options.tea_forn.decay**number
         return total, weight
 
-    def head_variables(self) -> list[Any]:
-        """What learns at the head's rate: the head, where no file had one."""
-        return list(self.head.trainable_variables) if self.head_is_fresh else []
+    def published_parts(self) -> dict[str, Any]:
+        """The output head is that of a masked language model."""
+        return {"mlm": self.head}
 
     def logits(self, hidden_states: Any) -> Any:
         """(rows, hidden) -> (rows, vocabulary) float32."""

@@ -11,11 +11,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-import keras
 from keras import ops
 
 from nlpcli.heads.sequence_model import SequenceModel
 from nlpcli.heads.sequence_options import SequenceOptions
+from nlpcli.heads.task_model import BackboneModel
 from nlpcli.layers import masks
 from nlpcli.layers.pooling import Pooling, Whitening, normalised
 
@@ -27,7 +27,7 @@ NEGATIVE = "_negative"
 NOWHERE = -1e9
 
 
-class EmbeddingModel(keras.Model):
+class EmbeddingModel(BackboneModel):
     """A backbone and its pooling, trained by contrast alone.
 
     (SimCSE, Gao et al. 2021, arXiv 2104.08821.) With ``supervised`` a row holds a
@@ -47,12 +47,10 @@ class EmbeddingModel(keras.Model):
         supervised: bool = False,
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        self.backbone = backbone
+        super().__init__(backbone, **kwargs)
         self.scale = scale
         self.supervised = supervised
         self.pooling, self.whitening = _vector_layers(backbone, pooling, whitening)
-        self.pooler_is_fresh = True
         self.built = True
 
     @property
@@ -79,9 +77,9 @@ class EmbeddingModel(keras.Model):
             logits["pooled"], inputs["group"], real, has_negative, self.scale
         )
 
-    def head_variables(self) -> list[Any]:
-        """What learns at the head's rate: a pooler that no file had."""
-        return _fresh_pooler(self)
+    def published_parts(self) -> dict[str, Any]:
+        """A pooler, where pooling has one."""
+        return _pooler(self)
 
 
 class SimBertModel(SequenceModel):
@@ -105,7 +103,6 @@ class SimBertModel(SequenceModel):
         super().__init__(backbone, SequenceOptions(), "unilm", special_ids, **kwargs)
         self.scale = scale
         self.pooling, self.whitening = _vector_layers(backbone, pooling, whitening)
-        self.pooler_is_fresh = True
 
     @property
     def dimension(self) -> int:
@@ -150,9 +147,9 @@ class SimBertModel(SequenceModel):
         )
         return written + alike * weight / ops.maximum(count, 1.0), weight
 
-    def head_variables(self) -> list[Any]:
-        """What learns at the head's rate: output head and pooler, where fresh."""
-        return super().head_variables() + _fresh_pooler(self)
+    def published_parts(self) -> dict[str, Any]:
+        """The output head and, where pooling has one, the pooler."""
+        return {**super().published_parts(), **_pooler(self)}
 
 
 def in_batch_loss(
@@ -240,5 +237,6 @@ def _dimension(model: Any) -> int:
     return int(model.whitening.matrix.shape[1])
 
 
-def _fresh_pooler(model: Any) -> list[Any]:
-    return list(model.pooling.trainable_variables) if model.pooler_is_fresh else []
+def _pooler(model: Any) -> dict[str, Any]:
+    pooler = model.pooling.pooler
+    return {} if pooler is None else {"pooler": pooler}

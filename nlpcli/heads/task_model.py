@@ -1,4 +1,4 @@
-"""TaskModel: a backbone, a bridge where the task needs one, and its heads."""
+"""Models: a backbone, a bridge where the task needs one, and what reads its states."""
 
 from __future__ import annotations
 
@@ -27,7 +27,34 @@ class Head(Protocol):
         """(total, weight)."""
 
 
-class TaskModel(keras.Model):
+class BackboneModel(keras.Model):
+    """What the engine asks of a model beside its outputs and its loss.
+
+    ``filled`` are names of the parts that published weights had. ``whole_batches``:
+    the rows of a batch belong together, so no batch is cut in lanes.
+    """
+
+    whole_batches = False
+
+    def __init__(self, backbone: Any, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.backbone = backbone
+        self.filled: set[str] = set()
+
+    def published_parts(self) -> dict[str, Any]:
+        """Layers beside the backbone that a published model may have, by part."""
+        return {}
+
+    def head_variables(self) -> list[Any]:
+        """Trainable variables of what starts fresh: they learn at the head's rate."""
+        known = list(self.backbone.variables)
+        for name, layer in self.published_parts().items():
+            known += layer.variables if name in self.filled else []
+        own = {id(variable) for variable in known}
+        return [v for v in self.trainable_variables if id(v) not in own]
+
+
+class TaskModel(BackboneModel):
     """One batch of features to the logits of every head.
 
     Features: token_ids, padding_mask (batch, tokens), optionally segment_ids, what
@@ -44,8 +71,7 @@ class TaskModel(keras.Model):
         mask_key: str = "padding_mask",
         **kwargs: Any,
     ) -> None:
-        super().__init__(**kwargs)
-        self.backbone = backbone
+        super().__init__(backbone, **kwargs)
         self.bridge = bridge
         self.heads = dict(heads)
         self.labels_key = dict(labels)
@@ -87,8 +113,3 @@ class TaskModel(keras.Model):
             )
             total = total + part
         return total, weight
-
-    def head_variables(self) -> list[Any]:
-        """Trainable variables outside the backbone: they learn at the head's rate."""
-        own = {id(variable) for variable in self.backbone.variables}
-        return [v for v in self.trainable_variables if id(v) not in own]

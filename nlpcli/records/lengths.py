@@ -53,6 +53,8 @@ class Lengths:
 
     def _histogram(self) -> list[dict[str, int]]:
         """Equal bins up to the 95th percentile, then one open bin to the longest."""
+        if not self.lengths:
+            return []
         width = max(1, -(-((self._quantile(0.95) or 0) + 1) // BINS))
         edge = BINS * width
         bins = [

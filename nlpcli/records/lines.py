@@ -1,103 +1,210 @@
-"""Lines of UTF-8 text from files, gzipped files and stdin, with their numbers."""
+"""Lines of UTF-8 text, with their numbers: files, gzipped ones, pipes and stdin."""
 
 from __future__ import annotations
 
 import gzip
-import json
+import io
+import os
+import shutil
 import sys
+import tempfile
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import IO, Any, cast
 
 from nlpcli.errors import DataError, NotFoundError
 
+Line = tuple[int, "str | DataError"]
+
+STDIN = "-"
+LONGEST_LINE = 16 * 2**20  # bytes; what is longer is no line of text
 _BOM = b"\xef\xbb\xbf"
 _GZIP = b"\x1f\x8b"
-SHOWN = 40  # characters of a bad line in its message
+_HEAD = 200  # lines that are looked at before the first is read
 
 
-def where(path: str | Path, line: int) -> str:
-    """``name:line``, as every data error begins."""
-    return f"{path}:{line}"
+def origin_of(name: str | Path, number: int) -> str:
+    """``name:12``, as every data error begins."""
+    return f"{name}:{number}"
 
 
-def read_lines(path: str | Path) -> Iterator[tuple[int, str]]:
-    """1-based number and text of each line, without its end; "-" is stdin.
+class Lines:
+    """The lines of one input, opened once: a pipe has no second beginning.
 
-    A byte order mark and CRLF are accepted, gzip is recognised by its first bytes.
-    Raises DataError for a line that is not UTF-8, a folder or broken gzip, and
-    NotFoundError for a missing file.
+    Iterating gives (1-based number, text without its end); a line that is not UTF-8,
+    or longer than ``longest`` bytes, is a DataError in its place. ``head`` looks ahead
+    and takes nothing away. "-" is stdin; a byte order mark and CRLF are accepted, gzip
+    is recognised by its first bytes.
+
+    Raises NotFoundError for a missing file; DataError for a folder and, where it is
+    met, for broken gzip.
     """
-    for number, line in decode_lines(path):
-        if isinstance(line, DataError):
-            raise line
-        yield number, line
 
+    def __init__(
+        self,
+        source: str | Path | Spooled,
+        longest: int = LONGEST_LINE,
+        stream: IO[bytes] | None = None,
+    ) -> None:
+        """``stream``: the bytes of the source, where it is open already."""
+        self.source = source
+        self.name = "stdin" if str(source) == STDIN else str(source)
+        self.longest = longest
+        self.number = 0  # of the last line that was read from the input
+        self._stream = stream  # else opened when the first line is wanted
+        self._ahead: list[Line] = []
+        self._rest = self._read()
 
-def decode_lines(path: str | Path) -> Iterator[tuple[int, str | DataError]]:
-    """As ``read_lines``; a line that is not UTF-8 is a DataError in its place."""
-    for number, raw in enumerate(_raw_lines(path), 1):
-        if number == 1:
+    def __enter__(self) -> Lines:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def open(self) -> Lines:
+        """Open it now, so that what cannot be opened is told at once."""
+        self._stream = self._stream or _open(self.source)
+        return self
+
+    def close(self) -> None:
+        """Let go of the input."""
+        if self._stream is not None:
+            self._stream.close()
+
+    def __iter__(self) -> Iterator[Line]:
+        while True:
+            if self._ahead:
+                yield self._ahead.pop(0)
+                continue
+            line = next(self._rest, None)
+            if line is None:
+                return
+            yield line
+
+    def head(self, count: int = _HEAD) -> list[Line]:
+        """The next ``count`` lines, which stay to be read."""
+        while len(self._ahead) < count and (line := next(self._rest, None)):
+            self._ahead.append(line)
+        return self._ahead[:count]
+
+    def first(self) -> str | None:
+        """The first line with something in it; None when there is none."""
+        seen = 0
+        while True:
+            for _, text in self.head(seen + 1)[seen:]:
+                if isinstance(text, str) and text.strip():
+                    return text
+            if len(self._ahead) <= seen:
+                return None
+            seen += 1
+
+    def origin(self, number: int) -> str:
+        """Where a line stands, for messages."""
+        return origin_of(self.name, number)
+
+    def _read(self) -> Iterator[Line]:
+        stream = self._stream = self._stream or _open(self.source)
+        try:
+            while raw := stream.readline(self.longest + 1):
+                self.number += 1
+                yield self.number, self._text(raw, stream)
+        except (OSError, EOFError, zlib.error) as error:
+            raise DataError(f"{self.name}: cannot be read: {error}") from error
+
+    def _text(self, raw: bytes, stream: IO[bytes]) -> str | DataError:
+        origin = self.origin(self.number)
+        if len(raw) > self.longest:
+            while raw and not raw.endswith(b"\n"):
+                raw = stream.readline(self.longest)
+            return DataError(
+                f"{origin}: expected a line of at most {self.longest} bytes, got more"
+            )
+        if self.number == 1:
             raw = raw.removeprefix(_BOM)
         try:
-            yield number, raw.decode("utf-8").removesuffix("\n").removesuffix("\r")
+            return raw.decode("utf-8").removesuffix("\n").removesuffix("\r")
         except UnicodeDecodeError as error:
-            yield (
-                number,
-                DataError(
-                    f"{where(path, number)}: expected UTF-8, got byte "
-                    f"0x{raw[error.start]:02x} at position {error.start + 1}"
-                ),
+            return DataError(
+                f"{origin}: expected UTF-8, got byte 0x{raw[error.start]:02x} "
+                f"at position {error.start + 1}"
             )
 
 
-def read_json_lines(path: str | Path) -> Iterator[tuple[int, dict[str, Any]]]:
-    """1-based number and object of each line that is not blank.
+class Spooled:
+    """The whole of an input that can be read only once, packed or not, on disk."""
 
-    Raises DataError for a line that is not one JSON object.
-    """
-    for number, text in read_lines(path):
-        if text.strip():
-            yield number, parse_object(text, where(path, number))
+    def __init__(self, name: str, stream: IO[bytes]) -> None:
+        self.name = name
+        self.copy = tempfile.TemporaryFile()
+        shutil.copyfileobj(stream, self.copy)
+
+    def __str__(self) -> str:
+        return self.name
+
+    def open(self) -> IO[bytes]:
+        """Another reader, from the beginning."""
+        stream = os.fdopen(os.dup(self.copy.fileno()), "rb")
+        stream.seek(0)
+        return stream
 
 
-def parse_object(text: str, place: str) -> dict[str, Any]:
-    """The JSON object in ``text``; DataError with ``place`` when it is not one."""
+def reusable(source: str | Path) -> str | Path | Spooled:
+    """A source that ``Lines`` may open again: what is no plain file is copied once."""
+    path = Path(source)
+    if not path.exists() or path.is_file() or path.is_dir():
+        return source
+    with explained_open(source) as stream:
+        return Spooled(str(source), stream)
+
+
+def read_lines(source: str | Path) -> Iterator[tuple[int, str]]:
+    """Number and text of each line; the first one that is none is raised."""
+    with Lines(source) as lines:
+        for number, text in lines:
+            if isinstance(text, DataError):
+                raise text
+            yield number, text
+
+
+def explained_open(source: str | Path | Spooled) -> IO[bytes]:
+    """The bytes of a source; NotFoundError or DataError for what cannot be opened."""
     try:
-        value = json.loads(text, parse_constant=_refuse_constant)
-    except json.JSONDecodeError as error:
-        value, reason = None, f" ({error.msg}, column {error.colno})"
-    except (ValueError, RecursionError) as error:
-        value, reason = None, f" ({error})"
-    else:
-        reason = ""
-    if not isinstance(value, dict):
-        shown = text.strip()
-        shown = shown if len(shown) <= SHOWN else shown[: SHOWN - 1] + "…"
-        raise DataError(f"{place}: expected a JSON object, got {shown!r}{reason}")
-    return value
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _raw_lines(path: str | Path) -> Iterator[bytes]:
-    if path == "-":
-        yield from sys.stdin.buffer
-        return
-    try:
-        with Path(path).open("rb") as stream:
-            # Looked at, not read and rewound: a pipe does not go back.
-            if stream.peek(len(_GZIP))[: len(_GZIP)] == _GZIP:
-                with gzip.open(stream) as unpacked:
-                    yield from unpacked
-            else:
-                yield from stream
+        if isinstance(source, Spooled):
+            return source.open()
+        return _stdin() if str(source) == STDIN else Path(source).open("rb")
     except FileNotFoundError:
-        raise NotFoundError(f"{path}: no such file") from None
+        raise NotFoundError(f"{source}: no such file") from None
     except IsADirectoryError:
-        raise DataError(f"{path}: expected a file, got a folder") from None
-    except (OSError, EOFError, zlib.error) as error:
-        raise DataError(f"{path}: cannot be read: {error}") from error
+        raise DataError(f"{source}: expected a file, got a folder") from None
+    except OSError as error:
+        raise DataError(f"{source}: cannot be read: {error.strerror}") from error
+
+
+def _open(source: str | Path | Spooled) -> IO[bytes]:
+    stream: Any = explained_open(source)
+    try:
+        # Looked at, not read and rewound: a pipe does not go back.
+        packed = stream.peek(len(_GZIP))[: len(_GZIP)] == _GZIP
+    except OSError as error:
+        raise DataError(f"{source}: cannot be read: {error.strerror}") from error
+    return cast(IO[bytes], gzip.GzipFile(fileobj=stream)) if packed else stream
+
+
+def _stdin() -> IO[bytes]:
+    """A reader of stdin of our own.
+
+    A daemon thread that waits inside sys.stdin's holds its lock, and Python aborts
+    when it meets that lock at exit.
+    """
+    try:
+        number = sys.stdin.fileno()
+    except (OSError, ValueError):  # not a real file: a test's or a notebook's
+        return io.BufferedReader(io.BytesIO(sys.stdin.buffer.read()))
+    return os.fdopen(number, "rb", closefd=False)

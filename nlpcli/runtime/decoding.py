@@ -8,7 +8,7 @@ between processes where nlpcli.files.programs set that up.
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -21,8 +21,10 @@ from nlpcli.decoders.hypothesis import Hypothesis
 from nlpcli.decoders.options import GenerateOptions
 from nlpcli.files.programs import seal_programs
 from nlpcli.layers.dense import shared_products
+from nlpcli.runtime.batches import Loose, in_batches
 from nlpcli.runtime.blocks import read_compiled
 from nlpcli.runtime.device import cpu_threads, explain_memory
+from nlpcli.runtime.forward import Forward
 from nlpcli.text.batching import Features, Field, Sizes, collate, sizes_of
 
 LENGTHS = (16, 32, 64, 128, 256, 512)
@@ -35,13 +37,14 @@ class Decoding:
 
     def __init__(
         self,
-        model: Any,
-        fields: dict[str, Field],
+        forward: Forward,
+        fields: Mapping[str, Field],
         end_id: int,
         batch_size: int = 8,
         compiled: bool = True,
     ) -> None:
-        self.model = model
+        self.forward = forward
+        self.model: Any = forward.model
         self.fields = fields
         self.end_id = end_id
         self.batch_size = batch_size
@@ -99,20 +102,25 @@ class Decoding:
 
     def loss(self, features: Sequence[Features]) -> list[tuple[float, int]]:
         """-log p of the targets of each sequence, and how many there are."""
-        sizes = [sizes_of(item, self.fields) for item in features]
-        order = sorted(range(len(features)), key=lambda i: -sizes[i]["tokens"])
-        found: list[tuple[float, int]] = [(0.0, 0)] * len(features)
-        for start in range(0, len(order), self.batch_size * 2):
-            chosen = order[start : start + self.batch_size * 2]
-            longest: Sizes = {}
-            for i in chosen:
-                for axis, length in sizes[i].items():
-                    longest[axis] = max(longest.get(axis, 1), length)
-            batch = collate([features[i] for i in chosen], self.fields, longest)
-            values = self._loss({k: tf.constant(v) for k, v in batch.items()}).numpy()
-            for i, value in zip(chosen, values, strict=True):
-                found[i] = (float(value), len(features[i]["target_ids"]))
-        return found
+
+        def work(batch: Features) -> Any:
+            return self._loss({k: tf.constant(v) for k, v in batch.items()}).numpy()
+
+        size = self.batch_size * 2
+        losses = in_batches(features, self.fields, Loose(), size, work)
+        counts = [len(item["target_ids"]) for item in features]
+        return [(float(x), count) for x, count in zip(losses, counts, strict=True)]
+
+    def run(self, features: Sequence[Features], output: str) -> list[np.ndarray]:
+        """One output of the model for each row, in order, as padded."""
+        size = self.batch_size * 2
+        return in_batches(
+            features,
+            self.fields,
+            self.forward,
+            size,
+            lambda batch: self.forward(batch)[output],
+        )
 
     def _losses(self, batch: Any) -> Any:
         logits = self.model(batch, training=False)["targets"]

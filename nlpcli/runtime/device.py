@@ -31,7 +31,8 @@ POLICIES = {
 class Device:
     """What really took effect.
 
-    ``lanes``: batches computed side by side. On a CPU a kernel leaves cores idle
+    ``compiled_decoding``: the loop of a decoder goes through XLA, as it does unless
+    that is off. ``lanes``: batches computed side by side. On a CPU a kernel leaves cores idle
     between its parallel parts; a second batch fills them.
     """
 
@@ -43,6 +44,7 @@ class Device:
     replicas: int
     chief: bool
     worker: int
+    compiled_decoding: bool
 
     def describe(self) -> dict[str, Any]:
         """Plain values for environment.json."""
@@ -82,6 +84,7 @@ def open_device(options: RuntimeOptions, seed: int) -> Device:
         replicas=strategy.num_replicas_in_sync,
         chief=worker == 0,
         worker=worker,
+        compiled_decoding=options.xla != "off",
     )
 
 

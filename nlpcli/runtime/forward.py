@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from nlpcli.heads.task_model import TaskModel
 from nlpcli.runtime.device import explain_memory
 from nlpcli.text.batching import Features, Field, Sizes, cut_sorted, padded_sizes
 
@@ -21,7 +21,7 @@ class Forward:
 
     def __init__(
         self,
-        model: TaskModel,
+        model: Any,
         xla: bool,
         buckets: Sequence[Sizes] = (),
         lanes: int = 1,

@@ -101,24 +101,22 @@ def decays(variable: Any) -> bool:
     return len(variable.shape) > 1
 
 
-def learning_rate_scales(
-    backbone: Sequence[Any], heads: Sequence[Any], layers: int, options: TrainOptions
-) -> dict[str, float]:
-    """Rate of each variable path relative to the head's.
+def learning_rate_scales(model: Any, options: TrainOptions) -> dict[str, float]:
+    """Rate of each trainable variable, by path, relative to the head's.
 
-    The top block learns at ``lr``, each further down at ``layer_decay`` times the
-    one above, the embeddings at the end of the chain.
+    What starts fresh learns at the head's rate. The top block learns at ``lr``, and so
+    does a head that published weights had; each block further down at ``layer_decay``
+    times the one above, the embeddings at the end of the chain.
     """
-    rate = options.head_lr if options.lr is None else options.lr
-    scales = {v.path: 1.0 for v in heads}
-    for variable in backbone:
-        part = variable.path.split("/")[1]
-        if part.startswith("layer_"):
-            depth = layers - 1 - int(part.removeprefix("layer_"))
-        else:
-            depth = 0 if part == "pooler" else layers
-        scales[variable.path] = rate / options.head_lr * options.layer_decay**depth
-    return scales
+    top = (options.head_lr if options.lr is None else options.lr) / options.head_lr
+    scales = {v.path: top for v in model.trainable_variables}
+    blocks = list(model.backbone.blocks)
+    for variable in model.backbone.trainable_variables:
+        scales[variable.path] = top * options.layer_decay ** len(blocks)
+    for depth, block in enumerate(reversed(blocks)):
+        for variable in block.trainable_variables:
+            scales[variable.path] = top * options.layer_decay**depth
+    return scales | {v.path: 1.0 for v in model.head_variables()}
 
 
 def schedule(step: int, total: int, options: TrainOptions) -> float:

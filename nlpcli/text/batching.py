@@ -14,10 +14,14 @@ Sizes = dict[str, int]
 
 @dataclass(frozen=True)
 class Field:
-    """How one feature pads: the name of each axis (None is fixed) and the filler."""
+    """How one feature pads: the name of each axis (None is fixed) and the filler.
+
+    ``tokens``: it holds ids of the vocabulary.
+    """
 
     axes: tuple[str | None, ...]
     pad: int | float | bool = 0
+    tokens: bool = False
 
 
 def sizes_of(features: Features, fields: Mapping[str, Field]) -> Sizes:

@@ -8,19 +8,47 @@ from typing import Any
 import numpy as np
 
 from nlpcli.text.batching import Features, Field
+from nlpcli.text.tokenizers.vocab import Vocab
+
+Ids = Sequence[int] | np.ndarray
 
 
 def sequence_fields(pad_id: int) -> dict[str, Field]:
     """How the features of this module pad."""
     return {
-        "token_ids": Field(("tokens",), pad_id),
+        "token_ids": Field(("tokens",), pad_id, tokens=True),
         "segment_ids": Field(("tokens",)),
         "padding_mask": Field(("tokens",), False),
         "predict_at": Field(("targets",)),
-        "target_ids": Field(("targets",), pad_id),
+        "target_ids": Field(("targets",), pad_id, tokens=True),
         "target_mask": Field(("targets",), False),
         "next_segment": Field(()),
     }
+
+
+def lay_out(vocab: Vocab, parts: Sequence[Ids]) -> tuple[np.ndarray, np.ndarray]:
+    """[CLS] part [SEP] part [SEP] ...: (tokens,) ids, and each one's part by number.
+
+    A [SEP] belongs to the part that it ends; [CLS] has -1.
+    """
+    ids, owners = [vocab.cls_id], [-1]
+    for number, part in enumerate(parts):
+        ids += [*part, vocab.sep_id]
+        owners += [number] * (len(part) + 1)
+    return np.array(ids, np.int32), np.array(owners, np.int32)
+
+
+def written(vocab: Vocab, source: Ids, target: Ids) -> Features:
+    """A target after its source, to be learnt with its end; unknown tokens are not."""
+    ids, owners = lay_out(vocab, [source, target])
+    learn = (owners == 1) & (ids != vocab.unk_id)
+    return training_features(ids, owners == 1, learn)
+
+
+def asked(vocab: Vocab, source: Ids) -> Features:
+    """What stands before an answer to a source."""
+    ids, _ = lay_out(vocab, [source])
+    return prompt_features(ids, np.zeros(len(ids)), next_segment=1)
 
 
 def training_features(

@@ -48,3 +48,8 @@ def cut_windows(
         border = end - overlap // 2
         windows.append(Window(start, end, core, border, first, last))
         start, core = end - overlap, border
+
+
+def whole_window(length: int) -> Window:
+    """The one window of a text that is read whole."""
+    return Window(0, length, 0, length, 0, length)

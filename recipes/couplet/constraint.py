@@ -11,10 +11,10 @@ from keras import ops
 from nlpcli.decoders.constraints import Context
 
 
-class CoupletForm:
-    """Only what the form of recipes.couplet.form allows, then the end.
+class VerseConstraint:
+    """Only what the form of recipes.couplet.verse allows, then the end.
 
-    Reads the prompt features of ``form_features``. ``candidates``: (vocabulary,)
+    Reads the prompt features of ``verse_features``. ``candidates``: (vocabulary,)
     bool, the tokens that may stand where the answer is free; ``tones``: (vocabulary,)
     their classes, without which the demands on tones do not count.
     State: the tokens so far (batch, width, first), and which tokens the two lines

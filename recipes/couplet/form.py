@@ -1,89 +1,148 @@
-"""The form of a couplet: what a second line owes to its first.
-
-Same length; the same marks (punctuation, symbols) at the same places; the same
-character again where the first line has one again, and nowhere else; no character of
-the first line.
-"""
+"""A line of couplet data: a first line and the second that answers it."""
 
 from __future__ import annotations
 
-import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
 
-import numpy as np
+from nlpcli.errors import DataError, NotFoundError
+from nlpcli.records.form import Facts, Form, Reader
+from nlpcli.records.lines import Lines
+from nlpcli.records.row import Row, shorten
+from recipes.couplet.verse import broken_rules, without_spaces
 
-from nlpcli.text.batching import Features, Field
-from nlpcli.text.tokenizers.encoding import Tokenizer
-
-FORM_FIELDS = {
-    "first_ids": Field(("first",), -1),
-    "repeat_of": Field(("first",)),
-    "punctuation": Field(("first",), False),
-    "tone": Field(("first",)),
-    "answer_length": Field(()),
-}
+_PAIR = ("in.txt", "out.txt")
+_RULES = ("marks", "repetition", "sharing")
 
 
-def form_features(first: str, first_ids: np.ndarray, tones: Sequence[int]) -> Features:
-    """What a decoder has to know of a first line.
+@dataclass(frozen=True)
+class CoupletExample:
+    """A first line as it was written; a prompt has no second."""
 
-    first_ids: (length,), the ids of its characters. ``repeat_of`` is the place where
-    the character of a place stands first, told by code points: unknown characters
-    that differ stay different. ``tones`` is 0, 1 (level) or 2 (oblique) for each
-    place of the answer; all places of one character get the same.
+    text: str
+    second: str | None = None
+    origin: str = ""
+
+    @property
+    def first(self) -> str:
+        """The characters of the first line."""
+        return without_spaces(self.text)
+
+
+class CoupletForm(Form[CoupletExample]):
+    """``{"first", "second"}``, both of one length."""
+
+    hint = ' ("nlpcli data convert" reads in.txt and out.txt, and columns)'
+    label_name = "broken rule"
+    by_character = True
+    then = "to train they are bad lines"
+
+    def parse(self, row: Row) -> CoupletExample:
+        return couplet(row.string("first"), row.string("second"), row.origin)
+
+    def row(self, example: CoupletExample) -> dict[str, Any]:
+        return {"first": example.first, "second": example.second}
+
+    def facts(self, example: CoupletExample) -> Facts:
+        first, second = example.first, example.second or ""
+        broken = broken_rules(first, second)
+        return Facts(
+            texts=[first],
+            sequences=[[first, second]],
+            key=first,
+            answer=second,
+            labels=[(rule, {"couplets": int(rule in broken)}) for rule in _RULES],
+            shares={"formed": not broken},
+        )
+
+    def label_rows(self, rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return rows
+
+    @property
+    def published(self) -> Mapping[str, Reader[CoupletExample]]:
+        return {
+            "pair": Reader(lambda lines: _pair_of(lines.source) is not None, _pair),
+            "columns": Reader(_is_columns, _columns),
+        }
+
+
+def couplet(first: str, second: str, origin: str) -> CoupletExample:
+    """An example from two sides; DataError, which begins with ``origin``, for none.
+
+    Spaces between characters are no part of a side.
     """
-    repeat_of = np.array([first.index(character) for character in first], np.int32)
-    demands = np.zeros(len(first), np.int32)
-    np.maximum.at(demands, repeat_of, np.asarray(tones, np.int32))
-    return {
-        "first_ids": first_ids.astype(np.int32),
-        "repeat_of": repeat_of,
-        "punctuation": np.array([is_mark(character) for character in first], bool),
-        "tone": demands[repeat_of],
-        "answer_length": np.array(len(first), np.int32),
-    }
-
-
-def broken_rules(first: str, second: str) -> list[str]:
-    """The rules that a second line breaks: length, marks, repetition, sharing."""
+    first, second = without_spaces(first), without_spaces(second)
+    for name, side in (("first", first), ("second", second)):
+        if not side:
+            raise DataError(f'{origin}: expected text for "{name}", got none')
     if len(first) != len(second):
-        return ["length"]
-    broken = []
-    for one, other in zip(first, second, strict=True):
-        if (is_mark(one) or is_mark(other)) and one != other:
-            broken.append("marks")
-            break
-    free = [i for i, character in enumerate(first) if not is_mark(character)]
-    for i in free:
-        if any((first[i] == first[j]) != (second[i] == second[j]) for j in free):
-            broken.append("repetition")
-            break
-    if {first[i] for i in free} & {second[i] for i in free}:
-        broken.append("sharing")
-    return broken
+        raise DataError(
+            f"{origin}: expected two sides of one length, got {len(first)} and "
+            f"{len(second)} characters: {shorten(f'{first} / {second}')!r}"
+        )
+    return CoupletExample(first, second, origin)
 
 
-def is_mark(character: str) -> bool:
-    """Whether a character is neither a letter nor a number: it is carried over."""
-    return unicodedata.category(character)[0] not in "LN"
+def _pair_of(source: Any) -> tuple[Path, Path] | None:
+    """in.txt and out.txt, plain or .gz, when the source is one of them or their folder
+    (couplet-dataset: line n of one answers line n of the other)."""
+    path = Path(str(source))
+    if path.is_dir():
+        zipped = not (path / _PAIR[0]).exists() and (path / "in.txt.gz").exists()
+        return path / (_PAIR[0] + ".gz" * zipped), path / (_PAIR[1] + ".gz" * zipped)
+    if path.name.removesuffix(".gz") in _PAIR:
+        end = ".gz" if path.name.endswith(".gz") else ""
+        return path.with_name(_PAIR[0] + end), path.with_name(_PAIR[1] + end)
+    return None
 
 
-def without_spaces(text: str) -> str:
-    """The characters of a line; spaces between them are no part of it."""
-    return "".join(text.split())
+def _pair(lines: Lines) -> tuple[str, Iterator[CoupletExample | DataError]]:
+    found = _pair_of(lines.source) or ()
+    for part in found:
+        if not part.exists():
+            raise NotFoundError(
+                f"{part}: no such file (first lines are in in.txt, second in out.txt)"
+            )
+    return " and ".join(_PAIR), _read_pair(*found)
 
 
-def answer_tokens(tokenizer: Tokenizer) -> np.ndarray:
-    """(vocabulary,) bool: tokens that are one character and no mark.
+def _read_pair(first: Path, second: Path) -> Iterator[CoupletExample | DataError]:
+    with Lines(first) as firsts, Lines(second) as seconds:
+        for one, other in zip_longest(firsts, seconds):
+            if one is None or other is None:
+                short, (number, _) = (first, other) if one is None else (second, one)
+                yield DataError(f"{short}: expected a line {number}, got the end")
+                return
+            sides = one[1], other[1]
+            bad = next((x for x in sides if isinstance(x, DataError)), None)
+            if bad is not None:
+                yield bad
+            elif str(sides[0]).strip() or str(sides[1]).strip():
+                yield _tried([str(side) for side in sides], firsts.origin(one[0]))
 
-    Only those that the tokenizer gives for their own character, so that what is
-    written reads back as the same tokens.
-    """
-    vocab = tokenizer.vocab
-    allowed = np.zeros(len(vocab.tokens), bool)
-    single = [i for i, t in enumerate(vocab.tokens) if len(t) == 1 and not is_mark(t)]
-    ids = tokenizer.character_ids("".join(vocab.tokens[i] for i in single))
-    kept = np.array(single, np.int64)
-    allowed[kept[ids == kept]] = True
-    allowed[list(vocab.special_ids)] = False
-    return allowed
+
+def _is_columns(lines: Lines) -> bool:
+    first = lines.first()
+    return first is not None and "\t" in first and not first.lstrip().startswith("{")
+
+
+def _columns(lines: Lines) -> tuple[str, Iterator[CoupletExample | DataError]]:
+    return "columns", (
+        line
+        if isinstance(line, DataError)
+        else _tried(line.split("\t"), lines.origin(n))
+        for n, line in lines
+        if isinstance(line, DataError) or line.strip()
+    )
+
+
+def _tried(cells: list[str], origin: str) -> CoupletExample | DataError:
+    if len(cells) != 2:
+        return DataError(f"{origin}: expected two columns, got {len(cells)}")
+    try:
+        return couplet(cells[0], cells[1], origin)
+    except DataError as error:
+        return error

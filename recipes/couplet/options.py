@@ -8,6 +8,7 @@ from typing import Literal
 
 from nlpcli.config import option
 from nlpcli.heads.sequence_options import SequenceOptions
+from recipes.couplet.form import CoupletForm
 
 
 @dataclass(frozen=True)
@@ -33,6 +34,7 @@ class TaskOptions(SequenceOptions):
     tones: bool = option(
         False,
         "level against oblique tones at even places and at the end; needs pypinyin",
+        flag=True,
     )
     nar: NarOptions = field(default_factory=NarOptions)
 
@@ -51,3 +53,7 @@ class TaskOptions(SequenceOptions):
                 ["r_drop", "model"],
                 "expected 0, since task.model is nar, which trains without it",
             )
+
+    def form(self) -> CoupletForm:
+        """What a line of data is."""
+        return CoupletForm()

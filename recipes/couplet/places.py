@@ -32,7 +32,7 @@ def decode_places(
 ) -> list[Hypothesis]:
     """``options.num`` answers, best first.
 
-    logits: (places, vocabulary); form: of ``form_features``. Scores of the places
+    logits: (places, vocabulary); form: of ``verse_features``. Scores of the places
     of one character add up, and different characters of the first line take
     different tokens: a beam search from left to right over the characters, or
     samples. The beam is exact when it is as wide as the answers are many.

@@ -2,35 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
+from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from nlpcli.config import RunConfig
+from nlpcli.decoders.constraints import Constraint
 from nlpcli.decoders.hypothesis import Hypothesis
 from nlpcli.decoders.options import GenerateOptions
 from nlpcli.errors import DataError
 from nlpcli.heads.convolution import ConvolutionModel
-from nlpcli.heads.sequence_model import sequence_model
 from nlpcli.metrics.bleu import bleu
 from nlpcli.metrics.distinct import distinct
 from nlpcli.metrics.exact_match import accuracy, exact_match
-from nlpcli.metrics.perplexity import perplexity
-from nlpcli.recipe import EncodedWindow
-from nlpcli.text.batching import Features, Field, collate
-from nlpcli.text.sequences import prompt_features, sequence_fields, training_features
-from nlpcli.text.tokenizers.encoding import Tokenizer
-from nlpcli.text.windows import Window
-from recipes.couplet.constraint import CoupletForm
-from recipes.couplet.examples import CoupletExample, read_examples
-from recipes.couplet.form import (
-    FORM_FIELDS,
-    answer_tokens,
-    broken_rules,
-    form_features,
-)
+from nlpcli.records.row import Row
+from nlpcli.tasks.protocol import Answer, Decode, Model, Setup
+from nlpcli.tasks.writing import Writing, best_texts, likelihood
+from nlpcli.text.batching import Features, Field
+from nlpcli.text.sequences import lay_out, prompt_features, training_features
+from recipes.couplet.constraint import VerseConstraint
+from recipes.couplet.form import CoupletExample
 from recipes.couplet.places import decode_places
 from recipes.couplet.tones import (
     demanded_tones,
@@ -38,186 +30,118 @@ from recipes.couplet.tones import (
     token_tones,
     tonal_agreement,
 )
+from recipes.couplet.verse import (
+    VERSE_FIELDS,
+    answer_tokens,
+    broken_rules,
+    verse_features,
+)
 
 _SPECIAL_TOKENS = 3  # [CLS] first [SEP] second [SEP]
-_BATCH = 64
 
 
-class CoupletRecipe:
-    """See nlpcli.recipe.Recipe for what each method promises."""
+class CoupletRecipe(Writing[CoupletExample]):
+    """UniLM, character after character, or a scoring of all places at once (nar)."""
 
-    main_score = "log_likelihood"
-    generation = GenerateOptions(beam=4, num=1)
-
-    def __init__(self, config: RunConfig, tokenizer: Tokenizer) -> None:
-        self.options = config.task
-        self.tokenizer = tokenizer
-        self.positions: int | None = config.data.max_length
-        self.model: Any = None
-        self.candidates = answer_tokens(tokenizer)
-        self._tones: np.ndarray | None = None
-        self._constraints: dict[bool, CoupletForm] = {}
-        self.fields = {**sequence_fields(tokenizer.vocab.pad_id), **FORM_FIELDS}
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup, VERSE_FIELDS)
+        self.at_once = self.options.model == "nar"
+        self.candidates = answer_tokens(self.tokenizer)
         if self.at_once:
-            self.fields["target_ids"] = Field(("tokens",), tokenizer.vocab.pad_id)
+            pad = self.vocab.pad_id
+            self.fields["target_ids"] = Field(("tokens",), pad, tokens=True)
             self.fields["target_mask"] = Field(("tokens",), False)
 
-    @property
-    def at_once(self) -> bool:
-        """Whether the model is the non-autoregressive one."""
-        return bool(self.options.model == "nar")
-
-    @property
-    def longest(self) -> int | None:
-        """Characters a side that the model has room for; None is any number."""
-        if self.at_once or self.positions is None:
-            return self.positions
-        return (self.positions - _SPECIAL_TOKENS) // 2
-
-    def read(self, path: str | Path) -> Iterator[CoupletExample | DataError]:
-        return read_examples(path, self.longest)
-
-    def prompt(self, text: str) -> CoupletExample:
-        example = CoupletExample(text)
-        longest, length = self.longest, len(example.first)
+    def ask(self, row: Row) -> CoupletExample:
+        example = CoupletExample(row.string("text"))
+        longest, length = self._longest(self._positions), len(example.first)
         if longest is not None and length > longest:
             raise DataError(
                 f"first line: expected at most {longest} characters (what fits "
-                f"into {self.positions} positions), got {length}"
+                f"into {self._positions} positions), got {length}"
             )
         return example
 
-    def learn(self, example: CoupletExample) -> None:
-        """Nothing: the labels are characters."""
-
-    def check(self, example: CoupletExample) -> None:
-        """Any couplet can be scored."""
-
-    def state(self) -> dict[str, Any]:
-        return {}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Nothing was kept."""
-
-    def encode(
-        self, examples: Sequence[CoupletExample], gold: bool
-    ) -> list[list[EncodedWindow]]:
-        return [[self._encoded(example)] for example in examples]
-
-    def _encoded(self, example: CoupletExample) -> EncodedWindow:
-        first, second = example.first, example.second or ""
-        above = self.tokenizer.character_ids(first)
-        below = self.tokenizer.character_ids(second)
-        if self.at_once:
-            features = {
-                **_source(above),
-                "target_ids": below,
-                "target_mask": np.ones(len(below), bool),
-            }
-        else:
-            vocab = self.tokenizer.vocab
-            ids = [vocab.cls_id, *above, vocab.sep_id, *below, vocab.sep_id]
-            segments = np.arange(len(ids)) >= len(first) + 2
-            features = training_features(ids, segments, segments)
-        length = len(example.text)
-        return EncodedWindow(features, Window(0, length, 0, length, 0, len(first)))
-
-    def build(self, backbone: Any) -> Any:
-        options = self.options
-        if self.at_once:
-            # Convolutions have no positions; the bound is on the memory of scores.
-            self.positions = backbone.config.max_position_embeddings
-            self.model = ConvolutionModel(
-                backbone,
-                options.nar.width,
-                options.nar.layers,
-                options.nar.dropout,
-                options.label_smoothing,
+    def admit(self, example: CoupletExample, learning: bool) -> None:
+        longest = self._longest(self.longest if learning else self._positions)
+        if longest is not None and len(example.first) > longest:
+            raise DataError(
+                f"{example.origin}: expected at most {longest} characters a side, got "
+                f"{len(example.first)} (data.max_length)"
             )
-        else:
-            self.positions = backbone.config.longest
-            self.model = sequence_model(
-                backbone, options, "unilm", self.tokenizer.vocab
-            )
-        return self.model
 
-    def generate(
+    def source(self, example: CoupletExample) -> str:
+        return example.first
+
+    def target(self, example: CoupletExample) -> str:
+        return example.second or ""
+
+    def sequences(self, example: CoupletExample) -> list[Features]:
+        above = self.tokenizer.character_ids(self.source(example))
+        below = self.tokenizer.character_ids(self.target(example))
+        if self.at_once:
+            learn = np.ones(len(below), bool)
+            return [{**_alone(above), "target_ids": below, "target_mask": learn}]
+        ids, owners = lay_out(self.vocab, [above, below])
+        return [training_features(ids, owners == 1, owners == 1)]
+
+    def build(self, backbone: Any) -> Model:
+        if not self.at_once:
+            return super().build(backbone)
+        nar = self.options.nar
+        smoothing = self.options.label_smoothing
+        return ConvolutionModel(backbone, nar.width, nar.layers, nar.dropout, smoothing)
+
+    def prompt(self, example: CoupletExample) -> Features:
+        verse = self._verse(example)
+        ids, _ = lay_out(self.vocab, [verse["first_ids"]])
+        return {**prompt_features(ids, [0] * len(ids), next_segment=1), **verse}
+
+    def constraints(self) -> Sequence[Constraint]:
+        return (self._form,)
+
+    def write(
         self,
-        decode: Any,
+        decode: Decode,
         examples: Sequence[CoupletExample],
         options: GenerateOptions,
-    ) -> list[dict[str, Any]]:
-        tonal = bool(options.extra.get("tones", self.options.tones))
-        asked = [i for i, example in enumerate(examples) if example.first]
-        lines = [examples[i].first for i in asked]
-        forms = [self._form(line, tonal) for line in lines]
-        if self.at_once:
-            found = self._places(lines, forms, options, tonal)
-        else:
-            prompts = [self._prompt(form) for form in forms]
-            found = decode(prompts, options, (self._constraint(tonal),), asked)
-        answers: list[dict[str, Any]] = [{"outputs": []} for _ in examples]
-        for i, line, hypotheses in zip(asked, lines, found, strict=True):
-            answers[i]["outputs"] = [self._output(line, h) for h in hypotheses]
+    ) -> list[Answer | DataError]:
+        if not self.at_once:
+            return super().write(decode, examples, options)
+        wanted = [i for i, example in enumerate(examples) if example.first]
+        verses = [self._verse(examples[i]) for i in wanted]
+        logits = decode.run([_alone(v["first_ids"]) for v in verses], "targets")
+        answers: list[Answer | DataError] = [{"outputs": []} for _ in examples]
+        for i, verse, rows in zip(wanted, verses, logits, strict=True):
+            line = examples[i].first
+            found = decode_places(
+                rows[: len(line)],
+                verse,
+                self.candidates,
+                self._tones if self.options.tones else None,
+                options,
+                _key(line),
+            )
+            answers[i] = {"outputs": self.outputs(decode, examples[i], found, options)}
         return answers
 
-    def _form(self, line: str, tonal: bool) -> Features:
-        tones = demanded_tones(line) if tonal else [0] * len(line)
-        return form_features(line, self.tokenizer.character_ids(line), tones)
-
-    def _prompt(self, form: Features) -> Features:
-        vocab = self.tokenizer.vocab
-        ids = [vocab.cls_id, *form["first_ids"], vocab.sep_id]
-        return {**prompt_features(ids, [0] * len(ids), next_segment=1), **form}
-
-    def _constraint(self, tonal: bool) -> CoupletForm:
-        """One object for each kind: programs are compiled for the object."""
-        if tonal not in self._constraints:
-            self._constraints[tonal] = CoupletForm(
-                self.candidates,
-                self.tokenizer.vocab.sep_id,
-                self._token_tones() if tonal else None,
-            )
-        return self._constraints[tonal]
-
-    def _token_tones(self) -> np.ndarray:
-        if self._tones is None:
-            self._tones = token_tones(self.tokenizer.vocab.tokens)
-        return self._tones
-
-    def _places(
+    def outputs(
         self,
-        lines: Sequence[str],
-        forms: Sequence[Features],
+        decode: Decode,
+        example: CoupletExample,
+        hypotheses: Sequence[Hypothesis],
         options: GenerateOptions,
-        tonal: bool,
-    ) -> list[list[Hypothesis]]:
-        """Answers of the model that scores all places at once."""
-        order = sorted(range(len(lines)), key=lambda i: -len(lines[i]))
-        tones = self._token_tones() if tonal else None
-        found: list[list[Hypothesis]] = [[] for _ in lines]
-        for start in range(0, len(order), _BATCH):
-            chosen = order[start : start + _BATCH]
-            sizes = {"tokens": len(lines[chosen[0]])}
-            sources = [_source(forms[i]["first_ids"]) for i in chosen]
-            batch = collate(sources, self.fields, sizes)
-            logits = np.asarray(self.model(batch, training=False)["targets"])
-            for i, row in zip(chosen, logits, strict=True):
-                row = row[: len(lines[i])]
-                found[i] = decode_places(
-                    row, forms[i], self.candidates, tones, options, _key(lines[i])
-                )
-        return found
+    ) -> list[Answer]:
+        return [self._told(example.first, hypothesis) for hypothesis in hypotheses]
 
-    def _output(self, line: str, hypothesis: Hypothesis) -> dict[str, Any]:
-        vocab = self.tokenizer.vocab
+    def _told(self, line: str, hypothesis: Hypothesis) -> Answer:
         pieces = []
-        for place, token_id in enumerate(hypothesis.token_ids.tolist()):
+        for number, token_id in enumerate(hypothesis.token_ids.tolist()):
             if hypothesis.satisfied and not self.candidates[token_id]:
                 # A mark may be unknown to the vocabulary; the first line has it.
-                pieces.append(line[place])
-            elif token_id not in vocab.special_ids:
-                pieces.append(vocab.tokens[token_id].removeprefix("##"))
+                pieces.append(line[number])
+            elif token_id not in self.vocab.special_ids:
+                pieces.append(self.vocab.tokens[token_id].removeprefix("##"))
         text = "".join(pieces)
         return {
             "text": text,
@@ -227,11 +151,8 @@ class CoupletRecipe:
             "satisfied": hypothesis.satisfied and not broken_rules(line, text),
         }
 
-    def gold(self, example: CoupletExample) -> str | None:
-        return example.second
-
     def score(
-        self, examples: Sequence[CoupletExample], answers: Sequence[dict[str, Any]]
+        self, examples: Sequence[CoupletExample], answers: Sequence[Answer]
     ) -> dict[str, Any]:
         """``perplexity`` is by character of the second line.
 
@@ -239,30 +160,49 @@ class CoupletRecipe:
         share of the places with a tone of their own that oppose the first line's;
         None without pypinyin.
         """
-        firsts = [example.first for example in examples]
-        seconds = [example.second or "" for example in examples]
-        texts = [a["outputs"][0]["text"] if a["outputs"] else "" for a in answers]
-        pairs = list(zip(firsts, texts, strict=True))
-        nll = sum(answer["nll"] for answer in answers)
-        characters = sum(len(second) for second in seconds)
-        kept = [not broken_rules(first, text) for first, text in pairs]
+        seconds = [self.target(example) for example in examples]
+        texts = best_texts(answers)
+        pairs = [(x.first, text) for x, text in zip(examples, texts, strict=True)]
         return {
-            "perplexity": perplexity(nll, characters),
-            "log_likelihood": -nll / characters if characters else None,
-            "constraint_satisfaction": accuracy(kept),
+            **likelihood(answers, sum(len(second) for second in seconds)),
+            "constraint_satisfaction": accuracy(not broken_rules(*p) for p in pairs),
             "bleu": bleu(texts, [[second] for second in seconds]),
             "exact_match": exact_match(texts, seconds),
             "distinct_2": distinct(texts, 2),
             "tone_agreement": _tone_agreement(pairs) if has_tones() else None,
         }
 
+    @property
+    def _positions(self) -> int | None:
+        """Convolutions have no positions; the bound is on the memory of scores."""
+        sizes = self.setup.backbone
+        return sizes.max_position_embeddings if self.at_once else sizes.longest
 
-def build_recipe(config: RunConfig, tokenizer: Tokenizer) -> CoupletRecipe:
-    """The recipe for a run."""
-    return CoupletRecipe(config, tokenizer)
+    def _longest(self, positions: int | None) -> int | None:
+        """Characters a side that so many positions have room for."""
+        if self.at_once or positions is None:
+            return positions
+        return (positions - _SPECIAL_TOKENS) // 2
+
+    def _verse(self, example: CoupletExample) -> Features:
+        line = example.first
+        tones = demanded_tones(line) if self.options.tones else [0] * len(line)
+        return verse_features(line, self.tokenizer.character_ids(line), tones)
+
+    @cached_property
+    def _form(self) -> VerseConstraint:
+        tones = self._tones if self.options.tones else None
+        return VerseConstraint(self.candidates, self.vocab.sep_id, tones)
+
+    @cached_property
+    def _tones(self) -> np.ndarray:
+        return token_tones(self.vocab.tokens)
 
 
-def _source(first_ids: np.ndarray) -> Features:
+build_recipe = CoupletRecipe
+
+
+def _alone(first_ids: np.ndarray) -> Features:
     return {"token_ids": first_ids, "padding_mask": np.ones(len(first_ids), bool)}
 
 

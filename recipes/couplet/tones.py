@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 
 from nlpcli.errors import NlpcliError
-from recipes.couplet.form import is_mark
+from recipes.couplet.verse import is_mark
 
 FREE, LEVEL, OBLIQUE = 0, 1, 2
 _CLASSES = {"1": LEVEL, "2": LEVEL, "3": OBLIQUE, "4": OBLIQUE}

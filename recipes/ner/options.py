@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nlpcli.config import option
+from recipes.ner.form import NerForm
 
 
 @dataclass(frozen=True)
@@ -39,3 +40,7 @@ class TaskOptions:
                 ["pointer_dim"],
                 f"expected an even integer (rotary pairs), got {self.pointer_dim}",
             )
+
+    def form(self) -> NerForm:
+        """What a line of data is; overlapping entities are data for spans alone."""
+        return NerForm(nested=self.head == "global-pointer")

@@ -2,190 +2,95 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
-from nlpcli.config import RunConfig
 from nlpcli.decoders.pointer import decode as decode_pointer
 from nlpcli.decoders.tags import TagScheme
 from nlpcli.decoders.viterbi import span_scores, viterbi
-from nlpcli.errors import DataError
 from nlpcli.heads.crf import CrfHead
 from nlpcli.heads.pointer import GlobalPointerHead
 from nlpcli.heads.task_model import TaskModel
-from nlpcli.layers.characters import CharacterLift
 from nlpcli.metrics.span_f1 import score_spans
-from nlpcli.recipe import EncodedWindow
+from nlpcli.records.row import Row
+from nlpcli.tasks.characters import Characters, Lift
+from nlpcli.tasks.labels import Labels
+from nlpcli.tasks.protocol import Answer, Forward, Setup
 from nlpcli.text.batching import Features, Field
-from nlpcli.text.characters import align_characters
-from nlpcli.text.tokenizers.encoding import Tokenizer
-from nlpcli.text.windows import Window, cut_windows
-from recipes.ner.examples import NerExample, read_examples
+from nlpcli.text.windows import Window
+from recipes.ner.form import NerExample
 
 Span = tuple[int, int, str, float]
 
 
-class NerRecipe:
-    """See nlpcli.recipe.Recipe for what each method promises."""
+class NerRecipe(Characters[NerExample]):
+    """A CRF over the characters, or GlobalPointer's score of each span."""
 
     main_score = "f1"
 
-    def __init__(self, config: RunConfig, tokenizer: Tokenizer) -> None:
-        self.options = config.task
-        self.data = config.data
-        self.characters = config.tokenizer.pieces == "characters"
-        self.tokenizer = tokenizer
-        self.labels: list[str] = []
-        self.head: Any = None
-        pad = tokenizer.vocab.pad_id
-        self.fields = {
-            "token_ids": Field(("tokens",), pad),
-            "padding_mask": Field(("tokens",), False),
-            "char_ids": Field(("characters",), pad),
-            "char_to_token": Field(("characters",)),
-            "char_places": Field(("characters",)),
-            "char_mask": Field(("characters",), False),
-            "tags": Field(("characters",)),
-            "spans": Field(("spans", None), -1),
-        }
+    def __init__(self, setup: Setup) -> None:
+        tags, spans = Field(("characters",)), Field(("spans", None), -1)
+        super().__init__(setup, {"tags": tags, "spans": spans})
+        self.labels = Labels()
+        self.crf = self.options.head == "crf"
+        self.nested = self.options.nested and not self.crf
 
-    @property
-    def nested(self) -> bool:
-        """Whether entities may lie inside one another."""
-        return self.options.head == "global-pointer" and self.options.nested
-
-    @property
-    def scheme(self) -> TagScheme:
-        """The tags of the learnt labels."""
-        return TagScheme(self.labels)
-
-    def read(self, path: str | Path) -> Iterator[NerExample | DataError]:
-        return read_examples(path, nested=self.options.head == "global-pointer")
-
-    def prompt(self, text: str) -> NerExample:
-        return NerExample(text, (), "")
+    def ask(self, row: Row) -> NerExample:
+        return NerExample(row.string("text"), ())
 
     def learn(self, example: NerExample) -> None:
-        for entity in example.entities:
-            if entity.label not in self.labels:
-                self.labels = sorted([*self.labels, entity.label])
+        self.labels.learn(entity.label for entity in example.entities)
 
-    def check(self, example: NerExample) -> None:
-        for entity in example.entities:
-            if entity.label not in self.labels:
-                raise DataError(
-                    f"{example.line}: expected a label of the training data "
-                    f"({', '.join(self.labels)}), got {entity.label!r}"
-                )
+    def meet(self, example: NerExample) -> None:
+        names = (entity.label for entity in example.entities)
+        self.labels.require(names, example.origin)
 
     def state(self) -> dict[str, Any]:
-        return {"labels": self.labels}
+        return {"labels": self.labels.names}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        self.labels = list(state["labels"])
+        self.labels = Labels(names=state["labels"])
 
-    def encode(
-        self, examples: Sequence[NerExample], gold: bool
-    ) -> list[list[EncodedWindow]]:
-        texts = [example.text for example in examples]
-        if self.characters:
-            encodings = [self.tokenizer.encode_characters(text) for text in texts]
-        else:
-            encodings = self.tokenizer.encode_batch(texts)
-        return [
-            self._windows(example, encoding, gold)
-            for example, encoding in zip(examples, encodings, strict=True)
-        ]
-
-    def _windows(
-        self, example: NerExample, encoding: Any, gold: bool
-    ) -> list[EncodedWindow]:
-        text = example.text
-        if not text or text.isspace():
-            return []
-        pieces, places = align_characters(encoding.offsets, len(text))
-        char_ids = self.tokenizer.character_ids(text)
-        longest = self.data.max_length - 2
-        out = []
-        for window in cut_windows(
-            pieces, longest, 2 * self.data.max_length, self.data.stride
-        ):
-            inside = slice(window.start, window.end)
-            vocab = self.tokenizer.vocab
-            token_ids = np.concatenate(
-                [
-                    [vocab.cls_id],
-                    encoding.token_ids[window.first_token : window.last_token],
-                    [vocab.sep_id],
-                ]
-            ).astype(np.int32)
-            features: Features = {
-                "token_ids": token_ids,
-                "padding_mask": np.ones(len(token_ids), bool),
-                "char_ids": char_ids[inside].astype(np.int32),
-                "char_to_token": np.maximum(
-                    pieces[inside] - window.first_token + 1, 0
-                ).astype(np.int32),
-                "char_places": places[inside].astype(np.int32),
-                "char_mask": np.ones(window.end - window.start, bool),
-            }
-            if gold:
-                features |= self._targets(example, window)
-            out.append(EncodedWindow(features, window))
-        return out
-
-    def _targets(self, example: NerExample, window: Window) -> Features:
+    def targets(self, example: NerExample, window: Window) -> Features:
         spans = []
         for entity in example.entities:
             start = max(entity.start, window.start) - window.start
             end = min(entity.end, window.end) - window.start
             if start < end:
                 spans.append((start, end, entity.label))
-        if self.options.head == "crf":
-            return {"tags": self.scheme.encode(spans, window.end - window.start)}
-        rows = [(self.labels.index(label), s, e - 1) for s, e, label in spans]
+        if self.crf:
+            scheme = TagScheme(self.labels.names)
+            return {"tags": scheme.encode(spans, window.end - window.start)}
+        rows = [(self.labels.number(label), s, e - 1) for s, e, label in spans]
         return {"spans": np.array(rows, np.int32).reshape(-1, 3)}
 
-    def build(self, backbone: Any) -> TaskModel:
-        size = backbone.config.hidden_size
-        if self.options.head == "crf":
-            self.head = CrfHead(len(self.scheme.tags), name="tags")
-            labels = {"tags": "tags"}
+    def heads(self, backbone: Any, lift: Lift) -> TaskModel:
+        head: Any
+        if self.crf:
+            head = CrfHead(len(TagScheme(self.labels.names).tags), name="tags")
         else:
-            self.head = GlobalPointerHead(
-                len(self.labels), head_size=self.options.pointer_dim, name="spans"
-            )
-            labels = {"spans": "spans"}
-        self.head.build((None, None, size))
+            size = self.options.pointer_dim
+            head = GlobalPointerHead(len(self.labels), head_size=size, name="spans")
+        head.build((None, None, backbone.config.hidden_size))
         return TaskModel(
             backbone,
-            {self.head.name: self.head},
-            labels,
-            bridge=CharacterLift(
-                size,
-                self.options.char_layers,
-                backbone.config.hidden_dropout_prob,
-            ),
+            {head.name: head},
+            {head.name: head.name},
+            bridge=lift(),
             mask_key="char_mask",
         )
 
-    def predict(self, forward: Any, batch: Features) -> list[list[Span]]:
-        logits = forward(batch)[self.head.name]
+    def predict(self, forward: Forward, batch: Features) -> list[list[Span]]:
         mask = batch["char_mask"]
-        if self.options.head != "crf":
+        if not self.crf:
+            logits = forward(batch)["spans"]
+            names = self.labels.names
             rows = decode_pointer(logits, mask, nested=self.nested)
-            return [
-                [
-                    (start, end, self.labels[label], score)
-                    for start, end, label, score in r
-                ]
-                for r in rows
-            ]
-        scheme = self.scheme
-        moves, starts, ends = self.head.parameters()
+            return [[(s, e, names[k], score) for s, e, k, score in row] for row in rows]
+        logits, scheme = forward(batch)["tags"], TagScheme(self.labels.names)
+        moves, starts, ends = forward.model.heads["tags"].parameters()
         tags, _ = viterbi(logits, mask, moves, starts, ends, scheme)
         spans = [scheme.decode(row) for row in tags]
         scores = span_scores(logits, mask, moves, starts, ends, scheme, spans)
@@ -195,10 +100,8 @@ class NerRecipe:
         ]
 
     def merge(
-        self,
-        example: NerExample,
-        parts: Sequence[tuple[Window, list[Span]]],
-    ) -> dict[str, Any]:
+        self, example: NerExample, parts: Sequence[tuple[Window, list[Span]]]
+    ) -> Answer:
         entities = []
         for window, spans in parts:
             for start, end, label, score in spans:
@@ -222,7 +125,7 @@ class NerRecipe:
         ]
 
     def score(
-        self, examples: Sequence[NerExample], answers: Sequence[dict[str, Any]]
+        self, examples: Sequence[NerExample], answers: Sequence[Answer]
     ) -> dict[str, Any]:
         gold = [{(e.start, e.end, e.label) for e in x.entities} for x in examples]
         found = [
@@ -232,6 +135,9 @@ class NerRecipe:
         return score_spans(gold, found).as_dict()
 
 
+build_recipe = NerRecipe
+
+
 def _disjoint(entities: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Drop what overlaps an earlier entity: only neighbours' windows can do that."""
     kept: list[dict[str, Any]] = []
@@ -239,8 +145,3 @@ def _disjoint(entities: list[dict[str, Any]]) -> list[dict[str, Any]]:
         if not kept or entity["start"] >= kept[-1]["end"]:
             kept.append(entity)
     return kept
-
-
-def build_recipe(config: RunConfig, tokenizer: Tokenizer) -> NerRecipe:
-    """The recipe for a run."""
-    return NerRecipe(config, tokenizer)

@@ -1,0 +1,178 @@
+"""Tasks of writing: a target after a source, learnt and decoded with one stack.
+
+[CLS] source [SEP] target [SEP], as UniLM masks it: the source sees all of itself, the
+target its past too (Dong et al. 2019, arXiv 1905.03197; Su, kexue.fm/archives/6933).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+
+from nlpcli.decoders.constraints import Constraint, Forbid
+from nlpcli.decoders.hypothesis import Hypothesis
+from nlpcli.decoders.options import GenerateOptions
+from nlpcli.errors import DataError
+from nlpcli.heads.sequence_model import sequence_model
+from nlpcli.metrics.perplexity import perplexity
+from nlpcli.records.form import E
+from nlpcli.tasks.protocol import (
+    Answer,
+    Decode,
+    EncodedWindow,
+    Model,
+    Recipe,
+    Setup,
+    Writes,
+)
+from nlpcli.text.batching import Features, Field
+from nlpcli.text.sequences import asked, sequence_fields, written
+from nlpcli.text.tokenizers.load import text_of
+from nlpcli.text.windows import whole_window
+
+
+class Writing(Recipe[E], Writes[E]):
+    """A recipe says what is source and what target, and overrides what is its own.
+
+    Its options are SequenceOptions. ``attention``: "unilm" or "causal".
+    ``own_fields``: how further features of its prompts pad.
+    """
+
+    main_score = "log_likelihood"
+    attention = "unilm"
+    defaults = GenerateOptions(beam=4, num=1)
+
+    def __init__(
+        self, setup: Setup, own_fields: Mapping[str, Field] | None = None
+    ) -> None:
+        super().__init__(setup)
+        self.vocab = self.tokenizer.vocab
+        self.longest = setup.config.data.max_length
+        self.fields = {**sequence_fields(self.vocab.pad_id), **(own_fields or {})}
+        self.by_character = setup.config.tokenizer.pieces == "characters"
+
+    def source(self, example: E) -> str:
+        """What is given; nothing is answered to a blank one."""
+        return example.text
+
+    def target(self, example: E) -> str:
+        """What is to be written; "" where there is no gold."""
+        raise NotImplementedError
+
+    def ids(self, text: str) -> np.ndarray:
+        """The tokens of a text: its characters, or its pieces."""
+        if self.by_character:
+            return self.tokenizer.encode_characters(text).token_ids
+        return self.tokenizer.encode(text).token_ids
+
+    def sequences(self, example: E) -> list[Features]:
+        """What is learnt from an example."""
+        source, target = self.source(example), self.target(example)
+        return [written(self.vocab, self.ids(source), self.ids(target))]
+
+    def prompt(self, example: E) -> Features:
+        """What stands before the answer."""
+        return asked(self.vocab, self.ids(self.source(example)))
+
+    def refusal(self, example: E) -> DataError | None:
+        """Why an example cannot be answered."""
+        return None
+
+    def constraints(self) -> Sequence[Constraint]:
+        """What answers must keep; the same objects each time, since programs are
+        compiled for them."""
+        return (self.words,)
+
+    def searched(self, options: GenerateOptions) -> GenerateOptions:
+        """How many hypotheses are wanted from the decoder."""
+        return options
+
+    def outputs(
+        self,
+        decode: Decode,
+        example: E,
+        hypotheses: Sequence[Hypothesis],
+        options: GenerateOptions,
+    ) -> list[Answer]:
+        """Hypotheses as outputs, best first."""
+        return [self.output(hypothesis) for hypothesis in hypotheses]
+
+    def output(self, hypothesis: Hypothesis, **more: Any) -> Answer:
+        """One hypothesis as it is told."""
+        ids = hypothesis.token_ids
+        return {
+            "text": text_of(self.vocab, ids),
+            "score": round(hypothesis.score, 4),
+            "finish_reason": hypothesis.finish_reason,
+            "tokens": [self.vocab.tokens[i] for i in ids],
+            **more,
+        }
+
+    @cached_property
+    def words(self) -> Forbid:
+        """Without the tokens that never come."""
+        size = self.setup.backbone.vocab_size
+        return Forbid(self.never(size), size)
+
+    def never(self, size: int) -> set[int]:
+        """Ids that no answer holds: special ones, rows beyond the vocabulary, and
+        pieces of several characters where characters are learnt."""
+        tokens = self.vocab.tokens
+        never = {*self.vocab.special_ids, *range(len(tokens), size)}
+        if self.by_character:
+            never |= {i for i, t in enumerate(tokens) if len(t.removeprefix("▁")) > 1}
+        return never - {self.vocab.sep_id}
+
+    def encode(self, examples: Sequence[E], gold: bool) -> list[list[EncodedWindow]]:
+        return [
+            [
+                EncodedWindow(features, whole_window(len(example.text)))
+                for features in self.sequences(example)
+            ]
+            for example in examples
+        ]
+
+    def build(self, backbone: Any) -> Model:
+        return sequence_model(backbone, self.options, self.attention, self.vocab)
+
+    def write(
+        self, decode: Decode, examples: Sequence[E], options: GenerateOptions
+    ) -> list[Answer | DataError]:
+        answers: list[Answer | DataError] = [
+            self.refusal(example) or {"outputs": []} for example in examples
+        ]
+        wanted = [
+            i
+            for i, (example, answer) in enumerate(zip(examples, answers, strict=True))
+            if self.source(example).strip() and not isinstance(answer, DataError)
+        ]
+        prompts = [self.prompt(examples[i]) for i in wanted]
+        found = decode(prompts, self.searched(options), self.constraints(), wanted)
+        for i, hypotheses in zip(wanted, found, strict=True):
+            outputs = self.outputs(decode, examples[i], hypotheses, options)
+            answers[i] = {"outputs": outputs[: options.num or 1]}
+        return answers
+
+    def gold(self, example: E) -> Any:
+        return self.target(example) or None
+
+
+def best_texts(answers: Sequence[Answer]) -> list[str]:
+    """The first output of each answer, "" where there is none."""
+    return [a["outputs"][0]["text"] if a["outputs"] else "" for a in answers]
+
+
+def likelihood(
+    answers: Sequence[Answer], count: int | None = None
+) -> dict[str, float | None]:
+    """``perplexity`` and ``log_likelihood`` of the gold, by token or by ``count``."""
+    nll = sum(answer["nll"] for answer in answers)
+    if count is None:
+        count = sum(answer["target_tokens"] for answer in answers)
+    return {
+        "perplexity": perplexity(nll, count),
+        "log_likelihood": -nll / count if count else None,
+    }
