@@ -26,7 +26,15 @@ FLOORS = {
     "nlpcli.checkpoints": LAYERS,
     "nlpcli": GROUND,
 }
-GROUND_PACKAGES = {"numpy", "yaml", "jieba", "tokenizers", "sacrebleu", "pypinyin"}
+GROUND_PACKAGES = {
+    "numpy",
+    "yaml",
+    "jieba",
+    "tokenizers",
+    "sacrebleu",
+    "pypinyin",
+    "filelock",
+}
 MIDDLE_PACKAGES = GROUND_PACKAGES | {"keras", "safetensors", "huggingface_hub", "torch"}
 CLI_PACKAGES = {"typer", "click", "rich"}
 
