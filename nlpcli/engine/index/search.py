@@ -10,7 +10,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from nlpcli.engine.index.store import LONGEST_ID, LONGEST_TEXT, PROBES, Hit, Store
+from nlpcli.engine.index.store import Store
+from nlpcli.engine.index.table import LONGEST_ID, LONGEST_TEXT, PROBES, Hit
 from nlpcli.errors import DataError, NlpcliError
 from nlpcli.progress import SILENT, Progress
 
@@ -193,7 +194,7 @@ def _put(store: Store, embedder: Embeds, rows: dict[str, str], filled: Filled) -
     filled.same += len(rows) - len(fresh)
 
 
-def positions(found: Sequence[Sequence[Hit]]) -> Iterator[list[dict[str, Any]]]:
+def plain_hits(found: Sequence[Sequence[Hit]]) -> Iterator[list[dict[str, Any]]]:
     """Hits as plain values, scores to 6 places."""
     for hits in found:
         yield [
