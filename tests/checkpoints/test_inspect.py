@@ -1,6 +1,7 @@
 """What inspection says of folders, good and odd."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -131,7 +132,7 @@ def test_a_run(tmp_path):
     save_file(arrays, best / "model.safetensors")
     (best / "config.json").write_text(json.dumps(CONFIG))
     (best / "task.json").write_text("{}")
-    (best / "vocab.txt").write_text("x\n" * 30)
+    shutil.copy(tmp_path / "bert" / "vocab.txt", best)
     for path in (tmp_path / "run", best):
         report = look(path)
         assert (report.kind, report.dialect) == ("run", "nlpcli")
