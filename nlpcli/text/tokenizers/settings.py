@@ -86,7 +86,7 @@ def read_cleaning(folder: Path, settings: Mapping[str, Any], vocab: Vocab) -> Cl
             if key not in found:
                 found[key] = value
                 origin[key] = f"{folder / 'tokenizer.json'}: "
-    flags = {}
+    flags: dict[str, Any] = {}
     for key, default in Cleaning().as_settings().items():
         flags[key] = found.get(key, default)
         if not isinstance(flags[key], bool) and flags[key] is not default:
