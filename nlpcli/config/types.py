@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
+from nlpcli.files.json_text import readable
+
 Bounds = Mapping[str, float | None]
 
 _HOLDS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
@@ -72,8 +74,7 @@ def describe(declared: Any, bounds: Bounds) -> str:
 
 def shown(value: Any) -> str:
     """A value as it would stand in a file, short and safe to print."""
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    text = readable(json.dumps(value, ensure_ascii=False, default=str))
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 

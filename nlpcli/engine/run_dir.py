@@ -23,6 +23,7 @@ from nlpcli.errors import DataError, NlpcliError, NotFoundError, UsageError
 from nlpcli.files import swap
 from nlpcli.files.atomic import explained, write_atomic
 from nlpcli.files.json_file import read_json_object
+from nlpcli.files.json_text import escaped
 from nlpcli.files.lock import LOCK, exclusive, is_held
 
 logger = logging.getLogger("nlpcli")
@@ -373,7 +374,7 @@ def _plain(value: Any) -> Any:
 
 
 def _json_text(value: Mapping[str, Any]) -> str:
-    return json.dumps(_plain(value), ensure_ascii=False, indent=2) + "\n"
+    return escaped(json.dumps(_plain(value), ensure_ascii=False, indent=2)) + "\n"
 
 
 def _read_json(path: Path) -> dict[str, Any]:
