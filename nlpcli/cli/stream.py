@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from nlpcli.errors import DataError, NlpcliError
+from nlpcli.files.json_text import readable
 from nlpcli.records.lines import Lines
 from nlpcli.records.row import Row, parse_object
 
@@ -38,7 +39,7 @@ class Request:
 def from_texts(texts: Iterable[str]) -> Iterator[Request]:
     """The words of the command line, each one text."""
     for number, text in enumerate(texts, start=1):
-        yield Request(f"TEXT {number}", Row({"text": text}))
+        yield Request(f"TEXT {number}", Row({"text": readable(text)}))
 
 
 def from_lines(
