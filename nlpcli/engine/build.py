@@ -21,8 +21,9 @@ from nlpcli.checkpoints.rules import load, resolve
 from nlpcli.checkpoints.source import Source
 from nlpcli.checkpoints.table import RuleTable
 from nlpcli.config import BackboneOptions, RunConfig
-from nlpcli.errors import ConfigError
+from nlpcli.errors import CheckpointError, ConfigError
 from nlpcli.files.atomic import write_atomic
+from nlpcli.files.json_file import read_json_object
 from nlpcli.progress import SILENT, Progress
 from nlpcli.recipe import find_recipe
 from nlpcli.runtime import weights
