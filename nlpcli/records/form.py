@@ -76,7 +76,8 @@ class Reader(Generic[E]):
     ``recognises`` looks at the first lines; ``read`` gives the format's name, as
     reports tell it, and what is in the lines: examples, a DataError in the place of a
     bad one, marks. ``direct``: training reads such a file as it is. ``write``: an
-    example as a piece of such a file; ``frame`` stands before, between and behind.
+    example as a piece of such a file; ``frame`` stands before, between and behind,
+    ``written_as`` is what reports call it where the name does not say all.
     """
 
     recognises: Callable[[Lines], bool]
@@ -84,6 +85,7 @@ class Reader(Generic[E]):
     direct: bool = False
     write: Callable[[E], str] | None = None
     frame: tuple[str, str, str] = ("", "", "")
+    written_as: str = ""
 
 
 class Form(ABC, Generic[E]):
