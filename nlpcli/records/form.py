@@ -91,8 +91,10 @@ class Reader(Generic[E]):
 class Form(ABC, Generic[E]):
     """One line of a task's data.
 
-    ``wanted`` is what a file should hold, for the message about an empty one; ``hint``
-    ends the message about a key that is not there. ``label_name`` heads the label
+    ``wanted`` is what a file should hold, for the message about an empty one;
+    ``formats`` what ``data convert`` reads, for the message about a file that is none
+    of it (where it is "", each line tells). ``hint`` ends the message about a key that
+    is not there. ``label_name`` heads the label
     table. ``by_character``: each character that is no space is a token. ``then`` says
     what becomes of what is longer than a window. ``told`` are the counts that ``data
     convert`` reports; ``flags`` the options of the data verbs that ``with_flags``
@@ -100,6 +102,7 @@ class Form(ABC, Generic[E]):
     """
 
     wanted = "JSON Lines"
+    formats = ""
     hint = ""
     label_name = "label"
     by_character = False
