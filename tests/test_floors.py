@@ -92,7 +92,7 @@ def complaint(module: str, line: Import) -> str | None:
     why = APART.get((part_of(module), part_of(target)))
     if why is not None:
         return why
-    if here == CLI and LAYERS <= there < CLI and not line.deferred:
+    if here == CLI and LAYERS <= there < CLI and not (line.deferred or line.for_types):
         return "a command imports what it starts inside its function (instant --help)"
     return None
 

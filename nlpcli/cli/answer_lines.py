@@ -45,20 +45,27 @@ def write_answers(
     show: Show,
     on_error: str,
     output: Path | None,
+    as_list: bool = False,
 ) -> int:
     """Answer all that arrives, a flush for each chunk; returns how many lines failed.
 
     Under ``on_error`` "stop" raises the first error when the lines before it are out.
+    ``as_list``: they are the items of one JSON list.
     """
     from nlpcli.cli.output import open_output
 
-    failed = 0
+    failed = written = 0
     with open_output(output) as out:
+        if as_list:
+            out.write("[")
         for chunk in arrivals.chunks(chunk_size):
             for line, error in _answer_chunk(answer, chunk, show, on_error):
                 failed += error
-                out.write(line)
+                out.write("," * (as_list and written > 0) + line)
+                written += 1
             out.flush()
+        if as_list:
+            out.write("]")
     return failed
 
 

@@ -79,14 +79,17 @@ class AnswerCommand(RecipeCommand):
         flags = {} if entry is None else _flags(entry)
         rest: list[str] = []
         sets: list[str] = []
-        for number, word in enumerate(args):
+        words = iter(args)
+        for word in words:
+            name, equals, value = word.partition("=")
             if word == "--":
-                rest += args[number:]
-                break
-            if word in flags:
-                sets.append(flags[word])
-            else:
+                rest += [word, *words]
+            elif (assignment := flags.get(name)) is None:
                 rest.append(word)
+            elif not assignment.endswith("="):
+                sets.append(assignment)
+            else:
+                sets.append(assignment + (value if equals else next(words, "")))
         ctx.meta["nlpcli.sets"] = sets
         return super().parse_args(ctx, rest)
 
@@ -174,13 +177,15 @@ def _plain(value: Any, annotation: Any) -> Any:
 
 
 def _flags(entry: Any) -> dict[str, str]:
-    """The recipe's flags, and the assignment that each stands for."""
-    flags = {}
+    """The recipe's flags, and the assignment that each stands for or begins."""
+    flags: dict[str, str] = {}
     for option in fields(entry.task_type()):
         if option.metadata.get("flag"):
-            name = option.name.replace("_", "-")
-            flags[f"--{name}"] = f"task.{option.name}=true"
-            flags[f"--no-{name}"] = f"task.{option.name}=false"
+            name, key = option.name.replace("_", "-"), f"task.{option.name}="
+            if isinstance(option.default, bool):
+                flags |= {f"--{name}": f"{key}true", f"--no-{name}": f"{key}false"}
+            else:
+                flags[f"--{name}"] = key
     return flags
 
 

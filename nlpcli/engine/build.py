@@ -21,7 +21,7 @@ from nlpcli.checkpoints.rules import load, resolve
 from nlpcli.checkpoints.source import Source
 from nlpcli.checkpoints.table import RuleTable
 from nlpcli.config import BackboneOptions, RunConfig
-from nlpcli.errors import CheckpointError, ConfigError
+from nlpcli.errors import ConfigError
 from nlpcli.files.atomic import write_atomic
 from nlpcli.progress import SILENT, Progress
 from nlpcli.recipe import find_recipe
@@ -30,6 +30,7 @@ from nlpcli.runtime.tf_checkpoint import open_tf_checkpoint
 from nlpcli.tasks.protocol import Buckets, Model, Recipe, Setup
 from nlpcli.text.tokenizers.encoding import Tokenizer
 from nlpcli.text.tokenizers.load import extend, load_tokenizer, subset, tiny_tokenizer
+from nlpcli.text.tokenizers.vocab import check_rows
 
 logger = logging.getLogger("nlpcli")
 
@@ -148,12 +149,7 @@ def open_source(folder: Path) -> Source:
 
 
 def _check_vocabulary(name: str, start: Start) -> None:
-    tokens, rows = len(start.tokenizer.vocab.tokens), start.config.vocab_size
-    if tokens > rows:
-        raise CheckpointError(
-            f"{name}: expected a vocabulary of at most {rows} tokens (vocab_size), "
-            f"got {tokens} in {start.tokenizer.vocab.origin}"
-        )
+    check_rows(start.tokenizer.vocab, start.config.vocab_size, name)
 
 
 def prune(start: Start, used: Iterable[int]) -> np.ndarray:
