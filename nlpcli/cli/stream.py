@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from nlpcli.errors import DataError, NlpcliError
-from nlpcli.records.lines import Lines
+from nlpcli.records.lines import BadLine, Lines
 from nlpcli.records.row import Row, parse_object
 
 QUEUED_LINES = 4096
@@ -65,9 +65,9 @@ def from_lines(
     as_json: bool | None = False if plain else None
     for number, text in lines:
         origin = lines.origin(number)
-        if as_json is None and (isinstance(text, DataError) or text.strip()):
-            as_json = isinstance(text, str) and text.lstrip().startswith("{")
-        if isinstance(text, DataError):
+        if as_json is None and (begins := _begins(text)):
+            as_json = begins == "{"
+        if isinstance(text, BadLine):
             yield Request(origin, error=text)
         elif not as_json or not text.strip():
             yield Request(origin, Row({"text": text if not as_json else ""}))
@@ -88,6 +88,12 @@ def with_text(request: Request) -> Request:
         except DataError as error:
             return replace(request, error=DataError(f"{request.origin}: {error}"))
     return request
+
+
+def _begins(line: str | BadLine) -> str:
+    if isinstance(line, BadLine):
+        return line.begins.decode("latin-1")
+    return line.lstrip()[:1]
 
 
 class Arrivals:

@@ -9,7 +9,7 @@ from typing import Any
 from nlpcli.errors import DataError
 from nlpcli.records.form import E, Form, Mark
 from nlpcli.records.lines import Lines, Spooled
-from nlpcli.records.row import Row, parse_object
+from nlpcli.records.row import Row, parse_object, shorten
 
 
 def read(form: Form[E], source: str | Path | Spooled) -> Iterator[E | DataError]:
@@ -40,10 +40,15 @@ def open_items(
             known is None and (every or reader.direct) and reader.recognises(lines)
         ):
             return reader.read(lines)
-    if lines.first() is None:
+    first = lines.first()
+    if first is None:
         bad = next((x for _, x in lines.head() if isinstance(x, DataError)), None)
         raise bad or DataError(
             f"{lines.name}: expected {form.wanted}, got an empty file"
+        )
+    if every and known is None and form.formats and not first.lstrip().startswith("{"):
+        raise DataError(
+            f"{lines.name}: expected {form.formats}, got {shorten(first)!r}"
         )
     return "jsonl", json_items(form, lines)
 

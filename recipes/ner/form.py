@@ -111,7 +111,13 @@ class NerForm(Form[NerExample]):
 
     @property
     def published(self) -> Mapping[str, Reader[NerExample]]:
-        columns = Reader(_is_columns, self._columns, True, self._as_columns)
+        columns = Reader(
+            _is_columns,
+            self._columns,
+            True,
+            self._as_columns,
+            written_as=self.scheme,
+        )
         return {**annotation_readers(self, "entities"), "columns": columns}
 
     def target(self, destination: Path) -> str:
