@@ -68,6 +68,15 @@ def json_items(form: Form[E], lines: Lines) -> Iterator[E | DataError]:
         yield example
 
 
+def read_rows(source: str | Path) -> Iterator[dict[str, Any]]:
+    """The objects of a JSON Lines file; the first line that is none is raised."""
+    with Lines(source) as lines:
+        for row in json_rows(lines):
+            if isinstance(row, DataError):
+                raise row
+            yield dict(row.values)
+
+
 def json_rows(lines: Lines, hint: str = "") -> Iterator[Row | DataError]:
     """The objects of JSON Lines, blank lines passed over."""
     for number, text in lines:

@@ -7,7 +7,7 @@ from fractions import Fraction
 
 import pytest
 
-from nlpcli.records.lines import read_json_lines
+from nlpcli.records.read import read_rows
 from nlpcli.samples import sample
 from recipes.math_qa.examples import MathExample, read_examples
 from recipes.math_qa.numbers import CONSTANTS, question_numbers
@@ -32,7 +32,7 @@ def maker():
 
 
 def rows_of(split):
-    return [row for _, row in read_json_lines(sample("math-qa", split))]
+    return list(read_rows(sample("math-qa", split)))
 
 
 def exact(text):

@@ -4,7 +4,7 @@ import string
 import unicodedata
 from itertools import islice
 
-from nlpcli.records.lines import read_json_lines
+from nlpcli.records.read import read_rows
 from nlpcli.text.tokenizers.vocab import Vocab
 
 SOURCES = [
@@ -22,8 +22,8 @@ def real_texts(shared, share=1):
     """10,000 texts, or one in ``share`` of each source."""
     texts = []
     for name, key, count in SOURCES:
-        rows = read_json_lines(shared(f"datasets/{name}"))
-        for _, row in islice(rows, count // share):
+        rows = read_rows(shared(f"datasets/{name}"))
+        for row in islice(rows, count // share):
             texts.append("\n".join(row[key]) if key == "turns" else row[key][:300])
     return texts
 
