@@ -12,10 +12,10 @@ import numpy as np
 from nlpcli.decoders.constraints import Constraint
 from nlpcli.decoders.hypothesis import Hypothesis
 from nlpcli.decoders.options import GenerateOptions
+from nlpcli.text.passages import Passage
 from nlpcli.text.tokenizers.load import text_of
 from nlpcli.text.tokenizers.vocab import Vocab
 from recipes.qa_gen.layout import answer_prompt, question_prompt
-from recipes.qa_gen.passages import Passage
 
 DRAWN = 3  # answers drawn from a window for each pair that is wanted
 ASKED = 2  # questions written at a time for each pair that is wanted

@@ -22,13 +22,13 @@ from nlpcli.metrics.exact_match import accuracy
 from nlpcli.metrics.perplexity import perplexity
 from nlpcli.metrics.rouge import rouge
 from nlpcli.recipe import EncodedWindow
+from nlpcli.text.passages import Passage, window_around, windows
 from nlpcli.text.sequences import sequence_fields
 from nlpcli.text.tokenizers.encoding import Tokenizer
 from nlpcli.text.windows import Window
 from recipes.qa_gen.examples import QaExample, read_examples
 from recipes.qa_gen.layout import SPECIAL_TOKENS, training_sequence
 from recipes.qa_gen.pairs import PairWriter
-from recipes.qa_gen.passages import Passage, window_around, windows
 
 
 class QaGenRecipe:
