@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from nlpcli.errors import DataError
+from nlpcli.files.json_file import NotJson, parse_json
 from nlpcli.records.lines import origin_of, read_lines
-from nlpcli.records.row import Row, parse_json, parse_object, shown
+from nlpcli.records.row import Row, parse_object, shown
 
 Types = tuple[str, str]  # of subject and object
 Schema = dict[str, list[Types]]  # by predicate, in the order of the file
@@ -64,7 +65,7 @@ def _rows(path: str | Path) -> Iterator[Row]:
         return
     try:
         rows = parse_json("\n".join(text for _, text in lines))
-    except (ValueError, RecursionError) as error:
+    except NotJson as error:
         raise DataError(f"{path}: expected a JSON list ({error})") from error
     yield from Row({"rows": rows}, str(path)).objects("rows", "row")
 
