@@ -20,6 +20,7 @@ Line = tuple[int, "str | DataError"]
 
 STDIN = "-"
 LONGEST_LINE = 16 * 2**20  # bytes; what is longer is no line of text
+LONGEST_DOCUMENT = 2**40  # a published file may be one line of JSON
 _BOM = b"\xef\xbb\xbf"
 _GZIP = b"\x1f\x8b"
 _HEAD = 200  # lines that are looked at before the first is read

@@ -9,7 +9,7 @@ from typing import Any
 from nlpcli.errors import DataError
 from nlpcli.records.form import E, Form, Mark
 from nlpcli.records.lines import Lines, Spooled
-from nlpcli.records.row import Row, parse_object
+from nlpcli.records.row import Row, parse_json, parse_object
 
 
 def read(form: Form[E], source: str | Path | Spooled) -> Iterator[E | DataError]:
@@ -40,11 +40,10 @@ def open_items(
             known is None and (every or reader.direct) and reader.recognises(lines)
         ):
             return reader.read(lines)
-    if lines.first() is None:
-        bad = next((x for _, x in lines.head() if isinstance(x, DataError)), None)
-        raise bad or DataError(
-            f"{lines.name}: expected {form.wanted}, got an empty file"
-        )
+    if lines.first() is None and not any(
+        isinstance(line, DataError) for _, line in lines.head(lines.number)
+    ):
+        raise DataError(f"{lines.name}: expected {form.wanted}, got an empty file")
     return "jsonl", json_items(form, lines)
 
 
@@ -63,3 +62,16 @@ def json_items(form: Form[E], lines: Lines) -> Iterator[E | DataError]:
                 continue
             yield from row.problems
             yield example
+
+
+def document(lines: Lines) -> Any:
+    """The JSON value that a whole input is; raises DataError."""
+    texts = []
+    for _, text in lines:
+        if isinstance(text, DataError):
+            raise text
+        texts.append(text)
+    try:
+        return parse_json("\n".join(texts))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{lines.name}: expected JSON ({error})") from error
