@@ -11,14 +11,13 @@ so the format decides which one a model gets.
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from nlpcli.backbones.transformer import TransformerConfig
 from nlpcli.errors import CheckpointError, NotFoundError
+from nlpcli.files.json_file import read_json_object
 
 FAMILY = "bert"
 NEZHA_DISTANCE = 64  # beyond it all distances are one
@@ -47,7 +46,7 @@ def read_config(folder: Path, dialect: str) -> tuple[TransformerConfig, dict[str
             f"{folder}: expected config.json (Hugging Face) or bert_config.json "
             "(Google), found neither"
         )
-    raw = _read_json(path)
+    raw = read_json_object(path)
     family = raw.get("model_type", FAMILY)
     relative = family == "nezha" or bool(raw.get("use_relative_position"))
     if family != FAMILY and not relative:
@@ -79,13 +78,3 @@ def published_config(config: TransformerConfig, **others: Any) -> dict[str, Any]
         **values,
         **others,
     }
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, OSError) as error:
-        raise CheckpointError(f"{path}: expected JSON, got {error}") from error
-    if not isinstance(raw, Mapping):
-        raise CheckpointError(f"{path}: expected a JSON object")
-    return dict(raw)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import math
-import re
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,8 +16,9 @@ from nlpcli.checkpoints.rules import resolve
 from nlpcli.checkpoints.source import Opener, Shape, Source
 from nlpcli.checkpoints.storage import CONFIGS, missing_files
 from nlpcli.errors import CheckpointError, NotFoundError
-
-_WORDS_OF_A_WORD_VOCABULARY = 1000
+from nlpcli.files.json_file import read_json_object
+from nlpcli.text.tokenizers.load import load_tokenizer
+from nlpcli.text.tokenizers.vocab import Vocab, has_words
 
 
 @dataclass
@@ -28,7 +27,7 @@ class Inspection:
 
     kind: "model" or "run". parts: part -> "complete", "incomplete" or "absent".
     missing_tensors: gaps of incomplete parts. loads: whether the backbone can be used
-    as it is.
+    as it is, with the tokenizer beside it.
     """
 
     path: str
@@ -91,10 +90,8 @@ def inspect(
         _judge_run(report, families, config, source, found)
     else:
         _judge(report, families, config, source, found)
-    _check_vocabulary(report, folder)
-    report.loads = report.parts.get("backbone") == "complete" and not (
-        report.missing_files
-    )
+    whole = report.parts.get("backbone") == "complete" and not report.missing_files
+    report.loads = _check_tokenizer(report, folder) and whole
     return report
 
 
@@ -102,13 +99,9 @@ def tokenizer_kind(folder: Path) -> str | None:
     """The tokenizer a folder's files speak of: wordpiece, word, unigram or other."""
     vocab = folder / "vocab.txt"
     if vocab.is_file():
-        words = sum(
-            len(token) > 1 and all("一" <= character <= "鿿" for character in token)
-            for token in _lines(vocab)
-        )
-        return "word" if words > _WORDS_OF_A_WORD_VOCABULARY else "wordpiece"
+        return "word" if has_words(vocab) else "wordpiece"
     if (folder / "tokenizer.json").is_file():
-        model = _read_json(folder / "tokenizer.json").get("model")
+        model = read_json_object(folder / "tokenizer.json").get("model")
         kind = model.get("type") if isinstance(model, dict) else None
         return str(kind).lower() if kind else "unknown tokenizer.json"
     if any(folder.glob("*.model")):
@@ -119,19 +112,9 @@ def tokenizer_kind(folder: Path) -> str | None:
 def _config(folder: Path, report: Inspection) -> dict[str, Any]:
     for name in CONFIGS:
         if (folder / name).is_file():
-            return _read_json(folder / name)
+            return read_json_object(folder / name)
     report.notes.append(f"no {' or '.join(CONFIGS)} beside the weights")
     return {}
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise CheckpointError(f"{path}: expected JSON, got {error}") from error
-    if not isinstance(content, dict):
-        raise CheckpointError(f"{path}: expected a JSON object")
-    return content
 
 
 def _open(path: Path, openers: Sequence[Opener], report: Inspection) -> Source | None:
@@ -231,21 +214,41 @@ def _shapes(
         return {}
 
 
-def _check_vocabulary(report: Inspection, folder: Path) -> None:
-    vocab = folder / "vocab.txt"
-    if report.vocab_size is None or not vocab.is_file():
-        return
-    size = sum(1 for _ in _lines(vocab))
-    if size != report.vocab_size:
-        report.notes.append(
-            f"vocab.txt has {size} tokens, the configuration {report.vocab_size}"
-        )
+def _check_tokenizer(report: Inspection, folder: Path) -> bool:
+    """Whether the tokenizer beside the weights can be used with them, and notes.
+
+    The same reading as that of every command that uses the folder.
+    """
+    if report.tokenizer is None:
+        return True
+    try:
+        tokenizer = load_tokenizer(folder)
+    except (CheckpointError, NotFoundError) as error:
+        report.notes += str(error).splitlines() if report.supported else []
+        return False
+    report.tokenizer = tokenizer.kind
+    vocab, rows = tokenizer.vocab, report.vocab_size
+    name, size = Path(vocab.origin).name, len(vocab.tokens)
+    report.notes += _repeated(name, vocab)
+    if rows is None or size == rows:
+        return True
+    too_many = "; there is no row for the last ones" if size > rows else ""
+    report.notes.append(f"{name} has {size} tokens, the configuration {rows}{too_many}")
+    return size <= rows
 
 
-def _lines(path: Path) -> Iterable[str]:
-    """Lines as a vocabulary has them: only a line feed ends one."""
-    text = path.read_bytes().decode("utf-8", "replace")
-    return re.split(r"\r?\n", text.removesuffix("\n"))
+def _repeated(name: str, vocab: Vocab) -> list[str]:
+    """A note on tokens that stand twice, with the places of the first."""
+    if not vocab.repeated:
+        return []
+    token, numbers = next(iter(vocab.repeated.items()))
+    unit = "line" if name == "vocab.txt" else "place"
+    more = len(vocab.repeated) - 1
+    return [
+        f"{name}: {token!r} stands twice, on {unit} {numbers[0] + 1} and "
+        f"{unit} {numbers[-1] + 1}: the last is its id"
+        + (f" (and {more} more such tokens)" if more else "")
+    ]
 
 
 def _integer(config: Mapping[str, Any], key: str) -> int | None:

@@ -10,7 +10,6 @@ Format: 8 bytes little-endian header length, a JSON header, the data
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ import numpy as np
 
 from nlpcli.checkpoints.source import Shape
 from nlpcli.errors import CheckpointError, NotFoundError
+from nlpcli.files.json_file import NotJson, parse_json_object, read_json_object
 
 LARGEST_HEADER = 100_000_000
 MOST_AXES = 8
@@ -116,14 +116,14 @@ def read_header(path: Path) -> dict[str, Tensor]:
                 raise _Absurd(
                     f"truncated: a header of {length} bytes in a file of {size}"
                 )
-            header = _parse(stream.read(length))
+            header = parse_json_object(stream.read(length))
         tensors = {
             name: _tensor(path, name, entry, 8 + length)
             for name, entry in header.items()
             if name != "__metadata__"
         }
         _check_places(tensors, 8 + length, size)
-    except _Absurd as problem:
+    except (_Absurd, NotJson) as problem:
         raise CheckpointError(
             f"{path}: not a whole safetensors file: {problem}"
         ) from problem
@@ -134,23 +134,6 @@ def read_header(path: Path) -> dict[str, Tensor]:
 
 class _Absurd(Exception):
     """What is wrong with a header."""
-
-
-def _parse(raw: bytes) -> dict[str, Any]:
-    try:
-        header = json.loads(raw.decode("utf-8"), object_pairs_hook=_once)
-    except (ValueError, RecursionError) as error:
-        raise _Absurd(f"its header is no JSON ({_short(error)})") from error
-    if not isinstance(header, dict):
-        raise _Absurd("its header is no JSON object")
-    return header
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) != len(pairs):
-        raise _Absurd("its header names a tensor twice")
-    return found
 
 
 def _tensor(path: Path, name: str, entry: Any, data: int) -> Tensor:
@@ -227,11 +210,7 @@ def _read_shards(index: Path) -> tuple[list[Path], dict[str, Tensor]]:
 
 def read_weight_map(index: Path) -> dict[str, str]:
     """Tensor name -> shard, from an index; shards are plain names beside it."""
-    try:
-        content = json.loads(index.read_text(encoding="utf-8"))
-    except (ValueError, RecursionError, OSError) as error:
-        raise CheckpointError(f"{index}: expected JSON, got {_short(error)}") from error
-    weight_map = content.get("weight_map") if isinstance(content, dict) else None
+    weight_map = read_json_object(index).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
         raise CheckpointError(f"{index}: expected a weight_map of tensors to shards")
     for shard in weight_map.values():
@@ -247,6 +226,5 @@ def _is_plain_name(name: str) -> bool:
 
 
 def _short(value: Any) -> str:
-    text = str(value) if isinstance(value, Exception) else repr(value)
-    text = " ".join(text.split())
+    text = " ".join(repr(value).split())
     return text if len(text) <= 60 else text[:57] + "..."

@@ -10,7 +10,7 @@ from typing import Any
 
 from nlpcli.cli.stream import Arrivals, Request, from_lines, from_texts
 from nlpcli.errors import DataError, NlpcliError, UsageError
-from nlpcli.files.json_text import dumps
+from nlpcli.files.json_text import dumps, readable
 from nlpcli.records.lines import STDIN, Lines
 from nlpcli.records.row import Row
 
@@ -45,20 +45,27 @@ def write_answers(
     show: Show,
     on_error: str,
     output: Path | None,
+    as_list: bool = False,
 ) -> int:
     """Answer all that arrives, a flush for each chunk; returns how many lines failed.
 
     Under ``on_error`` "stop" raises the first error when the lines before it are out.
+    ``as_list``: they are the items of one JSON list.
     """
     from nlpcli.cli.output import open_output
 
-    failed = 0
+    failed = written = 0
     with open_output(output) as out:
+        if as_list:
+            out.write("[")
         for chunk in arrivals.chunks(chunk_size):
             for line, error in _answer_chunk(answer, chunk, show, on_error):
                 failed += error
-                out.write(line)
+                out.write("," * (as_list and written > 0) + line)
+                written += 1
             out.flush()
+        if as_list:
+            out.write("]")
     return failed
 
 
@@ -76,7 +83,7 @@ def placed(request: Request, error: NlpcliError) -> NlpcliError:
 
 def error_line(request: Request, error: NlpcliError) -> str:
     """What stands for the answer of a bad line under ``--on-error skip``."""
-    told = {"code": error.exit_code, "message": str(error)}
+    told = {"code": error.exit_code, "message": readable(str(error))}
     return dumps({"id": request.id, "error": told})
 
 

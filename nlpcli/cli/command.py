@@ -178,7 +178,7 @@ def _plain(value: Any, annotation: Any) -> Any:
 
 def _flags(entry: Any) -> dict[str, str]:
     """The recipe's flags, and the assignment that each stands for or begins."""
-    flags = {}
+    flags: dict[str, str] = {}
     for option in fields(entry.task_type()):
         if option.metadata.get("flag"):
             name, key = option.name.replace("_", "-"), f"task.{option.name}="

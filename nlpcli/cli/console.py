@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from nlpcli.errors import ConfigError, NlpcliError
+from nlpcli.files.json_text import readable
 from nlpcli.files.programs import keep_programs
 from nlpcli.progress import SILENT, Progress
 
@@ -26,6 +27,9 @@ PLAIN_SECONDS = 30.0
 
 # a quoted data line must not move the cursor or clear the screen
 _CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+# bytes of a name that the locale did not decode, as repr writes them
+_QUOTED = re.compile(r"(?:\\udc[89a-f][0-9a-f])+")
 
 
 @dataclass
@@ -193,7 +197,7 @@ class RichBar:
             redirect_stdout=False,  # answers go to stdout, not through the bar
             expand=True,
         )
-        self.task = self.bar.add_task(title, total=total, stats="")
+        self.task = self.bar.add_task(readable(title), total=total, stats="")
         self.bar.start()
 
     def update(self, done: int, **stats: float | str) -> None:
@@ -252,11 +256,21 @@ class _StderrHandler(logging.Handler):
 def _json_log(level: str, message: str, **fields: Any) -> str:
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z")
     row = {"time": stamp, "level": level, "message": message, **fields}
-    return json.dumps(row, ensure_ascii=True, default=str)
+    shown = {k: _told(v) if isinstance(v, str) else v for k, v in row.items()}
+    return json.dumps(shown, ensure_ascii=True, default=str)
+
+
+def _told(text: str) -> str:
+    """A message with names as they are, also where it quotes one by its repr."""
+    named = _QUOTED.sub(
+        lambda match: "".join(chr(int(code, 16)) for code in match[0].split("\\u")[1:]),
+        text,
+    )
+    return readable(named)
 
 
 def _write(line: str) -> None:
-    shown = _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", line)
+    shown = _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", _told(line))
     try:
         sys.stderr.write(shown + "\n")
         sys.stderr.flush()

@@ -138,13 +138,13 @@ def convert(
 ) -> None:
     """Write a model as a Hugging Face folder (safetensors)."""
     from nlpcli.checkpoints.download import resolve_model
-    from nlpcli.cli.console import open_progress
+    from nlpcli.cli.console import open_progress, quiet_imports
     from nlpcli.cli.output import print_json, print_text
     from nlpcli.cli.table import pairs
-    from nlpcli.engine.convert import convert_model
 
     folder = resolve_model(source, progress=open_progress())
-    _load_tensorflow_for(folder)
+    with quiet_imports():
+        from nlpcli.engine.convert import convert_model
     report = convert_model(folder, destination, force=force)
     if as_json:
         print_json(report)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from nlpcli.files.atomic import explained, is_special, sync_folder
+from nlpcli.files.json_text import readable
 
 
 @dataclass
@@ -81,7 +82,7 @@ def print_json(value: Any) -> None:
 def print_text(text: str) -> None:
     """Text for people, on stdout."""
     if text:
-        sys.stdout.write(text.encode("utf-8", "backslashreplace").decode() + "\n")
+        sys.stdout.write(readable(text) + "\n")
 
 
 def stdout_columns() -> int:

@@ -26,12 +26,15 @@ from nlpcli.cli.stream import Arrivals, Request
 from nlpcli.cli.vectors import SUFFIX, write_vectors
 from nlpcli.config import Precision, Xla
 from nlpcli.errors import UsageError
+from nlpcli.files.json_text import dumps
+from nlpcli.records.annotation import doccano, label_studio
 
 EXAMPLES = """\
 Examples:
   nlpcli predict ner "王小明在北京大学读书"
   nlpcli predict ner "王小明在北京大学读书" --format text
   nlpcli predict ner --input lines.txt --output answers.jsonl
+  nlpcli predict ner --input lines.txt --format label-studio --output tasks.json
   nlpcli predict simbert --input lines.txt --output vectors.npy
   tail -f log.jsonl | nlpcli predict ner --text-key message --on-error skip
 
@@ -61,7 +64,10 @@ def predict(
         bool | None, typer.Option("--xla/--no-xla", help="Compile the model.")
     ] = None,
     form: Annotated[
-        Literal["json", "text"], typer.Option("--format", help="How answers look.")
+        Literal["json", "text", "doccano", "label-studio"],
+        typer.Option(
+            "--format", help="How answers look; for annotation tools, to be corrected."
+        ),
     ] = "json",
     on_error: OnError = "stop",
     force: Force = False,
@@ -76,8 +82,10 @@ def predict(
     entry.require("predict", "does not predict")
     name = entry.name
     matrix = output if output is not None and output.suffix == SUFFIX else None
-    if matrix is not None and form == "text":
-        raise UsageError(f"--format text: does not go together with --output {output}")
+    if matrix is not None and form != "json":
+        raise UsageError(
+            f"--format {form}: does not go together with --output {output}"
+        )
     refuse_existing(output, force)
     chosen = chosen_run(run, name)
     # reading begins while the model loads
@@ -98,9 +106,10 @@ def predict(
                 arrivals,
                 ahead,
                 predictor.predict,
-                _bracketed if form == "text" else json_line,
+                SHOWN[form],
                 on_error,
                 output,
+                as_list=form == "label-studio",
             )
     finally:
         arrivals.close()
@@ -127,3 +136,19 @@ def _embedder(
 
 def _bracketed(request: Request, answer: dict[str, Any]) -> str:
     return render(answer.get("text", request.text), answer)
+
+
+def _doccano(request: Request, answer: dict[str, Any]) -> str:
+    return dumps(doccano({"text": request.text, **answer}))
+
+
+def _label_studio(request: Request, answer: dict[str, Any]) -> str:
+    return dumps(label_studio({"text": request.text, **answer}, predicted=True))
+
+
+SHOWN = {
+    "json": json_line,
+    "text": _bracketed,
+    "doccano": _doccano,
+    "label-studio": _label_studio,
+}

@@ -45,7 +45,7 @@ def _matrix(name: str, rows: Mapping[str, Mapping[str, int]]) -> str:
     if len(columns) <= WIDEST:
         shown = [{**row, "gold": label} for label, row in rows.items()]
         return f"{name}\n" + table(shown, ["gold", *columns])
-    errors = [
+    errors: list[dict[str, Any]] = [
         {"gold": gold, "predicted": found, "count": count}
         for gold, row in rows.items()
         for found, count in row.items()

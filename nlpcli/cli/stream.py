@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 import time
@@ -11,7 +12,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from nlpcli.errors import DataError, NlpcliError
-from nlpcli.records.lines import Lines
+from nlpcli.records.lines import BadLine, Lines
 from nlpcli.records.row import Row, parse_object
 
 QUEUED_LINES = 4096
@@ -38,7 +39,16 @@ class Request:
 def from_texts(texts: Iterable[str]) -> Iterator[Request]:
     """The words of the command line, each one text."""
     for number, text in enumerate(texts, start=1):
-        yield Request(f"TEXT {number}", Row({"text": text}))
+        yield Request(f"TEXT {number}", Row({"text": _decoded(text)}))
+
+
+def _decoded(text: str) -> str:
+    """A word of the command line; a locale without UTF-8 leaves its bytes as halves of
+    surrogate pairs (PEP 383)."""
+    try:
+        return os.fsencode(text).decode("utf-8")
+    except UnicodeError:
+        return text
 
 
 def from_lines(
@@ -55,9 +65,9 @@ def from_lines(
     as_json: bool | None = False if plain else None
     for number, text in lines:
         origin = lines.origin(number)
-        if as_json is None and (isinstance(text, DataError) or text.strip()):
-            as_json = isinstance(text, str) and text.lstrip().startswith("{")
-        if isinstance(text, DataError):
+        if as_json is None and (begins := _begins(text)):
+            as_json = begins == "{"
+        if isinstance(text, BadLine):
             yield Request(origin, error=text)
         elif not as_json or not text.strip():
             yield Request(origin, Row({"text": text if not as_json else ""}))
@@ -78,6 +88,12 @@ def with_text(request: Request) -> Request:
         except DataError as error:
             return replace(request, error=DataError(f"{request.origin}: {error}"))
     return request
+
+
+def _begins(line: str | BadLine) -> str:
+    if isinstance(line, BadLine):
+        return line.begins.decode("latin-1")
+    return line.lstrip()[:1]
 
 
 class Arrivals:

@@ -7,7 +7,6 @@ flags and ``--set``.
 from __future__ import annotations
 
 import dataclasses
-import difflib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import MISSING, dataclass
 from pathlib import Path
@@ -16,8 +15,17 @@ from typing import Any, get_type_hints
 import yaml
 
 from nlpcli.config import RunConfig
+from nlpcli.config.nearest import nearest
+from nlpcli.config.scalars import Dumper
 from nlpcli.config.types import Mismatch, convert, describe, shown
-from nlpcli.config.yaml_file import KeyPath, Layer, nested, parse_set, read_yaml
+from nlpcli.config.yaml_file import (
+    KeyPath,
+    Layer,
+    nested,
+    parse_set,
+    parse_yaml,
+    read_yaml,
+)
 from nlpcli.errors import ConfigError, UsageError
 from nlpcli.recipe import find_recipe
 
@@ -162,8 +170,8 @@ def schema(
         if k.path[: len(path)] == path
     ]
     if not rows:
-        nearest = _nearest(path, [k.path for k in known])
-        raise ConfigError([f"{key}: unknown key{nearest}"])
+        meant = _did_you_mean(path, [k.path for k in known])
+        raise ConfigError([f"{key}: unknown key{meant}"])
     return rows
 
 
@@ -272,25 +280,12 @@ class _Builder:
         dotted = tuple(".".join(map(str, path)).split("."))
         if dotted != path and dotted in self.known:
             return f"; write it as a section, {': '.join(dotted)}"
-        return _nearest(path, self.known)
+        return _did_you_mean(path, self.known)
 
 
-def _nearest(path: KeyPath, known: Sequence[KeyPath]) -> str:
-    """The key that was most likely meant: a like name here, the same name elsewhere."""
-    name, section = str(path[-1]), path[:-1]
-    names = {k[-1]: k for k in reversed(known)}
-    depth = len(section)
-    siblings = {k[depth] for k in known if len(k) > depth and k[:depth] == section}
-    guesses: list[tuple[str, dict[str, KeyPath]]] = [
-        (name, {name: names[name]} if name in names else {}),
-        (name, {sibling: (*section, sibling) for sibling in siblings}),
-        (name, names),
-        (".".join(map(str, path)), {".".join(k): k for k in known}),
-    ]
-    for word, pool in guesses:
-        if found := difflib.get_close_matches(word, pool, n=1):
-            return f", did you mean {'.'.join(pool[found[0]])}?"
-    return ""
+def _did_you_mean(path: KeyPath, known: Sequence[KeyPath]) -> str:
+    found = nearest(path, known)
+    return "" if found is None else f", did you mean {'.'.join(found)}?"
 
 
 def _conflicts(config: RunConfig) -> Iterator[tuple[list[KeyPath], str]]:
@@ -326,11 +321,15 @@ def _difference(ours: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
 
 
 def _yaml_text(values: dict[str, Any]) -> str:
-    text: str = yaml.safe_dump(values, allow_unicode=True, sort_keys=False)
-    if yaml.safe_load(text) != values:
-        # Unicode's own line ends (NEL, LS, PS) would be folded to spaces.
-        text = yaml.safe_dump(values, allow_unicode=False, sort_keys=False)
-    return text
+    def dumped(allow_unicode: bool) -> str:
+        text: str = yaml.dump(
+            values, Dumper=Dumper, allow_unicode=allow_unicode, sort_keys=False
+        )
+        return text
+
+    text = dumped(True)
+    # Unicode's own line ends (NEL, LS, PS) would be folded to spaces.
+    return text if parse_yaml(text, "").values == values else dumped(False)
 
 
 def _lookup(values: Mapping[str, Any], path: KeyPath, otherwise: Any) -> Any:

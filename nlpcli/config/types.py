@@ -10,10 +10,13 @@ from collections.abc import Mapping
 from types import NoneType
 from typing import Any, Literal, get_args, get_origin
 
+from nlpcli.files.json_text import readable
+
 Bounds = Mapping[str, float | None]
 
 _HOLDS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
 _NAMES = {int: "integer", float: "number", bool: "true or false", str: "text"}
+_TRUTH = {"yes": True, "no": False, "on": True, "off": False}
 _NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
 
 
@@ -29,9 +32,10 @@ class Mismatch(ValueError):
 def convert(value: Any, declared: Any, bounds: Bounds, text: str | None = None) -> Any:
     """The typed value, or Mismatch.
 
-    An integer is a number too, a bool is neither, and a number that YAML 1.1 takes
-    for text (1e-5) is a number. ``text`` is the value as typed on the command line:
-    it counts where text is declared, or a file called 2024 would become an integer.
+    An integer is a number too, a bool is neither, a number in quotes ('1e-5') is a
+    number, and yes, no, on and off are truth values where one is declared. ``text`` is
+    the value as typed on the command line: it counts where text is declared, or a file
+    called 2024 would become an integer.
     """
     kind, optional = _split(declared)
     if value is None:
@@ -46,6 +50,8 @@ def convert(value: Any, declared: Any, bounds: Bounds, text: str | None = None) 
         value = _as_text(value, text)
     elif kind is float:
         value = _as_float(value)
+    elif kind is bool and isinstance(value, str):
+        value = _TRUTH.get(value.lower(), value)
     if type(value) is not kind or not _inside(value, bounds):
         raise Mismatch(value)
     return value
@@ -68,8 +74,7 @@ def describe(declared: Any, bounds: Bounds) -> str:
 
 def shown(value: Any) -> str:
     """A value as it would stand in a file, short and safe to print."""
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    text = text.encode("utf-8", "backslashreplace").decode("utf-8")
+    text = readable(json.dumps(value, ensure_ascii=False, default=str))
     return text if len(text) <= 60 else f"{text[:57]}..."
 
 
@@ -103,7 +108,7 @@ def _as_float(value: Any) -> Any:
 
 def _choice(value: Any, choices: tuple[Any, ...]) -> Any:
     if isinstance(value, bool) and {"on", "off"} <= set(choices):
-        return "on" if value else "off"  # how YAML 1.1 reads these two words
+        return "on" if value else "off"
     for choice in choices:
         if type(value) is type(choice) and value == choice:
             return choice

@@ -8,11 +8,12 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from nlpcli.config.scalars import Loader
 from nlpcli.errors import ConfigError, NotFoundError, UsageError
 
 KeyPath = tuple[str, ...]
 
-# what the constructors of plain tags raise on text that only looks like a date ...
+# what the constructors raise on text that does not fit its tag: !!timestamp 2024-13-45
 _CONSTRUCTOR_ERRORS = (ValueError, KeyError, TypeError, AttributeError, OverflowError)
 
 
@@ -52,7 +53,7 @@ def read_yaml(path: str | Path) -> Layer:
         raise ConfigError([f"{path}: expected UTF-8, got {error}"]) from error
     except OSError as error:
         raise ConfigError([f"{path}: cannot read: {error.strerror}"]) from error
-    return _parse(text, str(path))
+    return parse_yaml(text, str(path))
 
 
 def parse_set(assignment: str) -> Layer:
@@ -66,7 +67,7 @@ def parse_set(assignment: str) -> Layer:
     if not equals or not all(path):
         raise UsageError(f"--set: expected KEY.PATH=VALUE, got {assignment!r}")
     try:
-        value = _parse(f"value: {text}", "--set").values["value"]
+        value = parse_yaml(f"value: {text}", "--set").values["value"]
     except ConfigError:
         value = text
     return nested("--set", path, value, text)
@@ -80,9 +81,11 @@ def nested(origin: str, path: KeyPath, value: Any, text: str | None = None) -> L
     return Layer(origin, values, {}, {} if text is None else {path: text})
 
 
-def _parse(text: str, origin: str) -> Layer:
+def parse_yaml(text: str, origin: str) -> Layer:
+    """The layer of a YAML text; ConfigError as ``read_yaml`` raises it."""
     try:
-        root = yaml.compose(text, Loader=yaml.SafeLoader)
+        loader = Loader(text)
+        root = loader.get_single_node()
         if root is None:
             return Layer(origin, {})
         lines, problems = _inspect(root, origin)
@@ -90,7 +93,7 @@ def _parse(text: str, origin: str) -> Layer:
             problems = [f"{origin}:1: expected a mapping (key: value)"]
         if problems:
             raise ConfigError(problems)
-        return Layer(origin, yaml.safe_load(text), lines)
+        return Layer(origin, loader.construct_document(root), lines)
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         place = f"{origin}:{mark.line + 1}:{mark.column + 1}" if mark else origin

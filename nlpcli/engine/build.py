@@ -23,6 +23,7 @@ from nlpcli.checkpoints.table import RuleTable
 from nlpcli.config import BackboneOptions, RunConfig
 from nlpcli.errors import CheckpointError, ConfigError
 from nlpcli.files.atomic import write_atomic
+from nlpcli.files.json_file import read_json_object
 from nlpcli.progress import SILENT, Progress
 from nlpcli.recipe import find_recipe
 from nlpcli.runtime import weights
@@ -30,6 +31,7 @@ from nlpcli.runtime.tf_checkpoint import open_tf_checkpoint
 from nlpcli.tasks.protocol import Buckets, Model, Recipe, Setup
 from nlpcli.text.tokenizers.encoding import Tokenizer
 from nlpcli.text.tokenizers.load import extend, load_tokenizer, subset, tiny_tokenizer
+from nlpcli.text.tokenizers.vocab import check_rows
 
 logger = logging.getLogger("nlpcli")
 
@@ -148,12 +150,7 @@ def open_source(folder: Path) -> Source:
 
 
 def _check_vocabulary(name: str, start: Start) -> None:
-    tokens, rows = len(start.tokenizer.vocab.tokens), start.config.vocab_size
-    if tokens > rows:
-        raise CheckpointError(
-            f"{name}: expected a vocabulary of at most {rows} tokens (vocab_size), "
-            f"got {tokens} in {start.tokenizer.vocab.origin}"
-        )
+    check_rows(start.tokenizer.vocab, start.config.vocab_size, name)
 
 
 def prune(start: Start, used: Iterable[int]) -> np.ndarray:
@@ -271,10 +268,12 @@ class Loaded:
 
 def load_run(config: RunConfig, folder: Path) -> Loaded:
     """Rebuild the model of a run from its best/ (or last/) folder alone."""
-    raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    raw = read_json_object(folder / "config.json", CheckpointError)
     backbone_config = TransformerConfig.from_dict(raw, str(folder / "config.json"))
-    recipe = open_recipe(config, load_tokenizer(folder), backbone_config)
-    state = json.loads((folder / "task.json").read_text(encoding="utf-8"))
+    tokenizer = load_tokenizer(folder)
+    check_rows(tokenizer.vocab, backbone_config.vocab_size, str(folder))
+    recipe = open_recipe(config, tokenizer, backbone_config)
+    state = read_json_object(folder / "task.json", CheckpointError)
     recipe.restore(state["task"])
     model = recipe.build(Transformer(backbone_config))
     weights.assign(weights.learnt_variables(model), folder / "model.safetensors")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from functools import reduce
 from operator import add
 from pathlib import Path
@@ -14,6 +15,9 @@ from nlpcli.checkpoints.rules import RuleTable, load, resolve
 from nlpcli.engine import build
 from nlpcli.errors import UsageError
 from nlpcli.text.tokenizers.load import load_tokenizer
+from nlpcli.text.tokenizers.vocab import check_rows
+
+logger = logging.getLogger("nlpcli")
 
 
 def convert_model(
@@ -22,13 +26,15 @@ def convert_model(
     """Write the backbone and every head that is all there, in float32.
 
     Returns what was written. Raises CheckpointError that lists the gaps of the
-    backbone, and UsageError for a destination that exists; the folder appears whole.
+    backbone, or for a vocabulary larger than its table, and UsageError for a
+    destination that exists; the folder appears whole.
     """
     if destination.resolve() == source.resolve():
         raise UsageError(f"{destination}: expected another folder than {source}")
     checkpoint = build.open_source(source)
     config, raw = bert.read_config(source, checkpoint.dialect)
     tokenizer = load_tokenizer(source)
+    check_rows(tokenizer.vocab, config.vocab_size, str(source))
     shapes = BERT.shapes({**raw, **config.to_dict()})
     parts = [
         part
@@ -36,6 +42,16 @@ def convert_model(
         if part == "backbone"
         or not resolve(dialects[checkpoint.dialect], shapes[part], checkpoint).gaps
     ]
+    logger.info(
+        "reading %s (%s): %s; %s tokenizer of %d tokens",
+        checkpoint.label,
+        checkpoint.container,
+        ", ".join(parts),
+        tokenizer.kind,
+        len(tokenizer.vocab.tokens),
+    )
+    if absent := [part for part in BERT.parts if part not in parts]:
+        logger.info("not all there, so not written: %s", ", ".join(absent))
     wanted = {path: shape for part in parts for path, shape in shapes[part].items()}
     values = load(_rules(parts, checkpoint.dialect), wanted, checkpoint)
     published = bert.published_config(
@@ -44,12 +60,14 @@ def convert_model(
     write_hf_folder(
         destination, values, _rules(parts, "hf"), published, tokenizer, force
     )
+    parameters = sum(value.size for value in values.values())
+    logger.info("%s: written, %d parameters in float32", destination, parameters)
     return {
         "source": str(source),
         "destination": str(destination),
         "format": checkpoint.container,
         "parts": parts,
-        "parameters": sum(value.size for value in values.values()),
+        "parameters": parameters,
         "files": sorted(path.name for path in destination.iterdir()),
     }
 

@@ -28,7 +28,8 @@ class Predictor:
     ) -> None:
         """Load ``run``, or the newest finished run of ``recipe``.
 
-        ``sets``: as for ``open_run``. Raises NotFoundError when there is none or when it is of another recipe.
+        ``sets``: as for ``open_run``. Raises NotFoundError when there is none or when
+        it is of another recipe.
         """
         loaded = open_run(run, recipe, precision, xla, sets)
         if not isinstance(loaded.recipe, Answers):

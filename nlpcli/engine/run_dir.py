@@ -22,6 +22,8 @@ from nlpcli.config.loader import load_config, to_yaml
 from nlpcli.errors import DataError, NlpcliError, NotFoundError, UsageError
 from nlpcli.files import swap
 from nlpcli.files.atomic import explained, write_atomic
+from nlpcli.files.json_file import read_json_object
+from nlpcli.files.json_text import escaped
 from nlpcli.files.lock import LOCK, exclusive, is_held
 from nlpcli.samples import shipped_run
 
@@ -171,7 +173,7 @@ class RunDir:
         for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
             try:
                 rows.append(json.loads(line))
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise DataError(f"{path}:{number}: expected a JSON object") from error
         return rows
 
@@ -399,19 +401,11 @@ def _plain(value: Any) -> Any:
 
 
 def _json_text(value: Mapping[str, Any]) -> str:
-    return json.dumps(_plain(value), ensure_ascii=False, indent=2) + "\n"
+    return escaped(json.dumps(_plain(value), ensure_ascii=False, indent=2)) + "\n"
 
 
 def _read_json(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise NotFoundError(f"{path}: expected a file of a run, found none") from error
-    except ValueError as error:
-        raise DataError(f"{path}: expected JSON, {error}") from error
-    if not isinstance(value, dict):
-        raise DataError(f"{path}: expected a JSON object, got {type(value).__name__}")
-    return value
+    return read_json_object(path, DataError)
 
 
 def _version(package: str) -> str | None:

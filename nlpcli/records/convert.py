@@ -41,8 +41,9 @@ def convert(
         )
     form = form.converting()
     target = to or form.target(destination)
-    write, (head, between, tail) = _writer(form, target)
+    write, (head, between, tail), target = _writer(form, target)
     counts: Counter[str] = Counter()
+    empty = 0
     reasons: Counter[str] = Counter()
     written: list[str] = []
     with Lines(source, LONGEST_DOCUMENT) as lines:
@@ -62,12 +63,13 @@ def convert(
                 reasons.update([error.reason] if isinstance(error, Unfit) else [])
                 continue
             if not piece:
-                counts["empty"] += 1
+                empty += 1
                 continue
             counts["examples"] += 1
             counts.update(form.facts(item).counts)
             written += [between] * (len(written) > 0) + [piece]
     write_lines(destination, [head, *written, tail])
+    counts["empty"] = empty  # those that the target cannot hold, not those written
     return {
         "from": name,
         "to": target,
@@ -80,13 +82,14 @@ def convert(
 
 def _writer(
     form: Form[E], target: str
-) -> tuple[Callable[[E], str], tuple[str, str, str]]:
+) -> tuple[Callable[[E], str], tuple[str, str, str], str]:
+    """An example as a piece of the target, its frame, and what reports call it."""
     if target == "jsonl":
-        return (lambda example: dumps(form.row(example)) + "\n"), ("", "", "")
+        return (lambda example: dumps(form.row(example)) + "\n"), ("", "", ""), target
     reader = form.published.get(target)
     if reader is None or reader.write is None:
         names = [name for name, r in form.published.items() if r.write is not None]
         raise UsageError(
             f"--to: expected one of {', '.join(('jsonl', *names))}, got {target}"
         )
-    return reader.write, reader.frame
+    return reader.write, reader.frame, reader.written_as or target

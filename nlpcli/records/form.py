@@ -76,7 +76,8 @@ class Reader(Generic[E]):
     ``recognises`` looks at the first lines; ``read`` gives the format's name, as
     reports tell it, and what is in the lines: examples, a DataError in the place of a
     bad one, marks. ``direct``: training reads such a file as it is. ``write``: an
-    example as a piece of such a file; ``frame`` stands before, between and behind.
+    example as a piece of such a file; ``frame`` stands before, between and behind,
+    ``written_as`` is what reports call it where the name does not say all.
     """
 
     recognises: Callable[[Lines], bool]
@@ -84,13 +85,16 @@ class Reader(Generic[E]):
     direct: bool = False
     write: Callable[[E], str] | None = None
     frame: tuple[str, str, str] = ("", "", "")
+    written_as: str = ""
 
 
 class Form(ABC, Generic[E]):
     """One line of a task's data.
 
-    ``wanted`` is what a file should hold, for the message about an empty one; ``hint``
-    ends the message about a key that is not there. ``label_name`` heads the label
+    ``wanted`` is what a file should hold, for the message about an empty one;
+    ``formats`` what ``data convert`` reads, for the message about a file that is none
+    of it (where it is "", each line tells). ``hint`` ends the message about a key that
+    is not there. ``label_name`` heads the label
     table. ``by_character``: each character that is no space is a token. ``then`` says
     what becomes of what is longer than a window. ``told`` are the counts that ``data
     convert`` reports; ``flags`` the options of the data verbs that ``with_flags``
@@ -98,6 +102,7 @@ class Form(ABC, Generic[E]):
     """
 
     wanted = "JSON Lines"
+    formats = ""
     hint = ""
     label_name = "label"
     by_character = False

@@ -9,21 +9,32 @@ import shutil
 import sys
 import tempfile
 import zlib
+from collections import deque
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, cast
 
 from nlpcli.errors import DataError, NotFoundError
 
-Line = tuple[int, "str | DataError"]
-
 STDIN = "-"
-LONGEST_LINE = 16 * 2**20  # bytes; what is longer is no line of text
+LONGEST_LINE = 16 * 2**20  # bytes without the end; what is longer is no line of text
 LONGEST_DOCUMENT = 2**40  # a published file may be one line of JSON
 _BOM = b"\xef\xbb\xbf"
 _GZIP = b"\x1f\x8b"
 _HEAD = 200  # lines that are looked at before the first is read
+
+
+class BadLine(DataError):
+    """A line that is no text; ``begins`` is its first byte that is no space, if any."""
+
+    def __init__(self, message: str, raw: bytes) -> None:
+        super().__init__(message)
+        self.begins = raw.lstrip()[:1]
+
+
+Line = tuple[int, str | BadLine]
 
 
 def origin_of(name: str | Path, number: int) -> str:
@@ -35,7 +46,7 @@ class Lines:
     """The lines of one input, opened once: a pipe has no second beginning.
 
     Iterating gives (1-based number, text without its end); a line that is not UTF-8,
-    or longer than ``longest`` bytes, is a DataError in its place. ``head`` looks ahead
+    or longer than ``longest`` bytes, is a BadLine in its place. ``head`` looks ahead
     and takes nothing away. "-" is stdin; a byte order mark and CRLF are accepted, gzip
     is recognised by its first bytes.
 
@@ -55,7 +66,7 @@ class Lines:
         self.longest = longest
         self.number = 0  # of the last line that was read from the input
         self._stream = stream  # else opened when the first line is wanted
-        self._ahead: list[Line] = []
+        self._ahead: deque[Line] = deque()
         self._rest = self._read()
 
     def __enter__(self) -> Lines:
@@ -70,8 +81,11 @@ class Lines:
         self.close()
 
     def open(self) -> Lines:
-        """Open it now, so that what cannot be opened is told at once."""
-        self._stream = self._stream or _open(self.source)
+        """Open it now, so that what cannot be opened is told at once.
+
+        Nothing is read: the first line of a pipe may be long in coming.
+        """
+        self._stream = self._stream or explained_open(self.source)
         return self
 
     def close(self) -> None:
@@ -82,7 +96,7 @@ class Lines:
     def __iter__(self) -> Iterator[Line]:
         while True:
             if self._ahead:
-                yield self._ahead.pop(0)
+                yield self._ahead.popleft()
                 continue
             line = next(self._rest, None)
             if line is None:
@@ -91,51 +105,55 @@ class Lines:
 
     def head(self, count: int = _HEAD) -> list[Line]:
         """The next ``count`` lines, which stay to be read."""
-        while len(self._ahead) < count and (line := next(self._rest, None)):
-            self._ahead.append(line)
-        return self._ahead[:count]
+        return list(islice(self._looked_at(), count))
 
     def first(self) -> str | None:
         """The first line with something in it; None when there is none."""
-        seen = 0
-        while True:
-            for _, text in self.head(seen + 1)[seen:]:
-                if isinstance(text, str) and text.strip():
-                    return text
-            if len(self._ahead) <= seen:
-                return None
-            seen += 1
+        return self.first_line()[1]
+
+    def first_line(self) -> tuple[int, str | None]:
+        """Its number too; of an input without one, the number of its last line."""
+        for number, text in self._looked_at():
+            if isinstance(text, str) and text.strip():
+                return number, text
+        return self.number, None
 
     def origin(self, number: int) -> str:
         """Where a line stands, for messages."""
         return origin_of(self.name, number)
 
+    def _looked_at(self) -> Iterator[Line]:
+        yield from self._ahead
+        for line in self._rest:
+            self._ahead.append(line)
+            yield line
+
     def _read(self) -> Iterator[Line]:
-        stream = self._stream = self._stream or _open(self.source)
+        self.open()
         try:
-            while raw := stream.readline(self.longest + 1):
+            stream = _unpacked(self._stream)
+            while raw := stream.readline(self.longest + len(b"\r\n") + 1):
                 self.number += 1
                 yield self.number, self._text(raw, stream)
         except (OSError, EOFError, zlib.error) as error:
             raise DataError(f"{self.name}: cannot be read: {error}") from error
 
-    def _text(self, raw: bytes, stream: IO[bytes]) -> str | DataError:
+    def _text(self, raw: bytes, stream: IO[bytes]) -> str | BadLine:
         origin = self.origin(self.number)
-        if len(raw) > self.longest:
+        line = raw.removesuffix(b"\n").removesuffix(b"\r")
+        if self.number == 1:
+            line = line.removeprefix(_BOM)
+        if len(line) > self.longest:
             while raw and not raw.endswith(b"\n"):
                 raw = stream.readline(self.longest)
-            return DataError(
-                f"{origin}: expected a line of at most {self.longest} bytes, got more"
-            )
-        if self.number == 1:
-            raw = raw.removeprefix(_BOM)
+            told = f"expected a line of at most {self.longest} bytes, got more"
+            return BadLine(f"{origin}: {told}", line)
         try:
-            return raw.decode("utf-8").removesuffix("\n").removesuffix("\r")
+            return line.decode("utf-8")
         except UnicodeDecodeError as error:
-            return DataError(
-                f"{origin}: expected UTF-8, got byte 0x{raw[error.start]:02x} "
-                f"at position {error.start + 1}"
-            )
+            byte, place = line[error.start], error.start + 1
+            told = f"expected UTF-8, got byte 0x{byte:02x} at position {place}"
+            return BadLine(f"{origin}: {told}", line)
 
 
 class Spooled:
@@ -145,6 +163,7 @@ class Spooled:
         self.name = name
         self.copy = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as this
         shutil.copyfileobj(stream, self.copy)
+        self.copy.flush()
 
     def __str__(self) -> str:
         return self.name
@@ -188,13 +207,9 @@ def explained_open(source: str | Path | Spooled) -> IO[bytes]:
         raise DataError(f"{source}: cannot be read: {error.strerror}") from error
 
 
-def _open(source: str | Path | Spooled) -> IO[bytes]:
-    stream: Any = explained_open(source)
-    try:
-        # Looked at, not read and rewound: a pipe does not go back.
-        packed = stream.peek(len(_GZIP))[: len(_GZIP)] == _GZIP
-    except OSError as error:
-        raise DataError(f"{source}: cannot be read: {error.strerror}") from error
+def _unpacked(stream: Any) -> IO[bytes]:
+    # Looked at, not read and rewound: a pipe does not go back.
+    packed = stream.peek(len(_GZIP))[: len(_GZIP)] == _GZIP
     return cast(IO[bytes], gzip.GzipFile(fileobj=stream)) if packed else stream
 
 

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from nlpcli.errors import DataError
+from nlpcli.files.json_file import NotJson, parse_json
 from nlpcli.records.form import E, Form, Mark
 from nlpcli.records.lines import Lines, Spooled
-from nlpcli.records.row import Row, parse_json, parse_object
+from nlpcli.records.row import Row, parse_object, shorten
 
 
 def read(form: Form[E], source: str | Path | Spooled) -> Iterator[E | DataError]:
@@ -40,10 +41,16 @@ def open_items(
             known is None and (every or reader.direct) and reader.recognises(lines)
         ):
             return reader.read(lines)
-    if lines.first() is None and not any(
-        isinstance(line, DataError) for _, line in lines.head(lines.number)
+    first = lines.first()
+    if first is None:
+        if not any(isinstance(x, DataError) for _, x in lines.head(lines.number)):
+            raise DataError(f"{lines.name}: expected {form.wanted}, got an empty file")
+    elif (
+        every and known is None and form.formats and not first.lstrip().startswith("{")
     ):
-        raise DataError(f"{lines.name}: expected {form.wanted}, got an empty file")
+        raise DataError(
+            f"{lines.name}: expected {form.formats}, got {shorten(first)!r}"
+        )
     return "jsonl", json_items(form, lines)
 
 
@@ -84,5 +91,5 @@ def document(lines: Lines) -> Any:
         texts.append(text)
     try:
         return parse_json("\n".join(texts))
-    except (ValueError, RecursionError) as error:
+    except NotJson as error:
         raise DataError(f"{lines.name}: expected JSON ({error})") from error

@@ -5,6 +5,7 @@ TensorFlow is imported only when there is such a checkpoint to read or to write.
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import tempfile
@@ -64,7 +65,7 @@ class TfCheckpointSource:
         )
         tf = _tensorflow()
         try:
-            self._reader = tf.train.load_checkpoint(str(prefix))
+            self._reader = tf.compat.v1.train.NewCheckpointReader(os.fsencode(prefix))
             shapes = self._reader.get_variable_to_shape_map()
             dtypes = self._reader.get_variable_to_dtype_map()
         except (tf.errors.OpError, *_READER_ERRORS) as error:
@@ -109,7 +110,7 @@ def write_tf_checkpoint(prefix: str | Path, tensors: Mapping[str, np.ndarray]) -
         try:
             names = sorted(tensors)
             tf.raw_ops.SaveV2(
-                prefix=str(partial / prefix.name),
+                prefix=os.fsencode(partial / prefix.name),
                 tensor_names=names,
                 shape_and_slices=[""] * len(names),
                 tensors=[tf.constant(tensors[name]) for name in names],

@@ -37,7 +37,8 @@ from nlpcli.text.windows import whole_window
 class Writing(Recipe[E], Writes[E]):
     """A recipe says what is source and what target, and overrides what is its own.
 
-    Its options are SequenceOptions. ``attention``: "unilm" or "causal".
+    Its options are SequenceOptions. ``attention``: "unilm" or "causal". ``room``:
+    tokens that stay for the target where a source is too long and loses its end.
     ``own_fields``: how further features of its prompts pad.
     """
 
@@ -53,6 +54,7 @@ class Writing(Recipe[E], Writes[E]):
         self.longest = setup.config.data.max_length
         self.fields = {**sequence_fields(self.vocab.pad_id), **(own_fields or {})}
         self.by_character = setup.config.tokenizer.pieces == "characters"
+        self.room = (self.longest - 3) // 2
 
     def source(self, example: E) -> str:
         """What is given; nothing is answered to a blank one."""
@@ -70,12 +72,17 @@ class Writing(Recipe[E], Writes[E]):
 
     def sequences(self, example: E) -> list[Features]:
         """What is learnt from an example."""
-        source, target = self.source(example), self.target(example)
-        return [written(self.vocab, self.ids(source), self.ids(target))]
+        source, target = self.ids(self.source(example)), self.ids(self.target(example))
+        most = self.longest - 3
+        cut = len(source) + len(target) > most and len(target) > self.room
+        target = target[: self.room] if cut else target
+        source = source[: most - len(target)]
+        return [written(self.vocab, source, target, whole=not cut)]
 
     def prompt(self, example: E) -> Features:
         """What stands before the answer."""
-        return asked(self.vocab, self.ids(self.source(example)))
+        source = self.ids(self.source(example))[: self.longest - 3 - self.room]
+        return asked(self.vocab, source)
 
     def prompts(
         self, examples: Sequence[E], options: GenerateOptions

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from nlpcli.errors import DataError
+from nlpcli.records.annotation import annotation_readers
 from nlpcli.records.form import Facts, Form, Reader
 from nlpcli.records.lines import Lines
 from nlpcli.records.pairs import PAIRS, TEXTS, joined, texts_of
@@ -71,7 +72,8 @@ class ClassifyForm(Form[ClassifyExample]):
 
     @property
     def published(self) -> Mapping[str, Reader[ClassifyExample]]:
-        return {"columns": Reader(is_table, self._columns, direct=True)}
+        columns = Reader[ClassifyExample](is_table, self._columns, direct=True)
+        return {**annotation_readers(self, "label"), "columns": columns}
 
     def _columns(
         self, lines: Lines

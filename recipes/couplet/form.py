@@ -35,6 +35,9 @@ class CoupletExample:
 class CoupletForm(Form[CoupletExample]):
     """``{"first", "second"}``, both of one length."""
 
+    formats = (
+        "in.txt beside out.txt, two columns with a tab between them, or JSON Lines"
+    )
     hint = ' ("nlpcli data convert" reads in.txt and out.txt, and columns)'
     label_name = "broken rule"
     by_character = True

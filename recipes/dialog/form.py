@@ -10,10 +10,11 @@ from itertools import chain
 from typing import Any
 
 from nlpcli.errors import DataError
+from nlpcli.files.json_file import NotJson, parse_json
 from nlpcli.records.form import Facts, Form, Reader
 from nlpcli.records.lines import Lines
 from nlpcli.records.read import document
-from nlpcli.records.row import Row, parse_json, shown
+from nlpcli.records.row import Row, shown
 
 Rows = Iterator[Row | DataError]
 
@@ -210,7 +211,7 @@ def _told(line: str) -> Any:
     """The list of turns in a line of JSON; the line itself where it is none."""
     try:
         return _turns(parse_json(line))
-    except (ValueError, RecursionError):
+    except NotJson:
         return line
 
 

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nlpcli.errors import DataError
+from nlpcli.records.annotation import annotation_readers
 from nlpcli.records.columns import (
     TaggedText,
     column_lines,
@@ -110,9 +111,14 @@ class NerForm(Form[NerExample]):
 
     @property
     def published(self) -> Mapping[str, Reader[NerExample]]:
-        return {
-            "columns": Reader(_is_columns, self._columns, True, self._as_columns),
-        }
+        columns = Reader(
+            _is_columns,
+            self._columns,
+            True,
+            self._as_columns,
+            written_as=self.scheme,
+        )
+        return {**annotation_readers(self, "entities"), "columns": columns}
 
     def target(self, destination: Path) -> str:
         name = Path(destination.name.removesuffix(".gz"))

@@ -1,6 +1,7 @@
 """What inspection says of folders, good and odd."""
 
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -11,7 +12,8 @@ from nlpcli.checkpoints.folder import open_checkpoint
 from nlpcli.checkpoints.inspect import inspect, tokenizer_kind
 from nlpcli.checkpoints.rules import load
 from nlpcli.errors import CheckpointError, NotFoundError
-from tests.checkpoints.tiny_bert import CONFIG, hf_tensors, write_hf
+from nlpcli.text.tokenizers.load import load_tokenizer
+from tests.checkpoints.tiny_bert import CONFIG, SPECIAL, hf_tensors, write_hf
 
 
 def look(path, openers=()):
@@ -131,7 +133,7 @@ def test_a_run(tmp_path):
     save_file(arrays, best / "model.safetensors")
     (best / "config.json").write_text(json.dumps(CONFIG))
     (best / "task.json").write_text("{}")
-    (best / "vocab.txt").write_text("x\n" * 30)
+    shutil.copy(tmp_path / "bert" / "vocab.txt", best)
     for path in (tmp_path / "run", best):
         report = look(path)
         assert (report.kind, report.dialect) == ("run", "nlpcli")
@@ -178,3 +180,88 @@ def test_the_real_encoder(shared):
     report = look(shared("models/e5-small-zh"))
     assert report.loads and report.dtype == "float16" and report.tokenizer == "unigram"
     assert report.notes == ["names have no 'bert.' in front"]
+
+
+def write_vocab(folder, tokens, before=b"", end="\n"):
+    content = "".join(f"{token}{end}" for token in tokens)
+    (folder / "vocab.txt").write_bytes(before + content.encode())
+
+
+def vocab_lines(count):
+    return [*SPECIAL, *map(str, range(len(SPECIAL), count))]
+
+
+def test_a_vocabulary_longer_than_the_table_does_not_load(tmp_path):
+    folder = write_hf(tmp_path / "bert", vocabulary=32)
+    report = look(folder)
+    assert set(report.parts.values()) == {"complete"} and not report.loads
+    (note,) = report.notes
+    assert note.startswith("vocab.txt has 32 tokens, the configuration 30;")
+
+
+def test_a_shorter_vocabulary_loads_with_a_note(tmp_path):
+    report = look(write_hf(tmp_path / "bert", vocabulary=29))
+    assert report.loads
+    assert report.notes == ["vocab.txt has 29 tokens, the configuration 30"]
+
+
+def test_a_token_twice_loads_with_a_note(tmp_path):
+    folder = write_hf(tmp_path / "bert")
+    tokens = vocab_lines(30)
+    tokens[9] = tokens[25] = "$"
+    write_vocab(folder, tokens)
+    report = look(folder)
+    assert report.loads
+    assert report.notes == [
+        "vocab.txt: '$' stands twice, on line 10 and line 26: the last is its id"
+    ]
+
+
+@pytest.mark.parametrize("before", [b"", b"\xef\xbb\xbf"])
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+def test_byte_order_marks_and_crlf_change_nothing(tmp_path, before, end):
+    folder = write_hf(tmp_path / "bert")
+    write_vocab(folder, vocab_lines(30), before, end)
+    config = (folder / "config.json").read_bytes()
+    (folder / "config.json").write_bytes(before + config + end.encode())
+    report = look(folder)
+    assert report.loads and report.notes == [] and report.vocab_size == 30
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("vocab.txt", b"[PAD]\n[CLS]\n[SEP]\n", "expected a token [UNK] or <unk>"),
+        ("vocab.txt", "[PAD]\n中\n".encode("gbk"), "expected UTF-8"),
+        ("tokenizer_config.json", b"{", "expected JSON"),
+        ("tokenizer_config.json", b'{"do_lower_case": "no"}', "do_lower_case: expec"),
+        ("tokenizer_config.json", b'{"nlpcli_kind": "bpe"}', "nlpcli_kind: expected"),
+        ("tokenizer_config.json", b'{"nlpcli_kind": "unigram"}', "no such file"),
+    ],
+)
+def test_what_the_tokenizer_refuses_does_not_load(tmp_path, name, content, told):
+    folder = write_hf(tmp_path / "bert")
+    (folder / name).write_bytes(content)
+    with pytest.raises((CheckpointError, NotFoundError)):
+        load_tokenizer(folder)
+    report = look(folder)
+    assert not report.loads
+    assert told in report.notes[0]
+
+
+def test_a_unigram_vocabulary_longer_than_the_table_does_not_load(tmp_path):
+    folder = write_hf(tmp_path / "bert")
+    (folder / "vocab.txt").unlink()
+    pieces = [["<s>", 0.0], ["<pad>", 0.0], ["</s>", 0.0], ["<unk>", 0.0]]
+    pieces += [[f"▁{i}", -float(i)] for i in range(28)]
+    model = {"type": "Unigram", "unk_id": 3, "vocab": pieces}
+    (folder / "tokenizer.json").write_text(json.dumps({"model": model}))
+    report = look(folder)
+    assert not report.loads
+    assert report.notes[0].startswith("tokenizer.json has 32 tokens, the config")
+
+
+def test_the_tokenizer_named_is_the_one_that_is_used(tmp_path):
+    folder = write_hf(tmp_path / "bert")
+    (folder / "tokenizer_config.json").write_text('{"nlpcli_kind": "word"}')
+    assert look(folder).tokenizer == load_tokenizer(folder).kind == "word"

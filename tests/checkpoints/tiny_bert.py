@@ -5,6 +5,7 @@ import json
 import numpy as np
 from safetensors.numpy import save_file
 
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
 HIDDEN, INNER, VOCAB, LAYERS = 8, 16, 30, 3
 CONFIG = {
     "model_type": "bert",
@@ -86,5 +87,6 @@ def write_hf(folder, tensors=None, config=CONFIG, vocabulary=VOCAB):
         hf_tensors() if tensors is None else tensors, folder / "model.safetensors"
     )
     (folder / "config.json").write_text(json.dumps(config))
-    (folder / "vocab.txt").write_text("".join(f"{i}\n" for i in range(vocabulary)))
+    tokens = [*SPECIAL, *map(str, range(len(SPECIAL), vocabulary))]
+    (folder / "vocab.txt").write_text("".join(f"{token}\n" for token in tokens))
     return folder

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 from nlpcli.cli import console
 from nlpcli.cli.main import VERBS, app, hoist
 from nlpcli.errors import CheckpointError, DataError, DivergedError, NotFoundError
+from nlpcli.records.row import Row
 
 
 @dataclass
@@ -46,19 +47,36 @@ class Engine:
     def evaluate_run(self, run: Any, recipe: str, **options: Any) -> Any:
         self.calls.append(("evaluate", {"run": run, "recipe": recipe, **options}))
         row = {"precision": None, "f1": 0.25}
-        return {**row, "per_label": {"PER": row}, "examples": 3, "run": str(run)}
+        return {**row, "per_label": {"PER": row}, "examples": 3, "run": str(run.path)}
 
-    def export_run(self, run: Path, destination: Path, **options: Any) -> Any:
+    def export_run(self, run: Any, destination: Path, **options: Any) -> Any:
         self.calls.append(("export", {"run": run, **options}))
         return {"destination": str(destination), "max_difference": 1e-6}
 
-    def predictor(self, run: Any, recipe: str, **options: Any) -> Any:
-        self.calls.append(("predict", {"run": run, "recipe": recipe, **options}))
+    def predictor(
+        self,
+        run: Any,
+        recipe: str,
+        batch_size: int,
+        precision: Any,
+        xla: Any,
+        sets: Any,
+    ) -> Any:
+        options = {"batch_size": batch_size, "precision": precision, "xla": xla}
+        asked = {"run": run, "recipe": recipe, **options, "sets": list(sets)}
+        self.calls.append(("predict", asked))
         return types.SimpleNamespace(predict=self.predict)
 
-    def predict(self, texts: list[str]) -> list[Any]:
-        self.texts.append(list(texts))
-        return [_answer(text) for text in texts]
+    def predict(self, rows: list[Row]) -> list[Any]:
+        self.texts.append([row.get("text") for row in rows])
+        return [_answer_to(row) for row in rows]
+
+
+def _answer_to(row: Row) -> Any:
+    try:
+        return _answer(row.string("text"))
+    except DataError as error:
+        return error
 
 
 def _answer(text: str) -> Any:
@@ -83,21 +101,17 @@ def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
         made.__dict__.update(values)
         monkeypatch.setitem(sys.modules, name, made)
 
-    def opened(path: Path) -> Any:
-        if path.name == "none":
-            raise NotFoundError(f"{path}: is no run")
-        return types.SimpleNamespace(path=path)
+    def chosen(run: Path | None, recipe: str) -> Any:
+        if run is not None and run.name == "none":
+            raise NotFoundError(f"{run}: is no run")
+        return types.SimpleNamespace(path=run or Path("runs/newest"))
 
     module("nlpcli.engine.train", train=fake.train, plan_training=fake.plan_training)
     module("nlpcli.engine.evaluate", evaluate_run=fake.evaluate_run)
     module("nlpcli.engine.export", export_run=fake.export_run)
     module("nlpcli.engine.predict", Predictor=fake.predictor)
     module("nlpcli.runtime.doctor", report=lambda: {"versions": {"keras": "3"}})
-    module(
-        "nlpcli.engine.run_dir",
-        RunDir=types.SimpleNamespace(open=opened),
-        newest_finished=lambda recipe: types.SimpleNamespace(path=Path("runs/newest")),
-    )
+    module("nlpcli.engine.run_dir", choose_run=chosen)
     monkeypatch.chdir(tmp_path)
     yield fake
     logging.getLogger("nlpcli").handlers = []
@@ -227,6 +241,14 @@ def test_scores_as_a_table_and_as_json(engine: Engine) -> None:
     assert "per_label" not in bare
 
 
+def test_evaluate_takes_keys_and_the_flags_of_the_recipe(engine: Engine) -> None:
+    call("evaluate", "couplet", "--tones", "--set", "task.label_smoothing=0.1")
+    assert engine.calls[0][1]["sets"] == ["task.tones=true", "task.label_smoothing=0.1"]
+    result = call("evaluate", "ner", "--tones")
+    assert (result.exit_code, len(engine.calls)) == (2, 1)
+    assert "--tones" in result.stderr
+
+
 def test_predictions_that_exist_are_refused_before_any_work(engine: Engine) -> None:
     Path("answers").write_text("old")
     result = call("evaluate", "ner", "--predictions", "answers")
@@ -258,7 +280,15 @@ def test_words_are_answered_in_order(engine: Engine) -> None:
         {"text": "好", "entities": []},
     ]
     assert "北京" in result.stdout
-    assert engine.calls[0][1]["run"] == Path("runs/newest")
+    ((_, asked),) = engine.calls
+    assert asked.pop("run").path == Path("runs/newest")
+    assert asked == {
+        "recipe": "ner",
+        "batch_size": 32,
+        "precision": None,
+        "xla": None,
+        "sets": [],
+    }
 
 
 def test_text_form(engine: Engine) -> None:
@@ -273,6 +303,37 @@ def test_line_n_answers_line_n(engine: Engine) -> None:
     answers = rows(call("predict", "ner", "--input", "-", stdin=lines))
     assert [row.get("id") for row in answers] == [1, None, "b"]
     assert list(answers[0]) == ["id", "text", "entities"]
+
+
+def test_a_row_reaches_the_recipe_with_all_its_keys(engine: Engine) -> None:
+    lines = '{"n": 7, "body": "北京", "more": [1]}\n'
+    result = call(
+        *("predict", "ner", "--text-key", "body", "--id-key", "n"), stdin=lines
+    )
+    assert rows(result) == [{"id": 7, "text": "北京", **_answer("北京")}]
+    assert engine.texts == [["北京"]]
+    result = call("predict", "ner", stdin=lines)
+    assert result.exit_code == 4
+    assert result.stderr == (
+        'nlpcli: error: stdin:1: expected the key "text", got the keys "n", "body", '
+        '"more" (--text-key names another)\n'
+    )
+
+
+def test_flags_of_predict(engine: Engine) -> None:
+    words = ["--run", "runs/x", "--precision", "bfloat16", "--no-xla"]
+    call("predict", "ner", "a", *words, "--batch-size", "3")
+    asked = engine.calls[0][1]
+    assert (asked["run"].path, asked["batch_size"]) == (Path("runs/x"), 3)
+    assert (asked["precision"], asked["xla"]) == ("bfloat16", "off")
+    call("predict", "ner", "a", "--xla")
+    assert engine.calls[1][1]["xla"] == "on"
+
+
+def test_a_recipe_without_the_verb_says_which_it_has(engine: Engine) -> None:
+    result = call("predict", "couplet", "a")
+    assert (result.exit_code, engine.calls) == (2, [])
+    assert "recipe couplet: does not predict, it has the verbs" in result.stderr
 
 
 def test_any_number_of_lines_keeps_its_order(engine: Engine) -> None:

@@ -125,7 +125,7 @@ def test_the_schemes_offered_are_those_of_the_recipe() -> None:
     from typing import get_args
 
     from nlpcli.cli.data import Scheme
-    from recipes.ner.tags import SCHEMES
+    from nlpcli.records.tag_schemes import SCHEMES
 
     assert get_args(Scheme) == SCHEMES
 

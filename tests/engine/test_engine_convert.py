@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -11,9 +13,13 @@ import pytest
 from nlpcli.backbones.bert_rules import BERT
 from nlpcli.checkpoints.folder import open_checkpoint
 from nlpcli.checkpoints.rules import load
+from nlpcli.config.loader import resolve
+from nlpcli.engine import build
 from nlpcli.engine.convert import convert_model
 from nlpcli.errors import CheckpointError, UsageError
 from tests.engine.google_folder import write_google_folder
+
+SHORT = {"data.max_length": 16, "data.stride": 4}
 
 
 def test_every_value_is_in_the_new_folder(tmp_path: Path) -> None:
@@ -59,3 +65,54 @@ def test_a_destination_that_exists_is_refused(tmp_path: Path) -> None:
 def _config(folder: Path) -> dict:
     found: dict = json.loads((folder / "hf" / "config.json").read_text())
     return found
+
+
+def _vocabulary(folder: Path, change: Callable[[list[str]], list[str]]) -> Path:
+    """The folder with other lines in its vocab.txt."""
+    path = folder / "vocab.txt"
+    lines = change(path.read_text("utf-8").splitlines())
+    path.write_text("".join(f"{line}\n" for line in lines), "utf-8")
+    return path
+
+
+def test_a_vocabulary_longer_than_the_table_is_refused(tmp_path: Path) -> None:
+    write_google_folder(tmp_path / "google", ["backbone"])
+    rows = len(_vocabulary(tmp_path / "google", lambda x: x).read_text().splitlines())
+    _vocabulary(tmp_path / "google", lambda lines: [*lines, "新词", "旧词"])
+    told = f"google: expected a vocabulary of at most {rows} tokens .* got {rows + 2} "
+    with pytest.raises(CheckpointError, match=told):
+        convert_model(tmp_path / "google", tmp_path / "hf")
+    assert [path.name for path in tmp_path.iterdir()] == ["google"]
+
+
+def test_a_token_that_stands_twice_keeps_its_lines(tmp_path: Path) -> None:
+    values = write_google_folder(tmp_path / "google", ["backbone"])
+    path = _vocabulary(tmp_path / "google", lambda x: [*x[:50], "$", *x[51:]])
+    convert_model(tmp_path / "google", tmp_path / "hf")
+    assert (tmp_path / "hf" / "vocab.txt").read_bytes() == path.read_bytes()
+    table = values["token_embedding/embeddings"]
+    for folder in (tmp_path / "google", tmp_path / "hf"):
+        start = build.open_start(
+            resolve("ner", flags={"backbone.model": str(folder), **SHORT})
+        )
+        used = start.tokenizer.encode("$上$").token_ids
+        assert used[0] == used[2] == 50
+        build.prune(start, used.tolist())
+        assert start.rows.kept is not None
+        rows = start.rows.kept[start.tokenizer.encode("$上$").token_ids]
+        np.testing.assert_array_equal(table[rows], table[used])
+
+
+def test_it_says_what_it_does(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("nlpcli"), "propagate", True)
+    caplog.set_level(logging.INFO, "nlpcli")
+    write_google_folder(tmp_path / "google", ["backbone", "mlm"])
+    report = convert_model(tmp_path / "google", tmp_path / "hf")
+    reading, absent, written = caplog.messages
+    assert reading.startswith(f"reading {tmp_path / 'google'}")
+    assert "(tensorflow): backbone, mlm; wordpiece tokenizer of " in reading
+    assert absent == "not all there, so not written: pooler, nsp"
+    parameters = report["parameters"]
+    assert written == f"{tmp_path / 'hf'}: written, {parameters} parameters in float32"

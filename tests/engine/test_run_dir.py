@@ -70,6 +70,16 @@ def test_a_run_is_read_back(run: RunDir, config: RunConfig) -> None:
     assert opened.state["model"] == "tiny"
 
 
+def test_names_that_are_no_utf8_are_kept(tmp_path: Path) -> None:
+    name = os.fsdecode("模型".encode("gbk"))
+    flags = {"backbone.model": name, "data.train": f"{name}/语料.jsonl"}
+    run = RunDir.create(tmp_path / name, resolve("ner", flags=flags))
+    opened = RunDir.open(tmp_path / name)
+    assert opened.config == run.config
+    assert opened.state["model"] == name
+    assert [found.model for found in list_runs(tmp_path)] == [name]
+
+
 def test_what_is_no_run(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match=r"found no run\.json"):
         RunDir.open(tmp_path)

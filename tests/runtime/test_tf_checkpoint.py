@@ -16,7 +16,7 @@ from nlpcli.runtime.tf_checkpoint import (
     open_tf_checkpoint,
     write_tf_checkpoint,
 )
-from tests.checkpoints.tiny_bert import CONFIG, tf_tensors, write_hf
+from tests.checkpoints.tiny_bert import CONFIG, SPECIAL, tf_tensors, write_hf
 
 OPENERS = [open_tf_checkpoint]
 SLOTS = (
@@ -65,7 +65,8 @@ def test_both_dialects_load_the_same_numbers(folder, tmp_path):
 def test_inspection_of_a_google_folder(folder):
     config = {key: value for key, value in CONFIG.items() if key != "model_type"}
     (folder / "bert_config.json").write_text(json.dumps(config))
-    (folder / "vocab.txt").write_text("x\n" * 30)
+    tokens = [*SPECIAL, *map(str, range(len(SPECIAL), 30))]
+    (folder / "vocab.txt").write_text("".join(f"{token}\n" for token in tokens))
     for path in (folder, folder / "bert_model.ckpt", folder / "bert_model.ckpt.index"):
         report = inspect(path, [BERT], OPENERS)
         assert (report.container, report.dialect) == ("tensorflow", "tf")

@@ -18,11 +18,12 @@ HAN = [
 ]
 
 
-def words(text, lowercase=True):
+def words(text, lowercase=True, strip=None, han_apart=True):
     found = []
-    for word in "".join(map(spaced, text)).split():
-        if lowercase:
-            parts = unicodedata.normalize("NFD", word.lower())
+    for word in "".join(spaced(c, han_apart) for c in text).split():
+        word = word.lower() if lowercase else word
+        if lowercase if strip is None else strip:
+            parts = unicodedata.normalize("NFD", word)
             word = "".join(c for c in parts if unicodedata.category(c) != "Mn")
         found += "".join(f" {c} " if is_mark(c) else c for c in word).split()
     return found
@@ -35,13 +36,13 @@ def is_mark(c):
 
 
 @cache
-def spaced(c):
+def spaced(c, han_apart=True):
     """A character as the cleaned text has it."""
     if c in " \t\n\r" or unicodedata.category(c) == "Zs":
         return " "
     if c in "\0\ufffd" or unicodedata.category(c) in ("Cc", "Cf"):
         return ""
-    han = any(low <= ord(c) <= high for low, high in HAN)
+    han = han_apart and any(low <= ord(c) <= high for low, high in HAN)
     return f" {c} " if han else c
 
 
@@ -61,6 +62,6 @@ def pieces(word, vocab, longest=200, unknown="[UNK]"):
     return found
 
 
-def tokenize(text, vocab, lowercase=True):
+def tokenize(text, vocab, *cleaning):
     text = "".join("\ufffd" if "\ud800" <= c <= "\udfff" else c for c in text)
-    return [p for word in words(text, lowercase) for p in pieces(word, vocab)]
+    return [p for word in words(text, *cleaning) for p in pieces(word, vocab)]

@@ -166,7 +166,7 @@ def test_a_tokenizer_without_its_word_mark(tokenizer):
     ("content", "message"),
     [
         ("{", "expected JSON"),
-        ("[]", "expected a Unigram model"),
+        ("[]", "expected a JSON object"),
         (json.dumps({**RAW, "model": {"type": "BPE"}}), "expected a Unigram model"),
         (json.dumps({**RAW, "model": {"type": "Unigram"}}), "not a tokenizer"),
         (json.dumps({**RAW, "model": {**RAW["model"], "unk_id": None}}), "expected an"),

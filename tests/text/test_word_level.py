@@ -14,6 +14,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from nlpcli.text.tokenizers.load import load_tokenizer
+from nlpcli.text.tokenizers.settings import Cleaning
 from nlpcli.text.tokenizers.word_level import WordTokenizer, segmenter
 from tests.text import google_bert
 from tests.text.real_texts import SPECIAL, real_texts, vocab_of
@@ -23,23 +24,34 @@ TEXT = "王小明在北京大学读书，Iphone 2011 cafe abc"
 WORDS = ["北京", "北京大学", "读书", "2011", "iphone", "cafe", "大学"]
 
 
-def rendering(text, vocab, lowercase=True):
+def rendering(text, vocab, lowercase=True, strip=None, han_apart=True):
     """Fold, cut with jieba, words of the vocabulary whole, the others in pieces."""
-    if lowercase:
-        parts = unicodedata.normalize("NFD", text.lower())
+    text = text.lower() if lowercase else text
+    if lowercase if strip is None else strip:
+        parts = unicodedata.normalize("NFD", text)
         text = "".join(c for c in parts if unicodedata.category(c) != "Mn")
     found = []
     for word in segmenter().cut(text, HMM=False):
         if word in vocab:
             found.append(word)
         else:
-            found += google_bert.tokenize(word, vocab, lowercase)
+            found += google_bert.tokenize(word, vocab, lowercase, strip, han_apart)
     return found
 
 
-@pytest.fixture(scope="module", params=[True, False], ids=["folded", "cased"])
+CLEANINGS = {
+    "folded": Cleaning(),
+    "cased": Cleaning(lowercase=False),
+    "accents kept": Cleaning(strip_accents=False),
+    "accents only": Cleaning(lowercase=False, strip_accents=True),
+    "han together": Cleaning(han_apart=False),
+}
+
+
+@pytest.fixture(scope="module", params=CLEANINGS.values(), ids=CLEANINGS)
 def tokenizer(request):
-    return WordTokenizer(vocab_of([TEXT + "σς한"], [*WORDS, "ας"]), request.param)
+    more = [*WORDS, "ας", "é", "##é", "王北"]
+    return WordTokenizer(vocab_of([TEXT + "σς한"], more), *request.param)
 
 
 def tokens(tokenizer, text):
@@ -60,7 +72,7 @@ texts = st.lists(COMMON | ODD, max_size=15).map("".join)
 @example(text="ΑΣ' ΑΣΑ İ北京")
 def test_agrees_with_the_rendering(tokenizer, text):
     plain = "".join("\ufffd" if "\ud800" <= c <= "\udfff" else c for c in text)
-    expected = rendering(plain, tokenizer.vocab.index, tokenizer.lowercase)
+    expected = rendering(plain, tokenizer.vocab.index, *tokenizer.cleaning)
     assert tokens(tokenizer, text) == expected
 
 
@@ -74,7 +86,7 @@ def test_offsets_are_those_of_the_text(tokenizer, text):
     for token, (start, end) in zip(
         tokens(tokenizer, text), encoding.offsets.tolist(), strict=True
     ):
-        covered = "".join(google_bert.words(text[start:end], tokenizer.lowercase))
+        covered = "".join(google_bert.words(text[start:end], *tokenizer.cleaning))
         alone = np.sum((starts < end) & (ends > start)) == 1
         if token != "[UNK]" and alone:
             piece = token.removeprefix("##").replace("ς", "σ")

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from nlpcli.errors import CheckpointError
 from nlpcli.text.tokenizers.load import load_tokenizer, tiny_tokenizer
+from nlpcli.text.tokenizers.settings import Cleaning
 from nlpcli.text.tokenizers.vocab import Vocab
 from nlpcli.text.tokenizers.word_piece import LONGEST_WORD, WordPieceTokenizer
 from tests.text import google_bert
@@ -31,16 +32,38 @@ characters = st.one_of(
 )
 texts = st.text(characters, max_size=40)
 
+CLEANINGS = {
+    "folded": Cleaning(),
+    "cased": Cleaning(lowercase=False),
+    "accents kept": Cleaning(strip_accents=False),
+    "accents only": Cleaning(lowercase=False, strip_accents=True),
+    "han together": Cleaning(han_apart=False),
+    "cased, han together": Cleaning(False, None, False),
+}
 BASE = "王小明在北京大学abz019.,!#[]Σσςiſsße한ᄒ\u1161ᆫ\ue000\U0002b820𠮷😀々〇"
-WORDS = ["ab", "##ab", "##19", "##bz", "ασ", "##ας", "σς"]
+WORDS = [
+    "é",
+    "##é",
+    "É",
+    "王小",
+    "##小明",
+    "学ab",
+    "ab",
+    "##ab",
+    "##19",
+    "##bz",
+    "ασ",
+    "##ας",
+    "σς",
+]
 VOCAB = Vocab(
     tuple(dict.fromkeys([*SPECIAL, *BASE, *(f"##{c}" for c in BASE), *WORDS]))
 )
 
 
-@pytest.fixture(scope="module", params=[True, False], ids=["folded", "cased"])
+@pytest.fixture(scope="module", params=CLEANINGS.values(), ids=CLEANINGS)
 def tokenizer(request):
-    return WordPieceTokenizer(VOCAB, request.param)
+    return WordPieceTokenizer(VOCAB, *request.param)
 
 
 def tokens(tokenizer, text):
@@ -52,7 +75,7 @@ def tokens(tokenizer, text):
 @example(text="\ud83d\ude00北")
 @example(text="a\ue000b a\U0002b820b")
 def test_agrees_with_googles_rules(tokenizer, text):
-    expected = google_bert.tokenize(text, VOCAB.index, tokenizer.lowercase)
+    expected = google_bert.tokenize(text, VOCAB.index, *tokenizer.cleaning)
     assert tokens(tokenizer, text) == expected
 
 
@@ -84,7 +107,7 @@ def test_offsets_are_those_of_the_text(tokenizer, text):
     for token_id, (start, end) in zip(
         encoding.token_ids, encoding.offsets.tolist(), strict=True
     ):
-        covered = google_bert.words(text[start:end], tokenizer.lowercase)
+        covered = google_bert.words(text[start:end], *tokenizer.cleaning)
         piece = tokenizer.vocab.tokens[token_id].removeprefix("##")
         alone = np.sum((starts < end) & (ends > start)) == 1
         if token_id == tokenizer.vocab.unk_id:
@@ -133,12 +156,13 @@ def test_a_batch_is_its_texts():
         assert np.array_equal(alone.offsets, encoding.offsets)
 
 
-@pytest.mark.parametrize("lowercase", [True, False])
-def test_a_saved_tokenizer_is_the_same(tmp_path, lowercase):
-    WordPieceTokenizer(VOCAB, lowercase).save(tmp_path)
+@pytest.mark.parametrize("cleaning", CLEANINGS.values(), ids=CLEANINGS)
+def test_a_saved_tokenizer_is_the_same(tmp_path, cleaning):
+    WordPieceTokenizer(VOCAB, *cleaning).save(tmp_path)
     again = load_tokenizer(tmp_path)
     assert (again.kind, again.vocab.tokens) == ("wordpiece", VOCAB.tokens)
-    assert again.lowercase == lowercase
+    assert again.cleaning == cleaning
+    assert again.with_vocab(range(10), ()).cleaning == cleaning
 
 
 def test_settings_that_are_no_json(tmp_path):

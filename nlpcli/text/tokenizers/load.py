@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
-from nlpcli.errors import CheckpointError, NotFoundError
+from nlpcli.errors import NotFoundError
 from nlpcli.text.tokenizers.encoding import Tokenizer
+from nlpcli.text.tokenizers.settings import read_kind, read_settings
 from nlpcli.text.tokenizers.unigram import UnigramTokenizer, is_unigram
-from nlpcli.text.tokenizers.vocab import Vocab, tiny_vocab
+from nlpcli.text.tokenizers.vocab import Vocab, has_words, tiny_vocab
 from nlpcli.text.tokenizers.word_level import WordTokenizer
 from nlpcli.text.tokenizers.word_piece import WordPieceTokenizer
-
-WORDS_OF_A_WORD_VOCABULARY = 1000
 
 
 def load_tokenizer(folder: Path, kind: str = "auto") -> Tokenizer:
@@ -28,7 +25,7 @@ def load_tokenizer(folder: Path, kind: str = "auto") -> Tokenizer:
     """
     settings = read_settings(folder)
     if kind == "auto":
-        kind = settings.get("nlpcli_kind") or _guess(folder)
+        kind = read_kind(folder, settings) or _guess(folder)
     if kind == "unigram":
         return UnigramTokenizer.load(folder)
     if kind == "word":
@@ -63,18 +60,6 @@ def extend(
     return tokenizer.with_vocab(range(size), new), pieces
 
 
-def read_settings(folder: Path) -> dict[str, Any]:
-    """tokenizer_config.json, or nothing where there is none."""
-    path = folder / "tokenizer_config.json"
-    if not path.is_file():
-        return {}
-    try:
-        settings = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise CheckpointError(f"{path}: expected JSON ({error})") from error
-    return settings if isinstance(settings, dict) else {}
-
-
 def text_of(vocab: Vocab, ids: Iterable[int]) -> str:
     """The text of token ids: continuation marks resolved, special tokens dropped."""
     special = set(vocab.special_ids)
@@ -85,12 +70,7 @@ def text_of(vocab: Vocab, ids: Iterable[int]) -> str:
 def _guess(folder: Path) -> str:
     vocab = folder / "vocab.txt"
     if vocab.is_file():
-        words = 0
-        with vocab.open(encoding="utf-8", errors="replace") as lines:
-            for line in lines:
-                token = line.rstrip("\n")
-                words += len(token) > 1 and all("一" <= c <= "鿿" for c in token)
-        return "word" if words > WORDS_OF_A_WORD_VOCABULARY else "wordpiece"
+        return "word" if has_words(vocab) else "wordpiece"
     if is_unigram(folder / "tokenizer.json"):
         return "unigram"
     raise NotFoundError(

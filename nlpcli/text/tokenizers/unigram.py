@@ -12,6 +12,7 @@ from tokenizers import Tokenizer as Engine
 
 from nlpcli.errors import CheckpointError, NotFoundError
 from nlpcli.files.atomic import write_atomic
+from nlpcli.files.json_file import read_json_object
 from nlpcli.text.tokenizers.encoding import Encoding, encodable
 from nlpcli.text.tokenizers.vocab import Vocab
 from nlpcli.text.tokenizers.word_piece import encode_characters, to_encoding
@@ -130,21 +131,17 @@ class UnigramTokenizer:
 
 
 def is_unigram(path: Path) -> bool:
-    """Whether a file is a tokenizer.json with a Unigram model."""
+    """Whether a file is a tokenizer.json with a Unigram model; CheckpointError for one
+    that cannot be read."""
     try:
         return _read(path) is not None
-    except (NotFoundError, CheckpointError):
+    except NotFoundError:
         return False
 
 
 def _read(path: Path) -> dict[str, Any] | None:
-    try:
-        raw = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise NotFoundError(f"{path}: no such file") from None
-    except ValueError as error:
-        raise CheckpointError(f"{path}: expected JSON ({error})") from error
-    model = raw.get("model") if isinstance(raw, dict) else None
+    raw = read_json_object(path)
+    model = raw.get("model")
     if not isinstance(model, dict) or model.get("type") != "Unigram":
         return None
     return raw

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from nlpcli.errors import CheckpointError, NotFoundError
 
+WORDS_OF_A_WORD_VOCABULARY = 1000
 NAMES = {
     "pad": ("[PAD]", "<pad>"),
     "unk": ("[UNK]", "<unk>"),
@@ -22,23 +23,17 @@ NAMES = {
 class Vocab:
     """Tokens in the order of their ids.
 
+    Rows of the model follow the numbers. A published file may have a token twice: it
+    then has the last of its numbers, as with BERT, and the others stay without text.
     Special ids are looked up by name, never by number: published files disagree on
-    the numbers. Raises CheckpointError for duplicates or a missing special token
-    (only the mask may be missing).
+    the numbers. Raises CheckpointError for a missing special token (only the mask may
+    be missing).
     """
 
     tokens: tuple[str, ...]
     origin: str = "vocabulary"
 
     def __post_init__(self) -> None:
-        if len(self.index) != len(self.tokens):
-            seen: set[str] = set()
-            for number, token in enumerate(self.tokens, 1):
-                if token in seen:
-                    raise CheckpointError(
-                        f"{self.origin}:{number}: token {token!r} stands twice"
-                    )
-                seen.add(token)
         for role, names in NAMES.items():
             if role != "mask" and self._find(role) is None:
                 raise CheckpointError(
@@ -47,8 +42,18 @@ class Vocab:
 
     @cached_property
     def index(self) -> dict[str, int]:
-        """Token to id."""
+        """Token to id; of a token that stands twice, the last."""
         return {token: number for number, token in enumerate(self.tokens)}
+
+    @cached_property
+    def repeated(self) -> dict[str, list[int]]:
+        """Every token that stands twice or more, and all its numbers."""
+        if len(self.index) == len(self.tokens):
+            return {}
+        found: dict[str, list[int]] = {}
+        for number, token in enumerate(self.tokens):
+            found.setdefault(token, []).append(number)
+        return {t: numbers for t, numbers in found.items() if len(numbers) > 1}
 
     @cached_property
     def pad_id(self) -> int:
@@ -111,6 +116,26 @@ def read_vocab(path: Path) -> Vocab:
     if lines[-1] == "":
         lines.pop()
     return Vocab(tuple(line.removesuffix("\r") for line in lines), str(path))
+
+
+def check_rows(vocab: Vocab, rows: int, name: str) -> None:
+    """Raise CheckpointError for more tokens than the table of a model has rows."""
+    if len(vocab.tokens) > rows:
+        raise CheckpointError(
+            f"{name}: expected a vocabulary of at most {rows} tokens (vocab_size), "
+            f"got {len(vocab.tokens)} in {vocab.origin}"
+        )
+
+
+def has_words(path: Path) -> bool:
+    """Whether a vocab.txt holds so many words of several Han characters that its
+    tokenizer must be word-level."""
+    words = 0
+    with path.open(encoding="utf-8", errors="replace") as lines:
+        for line in lines:
+            token = line.rstrip("\n")
+            words += len(token) > 1 and all("一" <= c <= "鿿" for c in token)
+    return words > WORDS_OF_A_WORD_VOCABULARY
 
 
 def tiny_vocab() -> Vocab:

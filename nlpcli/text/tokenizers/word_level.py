@@ -18,7 +18,7 @@ class WordTokenizer(WordPieceTokenizer):
     """jieba without HMM; a word if it is in the vocabulary, else its pieces.
 
     (kexue.fm archives/7758.) As there, case and accents are folded before the text is
-    cut.
+    cut, as far as the flags of cleaning say.
     """
 
     kind = "word"
@@ -39,7 +39,8 @@ class WordTokenizer(WordPieceTokenizer):
     def _cut(self, text: str) -> tuple[list[str], np.ndarray]:
         """Words of the folded text, and the character each of its own came from."""
         text = self._prepare(text)
-        folded = [fold(c) for c in text] if self.lowercase else list(text)
+        strips = self.cleaning.strips
+        folded = [fold(c, self.lowercase, strips) for c in text]
         lengths = [len(part) for part in folded]
         words = segmenter().cut("".join(folded), HMM=False)
         return list(words), np.repeat(np.arange(len(text)), lengths)
@@ -67,11 +68,14 @@ class WordTokenizer(WordPieceTokenizer):
 
 
 @cache
-def fold(character: str) -> str:
-    """A character in small letters, taken apart, without its accents."""
+def fold(character: str, lowercase: bool, strips: bool) -> str:
+    """A character in small letters, and taken apart without its accents, or either."""
+    folded = character.lower() if lowercase else character
+    if not strips:
+        return folded
     return "".join(
         part
-        for part in unicodedata.normalize("NFD", character.lower())
+        for part in unicodedata.normalize("NFD", folded)
         if unicodedata.category(part) != "Mn"
     )
 

@@ -15,6 +15,7 @@ from tokenizers.models import WordPiece
 
 from nlpcli.files.atomic import write_atomic
 from nlpcli.text.tokenizers.encoding import Encoding, encodable
+from nlpcli.text.tokenizers.settings import Cleaning, read_cleaning
 from nlpcli.text.tokenizers.vocab import Vocab, read_vocab
 
 # Google's limit: a longer word is one unknown piece. transformers stops at 100, so
@@ -38,9 +39,17 @@ class WordPieceTokenizer:
 
     kind = "wordpiece"
 
-    def __init__(self, vocab: Vocab, lowercase: bool = True) -> None:
+    def __init__(
+        self,
+        vocab: Vocab,
+        lowercase: bool = True,
+        strip_accents: bool | None = None,
+        han_apart: bool = True,
+    ) -> None:
+        """The flags are those of ``Cleaning``."""
         self.vocab = vocab
         self.lowercase = lowercase
+        self.cleaning = Cleaning(lowercase, strip_accents, han_apart)
         unknown = vocab.tokens[vocab.unk_id]
         self._engine = Engine(
             WordPiece(
@@ -54,25 +63,23 @@ class WordPieceTokenizer:
                 normalizers.Replace(Regex(_DROPPED), ""),
                 normalizers.BertNormalizer(
                     clean_text=False,
-                    handle_chinese_chars=True,
-                    strip_accents=None,
+                    handle_chinese_chars=han_apart,
+                    strip_accents=strip_accents,
                     lowercase=lowercase,
                 ),
             ]
         )
+        late = [pre_tokenizers.Split(Regex(_LATE_HAN), "isolated")] if han_apart else []
         self._engine.pre_tokenizer = pre_tokenizers.Sequence(
-            [
-                pre_tokenizers.Split(Regex(_LATE_HAN), "isolated"),
-                pre_tokenizers.BertPreTokenizer(),
-            ]
+            [*late, pre_tokenizers.BertPreTokenizer()]
         )
         self._alone: dict[str, int] = {}
 
     @classmethod
     def load(cls, folder: Path, settings: dict[str, Any]) -> WordPieceTokenizer:
-        """From vocab.txt and tokenizer_config.json (do_lower_case)."""
+        """From vocab.txt and what the settings say of cleaning; CheckpointError."""
         vocab = read_vocab(folder / "vocab.txt")
-        return cls(vocab, bool(settings.get("do_lower_case", True)))
+        return cls(vocab, *read_cleaning(folder, settings, vocab))
 
     def encode(self, text: str) -> Encoding:
         return self.encode_batch([text])[0]
@@ -102,7 +109,7 @@ class WordPieceTokenizer:
         self, ids: Sequence[int], extra: Sequence[str]
     ) -> WordPieceTokenizer:
         tokens = [self.vocab.tokens[i] for i in ids]
-        return type(self)(Vocab((*tokens, *extra)), self.lowercase)
+        return type(self)(Vocab((*tokens, *extra)), *self.cleaning)
 
     def save(self, folder: Path) -> None:
         write_atomic(
@@ -110,7 +117,7 @@ class WordPieceTokenizer:
         )
         settings = {
             "tokenizer_class": "BertTokenizer",
-            "do_lower_case": self.lowercase,
+            **self.cleaning.as_settings(),
             "nlpcli_kind": self.kind,
         }
         write_atomic(

@@ -11,9 +11,9 @@ from keras import ops
 from nlpcli.decoders.constraints import Context
 from nlpcli.decoders.options import GenerateOptions
 from nlpcli.text.batching import collate
-from recipes.couplet.constraint import CoupletForm
-from recipes.couplet.form import FORM_FIELDS, broken_rules, form_features, is_mark
+from recipes.couplet.constraint import VerseConstraint
 from recipes.couplet.places import decode_places
+from recipes.couplet.verse import VERSE_FIELDS, broken_rules, is_mark, verse_features
 
 TOKENS = [
     "[PAD]",
@@ -33,9 +33,9 @@ TONES = np.array([0] * 7 + [1, 2, 1, 2, 2, 0, 1, 2, 1, 1, 1, 2], np.int32)
 LINES = st.text("天地人日春,。!𠀀𠀁", min_size=1, max_size=7)
 
 
-def form_of(line, tones=None):
+def verse_of(line, tones=None):
     ids = np.array([INDEX.get(c, UNKNOWN) for c in line], np.int32)
-    return form_features(line, ids, tones or [0] * len(line))
+    return verse_features(line, ids, tones or [0] * len(line))
 
 
 def text_of(line, ids):
@@ -47,11 +47,11 @@ def text_of(line, ids):
 
 def greedy(lines, logits, constraint, tones=None):
     """Token after token by argmax over what the constraint allows; one row a line."""
-    forms = [form_of(line, tones) for line in lines]
+    verses = [verse_of(line, tones) for line in lines]
     sizes = {"first": max(len(line) for line in lines) + 2}
     batch = {
         k: ops.convert_to_tensor(v)
-        for k, v in collate(forms, FORM_FIELDS, sizes, len(lines) + 1).items()
+        for k, v in collate(verses, VERSE_FIELDS, sizes, len(lines) + 1).items()
     }
     width = logits.shape[1]
     state = constraint.start(batch, width)
@@ -80,7 +80,7 @@ def test_random_scores_keep_the_form(lines, seed):
     rng = np.random.default_rng(seed)
     steps = max(map(len, lines)) + 1
     logits = rng.normal(size=(len(lines) + 1, 2, steps, len(TOKENS)))
-    tokens = greedy(lines, logits, CoupletForm(CANDIDATES, END))
+    tokens = greedy(lines, logits, VerseConstraint(CANDIDATES, END))
     for line, row in zip(lines, tokens, strict=False):
         for hypothesis in row:
             length = len(line)
@@ -107,8 +107,8 @@ def brute_force(line, step, past):
 @given(LINES, st.integers(0, 2**32 - 1))
 def test_allowed_is_all_that_breaks_nothing(line, seed):
     rng = np.random.default_rng(seed)
-    constraint = CoupletForm(CANDIDATES, END)
-    batch = {k: ops.convert_to_tensor(v[None]) for k, v in form_of(line).items()}
+    constraint = VerseConstraint(CANDIDATES, END)
+    batch = {k: ops.convert_to_tensor(v[None]) for k, v in verse_of(line).items()}
     state, past = constraint.start(batch, 1), []
     for step in range(len(line) + 1):
         context = Context(batch, ops.convert_to_tensor(step), ops.full((1,), 99))
@@ -124,7 +124,7 @@ def test_allowed_is_all_that_breaks_nothing(line, seed):
 def test_tones_are_kept(seed):
     line, demands = "天,地天", [0, 0, 2, 1]
     logits = np.random.default_rng(seed).normal(size=(2, 1, 5, len(TOKENS)))
-    tokens = greedy([line], logits, CoupletForm(CANDIDATES, END, TONES), demands)
+    tokens = greedy([line], logits, VerseConstraint(CANDIDATES, END, TONES), demands)
     found = TONES[tokens[0, 0, :4]]
     # both places of 天 answer to the demand on the second
     assert [found[i] in (0, wanted) for i, wanted in [(0, 1), (2, 2), (3, 1)]] == [
@@ -135,16 +135,16 @@ def test_tones_are_kept(seed):
 def test_nothing_left_is_nothing_allowed():
     """All characters are the first line's: the decoder goes on and says so."""
     line = "天地人日月星春夏秋冬风雨"
-    constraint = CoupletForm(CANDIDATES, END)
-    batch = {k: ops.convert_to_tensor(v[None]) for k, v in form_of(line).items()}
+    constraint = VerseConstraint(CANDIDATES, END)
+    batch = {k: ops.convert_to_tensor(v[None]) for k, v in verse_of(line).items()}
     context = Context(batch, ops.convert_to_tensor(0), ops.full((1,), 99))
     assert not np.asarray(constraint.allowed(constraint.start(batch, 1), context)).any()
 
 
 def decoded(line, logits, tones=None, demands=None, **options):
-    form = form_of(line, demands)
+    verse = verse_of(line, demands)
     return decode_places(
-        logits, form, CANDIDATES, tones, GenerateOptions(**options), key=3
+        logits, verse, CANDIDATES, tones, GenerateOptions(**options), key=3
     )
 
 
@@ -173,13 +173,13 @@ def test_places_equal_exhaustive_search(line):
     rng = np.random.default_rng(len(line))
     logits = rng.normal(size=(len(line), len(TOKENS)))
     logp = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
-    form = form_of(line)
+    verse = verse_of(line)
     groups = sorted({c for c in line if not is_mark(c)}, key=line.index)
     free = [i for i in np.flatnonzero(CANDIDATES) if TOKENS[i] not in line]
     scores = []
     for chosen in permutations(free, len(groups)):
         taken = dict(zip(groups, chosen, strict=True))
-        ids = [taken.get(c, form["first_ids"][i]) for i, c in enumerate(line)]
+        ids = [taken.get(c, verse["first_ids"][i]) for i, c in enumerate(line)]
         scores.append((sum(logp[i, t] for i, t in enumerate(ids)), ids))
     scores.sort(key=lambda item: -item[0])
     found = decoded(line, logits, beam=2000, num=5)

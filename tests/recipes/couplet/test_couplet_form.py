@@ -1,77 +1,170 @@
-"""The rules of a couplet, told apart by what they forbid."""
+"""Reading, converting and checking files of couplets."""
 
-import numpy as np
+import gzip
+import json
+
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from nlpcli.text.tokenizers.load import subset, tiny_tokenizer
-from recipes.couplet.form import (
-    answer_tokens,
-    broken_rules,
-    form_features,
-    is_mark,
-    without_spaces,
-)
+from nlpcli.cli.data_report import report_text
+from nlpcli.errors import DataError, NotFoundError, UsageError
+from nlpcli.records.check import check
+from nlpcli.records.convert import convert
+from nlpcli.records.read import read
+from nlpcli.text.tokenizers.load import tiny_tokenizer
+from recipes.couplet.form import CoupletForm
+
+FORM = CoupletForm()
+
+GOOD = {"first": "海内存知己", "second": "天涯若比邻"}
+
+
+def write(path, *rows):
+    path.write_text(
+        "".join(
+            (r if isinstance(r, str) else json.dumps(r, ensure_ascii=False)) + "\n"
+            for r in rows
+        ),
+        encoding="utf-8",
+    )
+    return path
 
 
 @pytest.mark.parametrize(
-    ("first", "second", "broken"),
+    ("row", "message"),
     [
-        ("海内存知己", "天涯若比邻", []),
-        ("春风,得意", "秋月,无声", []),
-        ("春风,得意", "秋月、无声", ["marks"]),
-        ("春风得意", "秋月,声", ["marks"]),
-        ("春春夏夏", "秋秋冬冬", []),
-        ("春春夏夏", "秋秋冬雪", ["repetition"]),
-        ("春夏秋冬", "日月日星", ["repetition"]),
-        ("海内", "海外", ["sharing"]),
-        ("海内存", "天涯", ["length"]),
-        ("海内", "内天", ["sharing"]),
-        ("", "", []),
-        ("……", "……", []),
+        ({"first": "海内", "second": "天"}, "one length, got 2 and 1 characters"),
+        ({"first": "", "second": "天"}, 'text for "first", got none'),
+        ({"first": " ", "second": " "}, 'text for "first", got none'),
+        ({"first": "天"}, 'expected the key "second", got the keys "first"'),
+        ({"first": "天", "second": 1}, 'expected a string for "second", got 1'),
+        ({"first": "天", "second": None}, "got null"),
+        ("[1]", "expected a JSON object"),
+        ("{", "expected a JSON object"),
     ],
 )
-def test_broken_rules(first, second, broken):
-    assert broken_rules(first, second) == broken
+def test_bad_rows_come_in_place(tmp_path, row, message):
+    path = write(tmp_path / "a.jsonl", GOOD, row, "", GOOD)
+    one, bad, other = read(FORM, path)
+    assert (
+        (one.first, one.second)
+        == ("海内存知己", "天涯若比邻")
+        == (
+            other.first,
+            other.second,
+        )
+    )
+    assert isinstance(bad, DataError)
+    assert str(bad).startswith(f"{path}:2: ")
+    assert message in str(bad)
 
 
-def test_marks_are_what_is_neither_letter_nor_number():
-    assert all(is_mark(c) for c in ",,。!、…—·￥~□😀\u200b")
-    assert not any(is_mark(c) for c in "海a1々〇ⅣＡ")
+def test_bytes_that_are_no_text(tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_bytes(json.dumps(GOOD).encode() + b"\n\xff\xfe\n")
+    _, bad = read(FORM, path)
+    assert "expected UTF-8" in str(bad)
 
 
-def test_unknown_characters_stay_different():
-    """Two characters without a token repeat nothing; the same one again does."""
-    ids = np.array([1, 1, 1], np.int32)
-    form = form_features("𠀀𠀁𠀀", ids, [0, 0, 0])
-    assert form["repeat_of"].tolist() == [0, 1, 0]
+def test_empty_and_missing_files(tmp_path):
+    with pytest.raises(DataError, match="empty file"):
+        list(read(FORM, write(tmp_path / "a.jsonl", "")))
+    with pytest.raises(NotFoundError):
+        list(read(FORM, tmp_path / "none.jsonl"))
 
 
-@given(st.text("海内存,。a", max_size=12))
-def test_features_say_what_the_line_says(line):
-    form = form_features(line, np.arange(len(line)), [0] * len(line))
-    for i, origin in enumerate(form["repeat_of"]):
-        assert line[origin] == line[i]
-        assert line[i] not in line[:origin]
-    assert form["answer_length"] == len(line)
-    assert form["punctuation"].tolist() == [is_mark(c) for c in line]
+def test_spaces_inside_a_side_do_not_count(tmp_path):
+    path = write(tmp_path / "a.jsonl", {"first": "海 内", "second": "天涯\u3000"})
+    (example,) = read(FORM, path)
+    assert (example.first, example.second) == ("海内", "天涯")
 
 
-def test_demands_hold_for_every_place_of_a_character():
-    form = form_features("天天天", np.array([5, 5, 5]), [0, 2, 0])
-    assert form["tone"].tolist() == [2, 2, 2]
+def rows_of(path):
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
-def test_answer_tokens_are_single_characters_that_read_back():
-    tokenizer = tiny_tokenizer()
-    vocab = tokenizer.vocab
-    keep = [vocab.index[t] for t in ["海", "内", ",", "##a", "a", "1"]]
-    small, _ = subset(tokenizer, keep)
-    allowed = answer_tokens(small)
-    found = {t for t, a in zip(small.vocab.tokens, allowed, strict=True) if a}
-    assert found == {"海", "内", "a", "1"}
+@pytest.mark.parametrize("given", ["", "in.txt", "out.txt"])
+def test_convert_pairs(tmp_path, given):
+    write(tmp_path / "in.txt", "海 内 存 知 己", "春 风 , 到")
+    write(tmp_path / "out.txt", "天 涯 若 比 邻", "秋 月 , 来")
+    report = convert(FORM, tmp_path / given, tmp_path / "all.jsonl")
+    assert report["examples"] == 2
+    assert rows_of(tmp_path / "all.jsonl") == [
+        GOOD,
+        {"first": "春风,到", "second": "秋月,来"},
+    ]
 
 
-def test_spaces_are_no_part_of_a_line():
-    assert without_spaces(" 海内\u3000存 知\t己\n") == "海内存知己"
+def test_convert_gzipped_pairs(tmp_path):
+    for name, text in (("in.txt.gz", "海 内\n"), ("out.txt.gz", "天 涯\n")):
+        (tmp_path / name).write_bytes(gzip.compress(text.encode()))
+    convert(FORM, tmp_path, tmp_path / "all.jsonl.gz")
+    (example,) = read(FORM, tmp_path / "all.jsonl.gz")
+    assert example.first == "海内"
+
+
+def test_convert_pairs_of_different_length(tmp_path):
+    write(tmp_path / "in.txt", "海 内", "天", "地")
+    write(tmp_path / "out.txt", "天 涯", "天 地")
+    with pytest.raises(DataError, match=r"in\.txt:2: .* got 1 and 2 characters"):
+        convert(FORM, tmp_path, tmp_path / "all.jsonl")
+    assert not (tmp_path / "all.jsonl").exists()
+    report = convert(FORM, tmp_path, tmp_path / "all.jsonl", skip_bad=True)
+    assert (report["examples"], report["skipped"]) == (1, 2)
+
+
+def test_convert_columns_and_json_lines(tmp_path):
+    source = write(tmp_path / "a.tsv", "海内存知己\t天涯若比邻", "天\t地\t人")
+    report = convert(FORM, source, tmp_path / "b.jsonl", skip_bad=True)
+    assert (report["from"], report["examples"], report["skipped"]) == ("columns", 1, 1)
+    assert convert(FORM, tmp_path / "b.jsonl", tmp_path / "c.jsonl")["from"] == "jsonl"
+    assert rows_of(tmp_path / "c.jsonl") == [GOOD]
+
+
+def test_convert_refuses(tmp_path):
+    source = write(tmp_path / "a.jsonl", GOOD)
+    with pytest.raises(UsageError, match="exists already"):
+        convert(FORM, source, source)
+    with pytest.raises(NotFoundError, match="no folder"):
+        convert(FORM, source, tmp_path / "no" / "b.jsonl")
+    with pytest.raises(DataError, match=r"expected in\.txt beside"):
+        convert(FORM, write(tmp_path / "b.txt", "海内存知己"), tmp_path / "c.jsonl")
+    bad_first = write(tmp_path / "d.txt", "[1]", GOOD)
+    with pytest.raises(DataError, match=r"d\.txt: expected in\.txt .* got '\[1\]'"):
+        convert(FORM, bad_first, tmp_path / "c.jsonl", skip_bad=True)
+    report = convert(
+        FORM, bad_first, tmp_path / "d.jsonl", source_format="jsonl", skip_bad=True
+    )
+    assert (report["examples"], report["skipped"]) == (1, 1)
+    with pytest.raises(DataError, match="empty file"):
+        convert(FORM, write(tmp_path / "e.txt", ""), tmp_path / "c.jsonl")
+    with pytest.raises(NotFoundError, match=r"out\.txt"):
+        convert(FORM, write(tmp_path / "in.txt", "海"), tmp_path / "c.jsonl")
+
+
+def test_check_counts(tmp_path):
+    path = write(
+        tmp_path / "a.jsonl",
+        GOOD,
+        GOOD,
+        {"first": "海内存知己", "second": "天涯若比海"},
+        {"first": "天天", "second": "上下"},
+        {"first": "天", "second": "上下"},
+    )
+    report = check(FORM, path, max_length=8, tokenizer=tiny_tokenizer())
+    assert report["examples"] == 4
+    assert len(report["bad_lines"]) == 1
+    assert report["formed"] == 0.5
+    broken = {row["broken rule"]: row["couplets"] for row in report["labels"]}
+    assert broken == {"marks": 0, "repetition": 1, "sharing": 1}
+    assert [len(report[k]) for k in ("duplicates", "conflicts")] == [1, 1]
+    assert report["windows"]["longer"] == 3
+    assert report["unknown"] == 0.0
+    assert sum(b["count"] for b in report["lengths"]["histogram"]) == 4
+    json.dumps(report)
+    assert "marks" in report_text(report)
+
+
+def test_check_of_nothing_good(tmp_path):
+    report = check(FORM, write(tmp_path / "a.jsonl", "{}"))
+    assert report["examples"] == 0
+    assert report_text(report)

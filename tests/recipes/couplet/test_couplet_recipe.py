@@ -7,34 +7,36 @@ from nlpcli.backbones.transformer import Transformer, TransformerConfig
 from nlpcli.config.loader import resolve
 from nlpcli.decoders.options import GenerateOptions
 from nlpcli.errors import ConfigError, DataError
+from nlpcli.records.row import Row
 from nlpcli.runtime.decoding import Decoding
+from nlpcli.runtime.forward import Forward
+from nlpcli.tasks.protocol import Setup
 from nlpcli.text.tokenizers.load import subset, tiny_tokenizer
-from recipes.couplet.examples import CoupletExample
-from recipes.couplet.form import broken_rules
+from recipes.couplet.form import CoupletExample
 from recipes.couplet.recipe import CoupletRecipe
 from recipes.couplet.tones import tonal_agreement
+from recipes.couplet.verse import broken_rules
 
 CHARACTERS = "海内存知己天涯若比邻春风秋月白日依山尽黄河入流,。"
 LINES = ["海内存知己", "春", "", "春风,春雨", "𠀀、𠀁、𠀀", " 白日 依山尽 "]
 
 
-def recipe_of(model, positions=32):
+def recipe_of(model, positions=32, **flags):
     tokenizer = tiny_tokenizer()
     keep = [tokenizer.vocab.index[c] for c in CHARACTERS]
     small, _ = subset(tokenizer, keep)
-    recipe = CoupletRecipe(resolve("couplet", flags={"task.model": model}), small)
-    backbone = Transformer(
-        TransformerConfig(
-            vocab_size=len(small.vocab.tokens),
-            hidden_size=16,
-            num_hidden_layers=1,
-            num_attention_heads=2,
-            intermediate_size=16,
-            max_position_embeddings=positions,
-        )
+    sizes = TransformerConfig(
+        vocab_size=len(small.vocab.tokens),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        max_position_embeddings=positions,
     )
-    built = recipe.build(backbone)
-    decode = Decoding(built, recipe.fields, small.vocab.sep_id, 4, compiled=False)
+    config = resolve("couplet", flags={"task.model": model, **flags})
+    recipe = CoupletRecipe(Setup(config, small, sizes))
+    forward = Forward(recipe.build(Transformer(sizes)), xla=False)
+    decode = Decoding(forward, recipe.fields, small.vocab.sep_id, 4, compiled=False)
     return recipe, decode
 
 
@@ -45,8 +47,9 @@ def ready(request):
 
 def answers_of(ready, lines, **options):
     recipe, decode = ready
-    asked = GenerateOptions(**options).over(recipe.generation)
-    return recipe.generate(decode, [recipe.prompt(line) for line in lines], asked)
+    asked = GenerateOptions(**options).over(recipe.defaults)
+    examples = [recipe.ask(Row({"text": line})) for line in lines]
+    return recipe.write(decode, examples, asked)
 
 
 @pytest.mark.parametrize(
@@ -73,9 +76,11 @@ def test_batch_equals_single(ready):
         assert [output["text"] for output in alone["outputs"]] == texts
 
 
-def test_tones_can_be_asked_for(ready):
+@pytest.mark.parametrize("model", ["unilm", "nar"])
+def test_tones_can_be_asked_for(model):
     pytest.importorskip("pypinyin", reason="needs the extra tones")
-    (answer,) = answers_of(ready, ["白日依山尽"], num=4, extra={"tones": True})
+    ready = recipe_of(model, **{"task.tones": True})
+    (answer,) = answers_of(ready, ["白日依山尽"], num=4)
     for output in answer["outputs"]:
         met, held = tonal_agreement("白日依山尽", output["text"])
         assert met == held
@@ -99,7 +104,7 @@ def test_loss_is_that_of_the_gold_line(ready):
     ids = recipe.tokenizer.character_ids("天涯若比邻")
     if recipe.at_once:
         batch = {k: v[None] for k, v in window.features.items()}
-        logits = np.asarray(recipe.model(batch)["targets"], np.float64)[0]
+        logits = np.asarray(decode.model(batch)["targets"], np.float64)[0]
         logp = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
         assert nll == pytest.approx(-logp[np.arange(5), ids].sum(), rel=1e-4)
     else:
@@ -112,9 +117,23 @@ def test_loss_is_that_of_the_gold_line(ready):
 
 def test_too_long_a_line_says_both_lengths():
     recipe, _ = recipe_of("unilm")
-    assert recipe.prompt("天" * 14)
+    assert recipe.ask(Row({"text": "天" * 14}))
     with pytest.raises(DataError, match=r"at most 14 characters .* got 15"):
-        recipe.prompt("天" * 15)
+        recipe.ask(Row({"text": "天" * 15}))
+
+
+@pytest.mark.parametrize(
+    ("model", "learnt", "scored"), [("unilm", 6, 14), ("nar", 16, 32)]
+)
+def test_a_line_that_the_model_has_no_room_for_is_refused(model, learnt, scored):
+    """To be learnt by data.max_length; to be scored by the positions alone."""
+    recipe, _ = recipe_of(model, **{"data.max_length": 16, "data.stride": 4})
+    for length, learning in ((learnt, True), (scored, False)):
+        recipe.admit(CoupletExample("天" * length, "地" * length), learning)
+        long = CoupletExample("天" * (length + 1), "地" * (length + 1), "a.jsonl:2")
+        told = f"a.jsonl:2: expected at most {length} characters a side, got "
+        with pytest.raises(DataError, match=rf"{told}{length + 1} \(data"):
+            recipe.admit(long, learning)
 
 
 def test_scores():

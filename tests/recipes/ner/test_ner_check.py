@@ -6,7 +6,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from recipes.ner.check import check
+from nlpcli.records.check import check
+from recipes.ner.form import NerForm
+
+FORM = NerForm()
 
 
 class PairTokenizer:
@@ -41,7 +44,7 @@ def path(tmp_path):
 
 
 def test_every_count_of_a_small_file(path):
-    report = check(path, max_length=7)
+    report = check(FORM, path, max_length=7)
     assert json.loads(json.dumps(report)) == report
     assert report["format"] == "jsonl"
     assert (report["lines"], report["examples"]) == (8, 6)
@@ -59,7 +62,12 @@ def test_every_count_of_a_small_file(path):
     assert duplicate["first"].endswith(":2")
     assert conflict["line"].endswith(":5")
     assert conflict["first"].endswith(":2")
-    assert report["windows"] == {"unit": "characters", "max_length": 7, "longer": 1}
+    assert report["windows"] == {
+        "unit": "characters",
+        "max_length": 7,
+        "longer": 1,
+        "then": "train cuts those in windows",
+    }
     lengths = report["lengths"]
     assert (lengths["longest"], lengths["median"]) == (30, 4)
     assert lengths["longest_line"].endswith(":8")
@@ -69,22 +77,23 @@ def test_every_count_of_a_small_file(path):
 
 
 def test_with_a_tokenizer_windows_are_counted_in_its_pieces(path):
-    report = check(path, max_length=16, tokenizer=PairTokenizer())
-    assert report["windows"] == {"unit": "tokens", "max_length": 16, "longer": 1}
+    report = check(FORM, path, max_length=16, tokenizer=PairTokenizer())
+    assert report["windows"]["unit"] == "tokens"
+    assert (report["windows"]["max_length"], report["windows"]["longer"]) == (16, 1)
     assert report["tokens"]["longest"] == 15
     assert report["lengths"]["longest"] == 30
-    report = check(path, max_length=17, tokenizer=PairTokenizer())
+    report = check(FORM, path, max_length=17, tokenizer=PairTokenizer())
     assert report["windows"]["longer"] == 0
 
 
 def test_limit_stops_early(path):
-    assert check(path, limit=2)["examples"] == 2
+    assert check(FORM, path, limit=2)["examples"] == 2
 
 
 def test_a_file_of_bad_lines_only_has_a_report(tmp_path):
     path = tmp_path / "bad.jsonl"
     path.write_text("{\n", encoding="utf-8")
-    report = check(path)
+    report = check(FORM, path)
     assert (report["examples"], len(report["bad_lines"])) == (0, 1)
     assert report["lengths"]["mean"] is None
     assert report["labels"] == []
@@ -92,7 +101,7 @@ def test_a_file_of_bad_lines_only_has_a_report(tmp_path):
 
 def test_bad_bytes_are_listed_among_the_bad_lines(path):
     path.write_bytes(path.read_bytes() + b'{"text": "\xff"}\n')
-    report = check(path, max_length=7)
+    report = check(FORM, path, max_length=7)
     assert (report["lines"], report["examples"]) == (9, 6)
     assert "train.jsonl:9: expected UTF-8" in report["bad_lines"][-1]
 
@@ -100,7 +109,7 @@ def test_bad_bytes_are_listed_among_the_bad_lines(path):
 def test_columns_are_checked_too(tmp_path):
     path = tmp_path / "dev.txt"
     path.write_text("王 B-PER\n明 E-PER\n在 O\n\n北 O\n京\n", encoding="utf-8")
-    report = check(path)
+    report = check(FORM, path)
     assert report["format"] == "BMES"
     assert (report["examples"], report["entities"], report["lines"]) == (1, 1, 6)
     assert len(report["bad_lines"]) == 1
@@ -108,7 +117,7 @@ def test_columns_are_checked_too(tmp_path):
 
 def test_nested_entities_are_counted_when_allowed(shared):
     path = shared("datasets/ner/cluener.train.jsonl.gz")
-    report = check(path, nested=True)
+    report = check(NerForm(nested=True), path)
     assert (report["examples"], report["entities"], report["nested"]) == (
         9715,
         21729,

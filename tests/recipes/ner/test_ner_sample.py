@@ -5,8 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from recipes.ner.check import check
-from recipes.ner.examples import read_examples
+from nlpcli.records.check import check
+from nlpcli.records.read import read
+from recipes.ner.form import NerForm
 
 DATA = Path(__file__).resolve().parents[3] / "data" / "ner"
 LABELS = {"PER", "LOC", "ORG", "TIME", "WORK"}
@@ -15,13 +16,13 @@ LABELS = {"PER", "LOC", "ORG", "TIME", "WORK"}
 @pytest.fixture(scope="module")
 def splits():
     return {
-        name: list(read_examples(DATA / f"{name}.jsonl")) for name in ("train", "dev")
+        name: list(read(NerForm(), DATA / f"{name}.jsonl")) for name in ("train", "dev")
     }
 
 
 @pytest.mark.parametrize(("name", "least"), [("train", 420), ("dev", 80)])
 def test_sample_has_no_bad_line_and_no_copy(name, least):
-    report = check(DATA / f"{name}.jsonl")
+    report = check(NerForm(), DATA / f"{name}.jsonl")
     assert report["bad_lines"] == []
     assert report["examples"] >= least
     assert {row["label"] for row in report["labels"]} == LABELS

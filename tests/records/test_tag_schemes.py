@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from recipes.ner.tags import (
+from nlpcli.records.tag_schemes import (
     SCHEMES,
     SchemeDetector,
     is_tag,
