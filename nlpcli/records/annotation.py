@@ -15,7 +15,7 @@ from nlpcli.files.json_text import dumps
 from nlpcli.records.form import E, Form, Reader
 from nlpcli.records.lines import Lines
 from nlpcli.records.pairs import PAIRS, joined
-from nlpcli.records.read import json_rows
+from nlpcli.records.read import document, json_rows
 from nlpcli.records.row import Row, shown
 
 Values = dict[str, Any]
@@ -163,16 +163,7 @@ def _tasks(lines: Lines) -> Iterator[Row | DataError]:
     if (lines.first() or "").lstrip().startswith("{"):
         yield from json_rows(lines)
         return
-    texts = []
-    for _, text in lines:
-        if isinstance(text, DataError):
-            raise text
-        texts.append(text)
-    try:
-        tasks = parse_json("\n".join(texts))
-    except NotJson as error:
-        raise DataError(f"{lines.name}: expected JSON ({error})") from error
-    for number, task in enumerate(tasks, start=1):
+    for number, task in enumerate(document(lines), start=1):
         origin = f"{lines.name}: task {number}"
         if isinstance(task, dict):
             yield Row(task, origin)
