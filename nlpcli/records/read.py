@@ -43,11 +43,11 @@ def open_items(
             return reader.read(lines)
     first = lines.first()
     if first is None:
-        if not any(isinstance(x, DataError) for _, x in lines.head(lines.number)):
-            raise DataError(f"{lines.name}: expected {form.wanted}, got an empty file")
-    elif (
-        every and known is None and form.formats and not first.lstrip().startswith("{")
-    ):
+        bad = next((x for _, x in lines.head() if isinstance(x, DataError)), None)
+        raise bad or DataError(
+            f"{lines.name}: expected {form.wanted}, got an empty file"
+        )
+    if every and known is None and form.formats and not first.lstrip().startswith("{"):
         raise DataError(
             f"{lines.name}: expected {form.formats}, got {shorten(first)!r}"
         )

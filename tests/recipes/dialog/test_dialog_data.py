@@ -90,8 +90,12 @@ def test_files_that_are_none(tmp_path) -> None:
         convert(FORM, tmp_path / "empty", tmp_path / "out.jsonl")
     with pytest.raises(NotFoundError):
         list(read(FORM, tmp_path / "none"))
-    (tmp_path / "bad").write_bytes(b'{"turns": ["\xff", "b"]}\n')
-    (bad,) = read(FORM, tmp_path / "bad")
+    line = b'{"turns": ["\xff", "b"]}\n'
+    (tmp_path / "bad").write_bytes(line)
+    with pytest.raises(DataError, match="bad:1: expected UTF-8"):
+        list(read(FORM, tmp_path / "bad"))
+    (tmp_path / "bad").write_bytes(b'{"turns": ["a", "b"]}\n' + line)
+    _, bad = read(FORM, tmp_path / "bad")
     assert isinstance(bad, DataError)
 
 
