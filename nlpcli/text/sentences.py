@@ -28,7 +28,7 @@ class SentenceReader:
     def fields(self) -> dict[str, Field]:
         """How the features of ``features`` pad."""
         return {
-            "token_ids": Field(("tokens",), self.tokenizer.vocab.pad_id),
+            "token_ids": Field(("tokens",), self.tokenizer.vocab.pad_id, tokens=True),
             "padding_mask": Field(("tokens",), False),
         }
 
@@ -43,7 +43,7 @@ class SentenceReader:
         return found
 
     def pieces(
-        self, texts: Sequence[str], room: int, prefixed: bool = True
+        self, texts: Sequence[str], room: int | None, prefixed: bool = True
     ) -> list[np.ndarray]:
         """Token ids of each text without special ones, at most ``room`` of them."""
         if prefixed and self.prefix:
