@@ -70,7 +70,8 @@ def json_line(request: Request, answer: dict[str, Any]) -> str:
 
 def placed(request: Request, error: NlpcliError) -> NlpcliError:
     """An error of answering, with the line that it is about."""
-    return error if request.error is error else DataError(f"{request.origin}: {error}")
+    told = str(error).startswith(f"{request.origin}: ")
+    return error if told else DataError(f"{request.origin}: {error}")
 
 
 def error_line(request: Request, error: NlpcliError) -> str:

@@ -79,14 +79,17 @@ class AnswerCommand(RecipeCommand):
         flags = {} if entry is None else _flags(entry)
         rest: list[str] = []
         sets: list[str] = []
-        for number, word in enumerate(args):
+        words = iter(args)
+        for word in words:
+            name, equals, value = word.partition("=")
             if word == "--":
-                rest += args[number:]
-                break
-            if word in flags:
-                sets.append(flags[word])
-            else:
+                rest += [word, *words]
+            elif (assignment := flags.get(name)) is None:
                 rest.append(word)
+            elif not assignment.endswith("="):
+                sets.append(assignment)
+            else:
+                sets.append(assignment + (value if equals else next(words, "")))
         ctx.meta["nlpcli.sets"] = sets
         return super().parse_args(ctx, rest)
 
@@ -127,19 +130,23 @@ def pass_plain_values(params: list[Any]) -> None:
     """Let text, paths and known choices past the conversion by pydantic.
 
     Typer loads it for the first option with a value, even a default one, and that
-    takes 0.1 s; numbers and wrong values still go there.
+    takes 0.05 s; numbers and wrong values still go there. Stands on private parts of
+    Typer, hence the bound in pyproject.toml; where they are gone it does nothing.
     """
     for param in params:
         convert = getattr(param, "get_runtime_param", None)
-        if convert is not None and not isinstance(convert, _PlainFirst):
-            param.get_runtime_param = _PlainFirst(param, convert)
+        descriptor = getattr(param, "type_descriptor", None)
+        annotation = getattr(descriptor, "annotation", None)
+        if isinstance(convert, _PlainFirst) or None in (convert, annotation):
+            continue
+        param.get_runtime_param = _PlainFirst(annotation, convert)
 
 
 class _PlainFirst:
     """Stands in for a parameter's converter; called to get it, then asked to coerce."""
 
-    def __init__(self, param: Any, convert: Any) -> None:
-        self.annotation = param.type_descriptor.annotation
+    def __init__(self, annotation: Any, convert: Any) -> None:
+        self.annotation = annotation
         self.convert = convert
 
     def __call__(self) -> _PlainFirst:
@@ -170,13 +177,15 @@ def _plain(value: Any, annotation: Any) -> Any:
 
 
 def _flags(entry: Any) -> dict[str, str]:
-    """The recipe's flags, and the assignment that each stands for."""
+    """The recipe's flags, and the assignment that each stands for or begins."""
     flags = {}
     for option in fields(entry.task_type()):
         if option.metadata.get("flag"):
-            name = option.name.replace("_", "-")
-            flags[f"--{name}"] = f"task.{option.name}=true"
-            flags[f"--no-{name}"] = f"task.{option.name}=false"
+            name, key = option.name.replace("_", "-"), f"task.{option.name}="
+            if isinstance(option.default, bool):
+                flags |= {f"--{name}": f"{key}true", f"--no-{name}": f"{key}false"}
+            else:
+                flags[f"--{name}"] = key
     return flags
 
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import typer
 
 from nlpcli.cli.answer_lines import json_line, requests_of, write_answers
-from nlpcli.cli.command import RecipeCommand, verb
+from nlpcli.cli.command import AnswerCommand, flag_sets, verb
 from nlpcli.cli.options import (
     BatchSize,
     Force,
@@ -45,8 +45,9 @@ app = verb("predict")
 BATCHES_AHEAD = 8
 
 
-@app.command("predict", cls=RecipeCommand, epilog=EXAMPLES)
+@app.command("predict", cls=AnswerCommand, epilog=EXAMPLES)
 def predict(
+    context: typer.Context,
     recipe: Recipe,
     texts: Texts = None,
     run: Run = None,
@@ -91,9 +92,8 @@ def predict(
             with quiet_imports():
                 from nlpcli.engine.predict import Predictor
 
-            predictor = Predictor(
-                chosen, name, batch_size=batch_size, precision=precision, xla=mode
-            )
+            sets = flag_sets(context)
+            predictor = Predictor(chosen, name, batch_size, precision, mode, sets)
             failed = write_answers(
                 arrivals,
                 ahead,

@@ -26,7 +26,7 @@ app = verb(
 )
 
 
-def chosen_run(run: Path | None, recipe: str) -> RunDir:
+def chosen_run(run: Path | None, recipe: str | None) -> RunDir:
     """The run that was named, the newest finished one of ``recipe``, or the shipped
     one, opened; NotFoundError before a model is loaded, so a slip costs no wait."""
     from nlpcli.engine.run_dir import choose_run

@@ -8,6 +8,7 @@ from typing import Any
 from nlpcli.cli.table import pairs, table
 
 # what is said about the scoring rather than scored
+WIDEST = 12  # columns of a matrix that is shown whole
 FACTS = ("examples", "skipped", "seconds", "run", "data")
 
 
@@ -15,13 +16,14 @@ def score_table(scores: Mapping[str, Any]) -> str:
     """Render what ``evaluate_run`` returns, whatever its recipe measures."""
     facts = {name: scores[name] for name in FACTS if name in scores}
     labels = scores.get("per_label") or {}
+    tables = [_matrix(k, v) for k, v in scores.items() if _is_matrix(k, v)]
     whole = {
         name: value
         for name, value in scores.items()
-        if name not in facts and name != "per_label"
+        if name not in facts and name != "per_label" and not _is_matrix(name, value)
     }
     if not labels:
-        return pairs({**whole, **facts})
+        return "\n\n".join([*tables, pairs({**whole, **facts})])
     columns = list(dict.fromkeys(key for row in labels.values() for key in row))
     rows: list[Mapping[str, Any]] = [
         {**row, "label": label} for label, row in labels.items()
@@ -29,4 +31,26 @@ def score_table(scores: Mapping[str, Any]) -> str:
     rows.append({**{name: whole.get(name) for name in columns}, "label": "all"})
     others = {name: value for name, value in whole.items() if name not in columns}
     below = pairs({**others, **facts})
-    return "\n\n".join([table(rows, ["label", *columns]), *([below] if below else [])])
+    tables.insert(0, table(rows, ["label", *columns]))
+    return "\n\n".join([*tables, *([below] if below else [])])
+
+
+def _is_matrix(name: str, value: Any) -> bool:
+    return name != "per_label" and isinstance(value, Mapping)
+
+
+def _matrix(name: str, rows: Mapping[str, Mapping[str, int]]) -> str:
+    """A row for each gold label; of a large matrix the errors made most often."""
+    columns = list(dict.fromkeys(key for row in rows.values() for key in row))
+    if len(columns) <= WIDEST:
+        shown = [{**row, "gold": label} for label, row in rows.items()]
+        return f"{name}\n" + table(shown, ["gold", *columns])
+    errors = [
+        {"gold": gold, "predicted": found, "count": count}
+        for gold, row in rows.items()
+        for found, count in row.items()
+        if found != gold and count
+    ]
+    errors.sort(key=lambda row: -row["count"])
+    told = f"{name}: the most frequent errors (--json has all)\n"
+    return told + table(errors[:WIDEST], ["gold", "predicted", "count"])

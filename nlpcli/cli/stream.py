@@ -7,7 +7,7 @@ import threading
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from nlpcli.errors import DataError, NlpcliError
@@ -68,6 +68,16 @@ def from_lines(
                 yield Request(origin, error=error)
             else:
                 yield Request(origin, Row(values, "", hint, names), values.get(id_key))
+
+
+def with_text(request: Request) -> Request:
+    """The request, or its error where a verb that takes one text has none."""
+    if request.error is None:
+        try:
+            request.row.string("text")
+        except DataError as error:
+            return replace(request, error=DataError(f"{request.origin}: {error}"))
+    return request
 
 
 class Arrivals:

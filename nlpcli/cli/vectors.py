@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from nlpcli.cli.answer_lines import placed
-from nlpcli.cli.stream import Arrivals, Request
+from nlpcli.cli.stream import Arrivals, Request, with_text
 from nlpcli.errors import DataError, NlpcliError
 
 SUFFIX = ".npy"
@@ -36,10 +36,8 @@ def write_vectors(
 
 
 def _error_of(request: Request) -> NlpcliError | None:
-    if request.error is not None:
-        return request.error
-    if "text" not in request.row:
-        return request.row.missing("text")
+    if (error := with_text(request).error) is not None:
+        return error
     if "\t" in request.text.strip():
         return DataError("expected one text for a row of numbers, got several by tabs")
     return None

@@ -22,8 +22,8 @@ def option(
     ``minimum`` and ``maximum`` are allowed values themselves, ``above`` and ``below``
     are not; null is never compared. ``dataclasses.MISSING`` as the default makes the
     key one that has to be given. ``path``: the name of a file, which a run keeps in
-    full so that it is found from any working directory. ``flag``: a yes or no of a
-    recipe that verbs which answer take as --name and --no-name.
+    full so that it is found from any working directory. ``flag``: verbs that
+    answer take this key of a recipe as --name, and a yes or no also as --no-name.
     """
     bounds = {">=": minimum, ">": above, "<=": maximum, "<": below}
     metadata = {"doc": doc, "bounds": bounds, "path": path, "flag": flag}

@@ -1,9 +1,9 @@
 """Greedy, beam and sampling in one loop over a static cache.
 
 Everything has a static shape, so that the loop is one compiled program. The prompt is
-read once and shared by all hypotheses of its row; each step writes ``width`` places
-into the cache of the answers, and no place is ever moved: a table of ancestors says
-which places are a hypothesis' own past.
+read once and shared by all hypotheses of its row; each step writes ``width`` slots
+of the cache of the answers, and no slot is ever moved: a table of ancestors says which
+slots are a hypothesis' own past.
 """
 
 from __future__ import annotations
@@ -65,8 +65,9 @@ class Search(NamedTuple):
 class Decoder:
     """What is fixed in a program: sizes, filters, constraints.
 
-    ``logits``: hidden states (rows, hidden) -> (rows, vocabulary); ``places`` is the
-    longest answer that the cache holds, ``attention`` the mask over the prompt.
+    ``logits``: hidden states (rows, hidden) -> (rows, vocabulary); ``slots`` is
+    the longest answer, each token of it with a slot of the cache for every hypothesis;
+    ``attention`` the mask over the prompt.
     """
 
     backbone: Any
@@ -75,7 +76,7 @@ class Decoder:
     end_id: int
     width: int
     num: int
-    places: int
+    slots: int
     sampling: bool = False
     filter_k: bool = False
     filter_p: bool = False
@@ -108,13 +109,13 @@ class Decoder:
         return Search(
             step=ops.zeros((), "int32"),
             logits=ops.broadcast_to(logits, (*shape, logits.shape[-1])),
-            tokens=ops.zeros((*shape, self.places), "int32"),
-            ancestors=ops.zeros((*shape, self.places), "int32"),
+            tokens=ops.zeros((*shape, self.slots), "int32"),
+            ancestors=ops.zeros((*shape, self.slots), "int32"),
             scores=ops.zeros(shape) + alone,
             logps=ops.zeros(shape),
             satisfied=ops.ones(shape, "bool"),
             done=ops.broadcast_to(numbers.limit[:, None] <= 0, shape),
-            ended_tokens=ops.zeros((*kept, self.places), "int32"),
+            ended_tokens=ops.zeros((*kept, self.slots), "int32"),
             ended_logps=ops.zeros(kept),
             ended_ranks=ops.full(kept, score.NEVER),
             ended_satisfied=ops.ones(kept, "bool"),
@@ -135,7 +136,7 @@ class Decoder:
         own_positions = lengths[:, None] + ops.arange(self._room) // self.width
         positions = ops.concatenate([_positions(mask), own_positions], axis=1)
 
-        def place(last: Any) -> Any:
+        def position(last: Any) -> Any:
             # Rows that are done may wait at the edge of the positions.
             return ops.maximum(lengths + ops.minimum(last, numbers.limit - 1), 0)
 
@@ -149,7 +150,7 @@ class Decoder:
             hidden, caches = self.backbone.extend(
                 ops.take(search.tokens, last, axis=2),
                 segments,
-                ops.broadcast_to(place(last)[:, None], segments.shape),
+                ops.broadcast_to(position(last)[:, None], segments.shape),
                 search.caches,
                 self._seen(mask, search.ancestors, search.step),
                 length + last * self.width,
@@ -172,24 +173,24 @@ class Decoder:
 
     @property
     def _room(self) -> int:
-        """Places of the cache for what is written."""
-        return self.width * self.places
+        """Slots of the cache for what is written."""
+        return self.width * self.slots
 
     def _with_room(self, cache: Any) -> Any:
         shape = (ops.shape(cache)[0], self._room, cache.shape[2])
         return ops.concatenate([cache, ops.zeros(shape, cache.dtype)], axis=1)
 
     def _seen(self, mask: Any, ancestors: Any, step: Any) -> Any:
-        """Which places of the cache are the prompt, or a hypothesis' own past.
+        """Which slots of the cache are the prompt, or a hypothesis' own past.
 
-        mask: (batch, length); ancestors: (batch, width, places). Returns bool, (batch,
-        1, length + places x width, width).
+        mask: (batch, length); ancestors: (batch, width, slots). Returns bool, (batch,
+        1, length + slots x width, width).
         """
         batch, length = mask.shape
         past = ops.broadcast_to(mask[:, :, None], (batch, length, self.width))
         own = ops.transpose(ancestors, (0, 2, 1))[:, :, None]
         own = own == ops.arange(self.width)[:, None]
-        done = ops.arange(self.places) < step
+        done = ops.arange(self.slots) < step
         own = ops.logical_and(own, done[:, None, None])
         own = ops.reshape(own, (batch, self._room, self.width))
         return ops.concatenate([past, own], axis=1)[:, None]
@@ -270,8 +271,8 @@ class Decoder:
         cost = ops.where(search.satisfied, 0.0, UNSATISFIED)
         total = ops.maximum((search.scores - cost)[..., None] + logp, score.NEVER)
         flat = ops.reshape(total, (batch, width * vocab_size))
-        ranks, places = score.top_candidates(flat, 2 * width)
-        parents, tokens = places // vocab_size, places % vocab_size
+        ranks, cells = score.top_candidates(flat, 2 * width)
+        parents, tokens = cells // vocab_size, cells % vocab_size
         own_cost = ops.take_along_axis(cost, parents, axis=1)
         values = ops.where(ranks > score.NEVER / 2, ranks + own_cost, score.NEVER)
         logps = ops.take_along_axis(search.logps, parents, axis=1)
@@ -374,11 +375,11 @@ class Decoder:
 
 
 def _positions(mask: Any) -> Any:
-    """Place of each real token among the real ones, on whichever side padding is."""
+    """Position of each real token among the real ones, on whichever side padding is."""
     return ops.maximum(ops.cumsum(ops.cast(mask, "int32"), axis=1) - 1, 0)
 
 
-def _write(table: Any, values: Any, place: Any) -> Any:
-    """table: (batch, width, places) with ``values``, (batch, width), at ``place``."""
-    here = ops.arange(table.shape[-1]) == place
+def _write(table: Any, values: Any, slot: Any) -> Any:
+    """table: (batch, width, slots) with ``values``, (batch, width), at ``slot``."""
+    here = ops.arange(table.shape[-1]) == slot
     return ops.where(here, values[..., None], table)

@@ -10,7 +10,7 @@ from nlpcli.records.row import Row
 from nlpcli.runtime.batches import in_batches
 from nlpcli.runtime.decoding import Decoding
 from nlpcli.runtime.forward import Forward
-from nlpcli.tasks.protocol import Answer, Answers, Fits, Recipe, Writes
+from nlpcli.tasks.protocol import Answer, Answers, Fits, Recipe, Tunes, Writes
 from nlpcli.text.batching import Features
 
 
@@ -50,21 +50,29 @@ def ask_all(recipe: Recipe[Any], lines: Sequence[Row | str]) -> Asked:
 
 
 def answer_all(
-    recipe: Recipe[Any], forward: Forward, examples: Sequence[Any], batch_size: int
+    recipe: Recipe[Any],
+    forward: Forward,
+    examples: Sequence[Any],
+    batch_size: int,
+    tuning: bool = False,
 ) -> list[Answer]:
-    """An answer for each example, in order, from a recipe that predicts."""
+    """An answer for each example, in order, from a recipe that predicts.
+
+    ``tuning``: these are development examples; one that Tunes does so first.
+    """
     if not isinstance(recipe, Answers):
         raise UsageError("expected a recipe that predicts")
     windows = recipe.encode(examples, gold=False)
-    parts = iter(
-        in_batches(
-            [window.features for own in windows for window in own],
-            recipe.fields,
-            forward,
-            batch_size,
-            lambda batch: recipe.predict(forward, batch),
-        )
+    found = in_batches(
+        [window.features for own in windows for window in own],
+        recipe.fields,
+        forward,
+        batch_size,
+        lambda batch: recipe.predict(forward, batch),
     )
+    if tuning and isinstance(recipe, Tunes):
+        recipe.tune([x for x, own in zip(examples, windows, strict=True) if own], found)
+    parts = iter(found)
     return [
         recipe.merge(example, [(window.window, next(parts)) for window in own])
         for example, own in zip(examples, windows, strict=True)
@@ -72,7 +80,11 @@ def answer_all(
 
 
 def answering(
-    recipe: Recipe[Any], forward: Forward, decode: Decoding | None, batch_size: int
+    recipe: Recipe[Any],
+    forward: Forward,
+    decode: Decoding | None,
+    batch_size: int,
+    tuning: bool = False,
 ) -> Callable[[Sequence[Any]], list[Answer]]:
     """How a recipe's examples with gold become answers, for scores.
 
@@ -86,7 +98,7 @@ def answering(
     def answer(examples: Sequence[Any]) -> list[Answer]:
         if isinstance(recipe, Fits):
             recipe.fit(forward.model, run)
-        return answer_all(recipe, forward, examples, batch_size)
+        return answer_all(recipe, forward, examples, batch_size, tuning)
 
     def run(features: Sequence[Features], output: str) -> list[Any]:
         return in_batches(

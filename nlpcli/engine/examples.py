@@ -65,7 +65,7 @@ class ExampleFile:
 
 @dataclass
 class Split:
-    """The examples of a file; a seeded draw holds out the share ``held_out`` of them."""
+    """The examples of a file, of which a seeded draw holds out a share."""
 
     source: ExampleFile
     held_out: float

@@ -106,7 +106,9 @@ class Loop:
         self.forward = Forward(model, device.xla, self.buckets, device.lanes)
         batch_size = options.batch_size * 2
         decode = decoding(self.recipe, self.forward, device, batch_size)
-        self.answer = answering(self.recipe, self.forward, decode, batch_size)
+        self.answer = answering(
+            self.recipe, self.forward, decode, batch_size, tuning=True
+        )
         self.loss_scale = LossScale(device.precision == "float16")
         self.stop = threading.Event()
 

@@ -24,12 +24,13 @@ class Predictor:
         batch_size: int = 32,
         precision: Precision | None = None,
         xla: Xla | None = None,
+        sets: Sequence[str] = (),
     ) -> None:
         """Load ``run``, or the newest finished run of ``recipe``.
 
-        Raises NotFoundError when there is none or when it is of another recipe.
+        ``sets``: as for ``open_run``. Raises NotFoundError when there is none or when it is of another recipe.
         """
-        loaded = open_run(run, recipe, precision, xla)
+        loaded = open_run(run, recipe, precision, xla, sets)
         if not isinstance(loaded.recipe, Answers):
             raise NotFoundError(
                 f"{loaded.run.path}: a run of {loaded.run.config.recipe}, which "

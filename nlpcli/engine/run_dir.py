@@ -296,18 +296,22 @@ def list_runs(root: str | Path = ROOT) -> list[RunSummary]:
     return sorted(found, key=lambda run: (run.started, run.path.name), reverse=True)
 
 
-def newest_finished(recipe: str, root: str | Path = ROOT) -> RunDir:
-    """The run of a recipe ("" is any) that finished last; NotFoundError if none did."""
-    name = recipe.replace("_", "-")
+def newest_finished(*recipes: str, root: str | Path = ROOT) -> RunDir:
+    """The run of these recipes (of any, where none is named) that finished last.
+
+    Raises NotFoundError if none did.
+    """
+    names = [recipe.replace("_", "-") for recipe in recipes]
     finished = [
         run
         for run in list_runs(root)
-        if run.status == "finished" and name in ("", run.recipe)
+        if run.status == "finished" and (not names or run.recipe in names)
     ]
     if not finished:
         raise NotFoundError(
-            f"{root}: expected a finished run of {recipe or 'any recipe'}, found none; "
-            f"`nlpcli train {recipe or 'RECIPE'}` makes one, --run DIR names one"
+            f"{root}: expected a finished run of {' or '.join(names) or 'any recipe'}, "
+            f"found none; `nlpcli train {names[0] if names else 'RECIPE'}` makes one, "
+            "--run DIR names one"
         )
     return RunDir.open(max(finished, key=lambda run: run.updated).path)
 
@@ -320,7 +324,7 @@ def choose_run(run: RunDir | str | Path | None, recipe: str | None) -> RunDir:
     """
     if run is None:
         try:
-            return newest_finished(recipe or "")
+            return newest_finished(*([recipe] if recipe else []))
         except NotFoundError:
             if (shipped := shipped_run(recipe or "")) is None:
                 raise

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-import errno
-import fcntl
 import os
+import stat
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from nlpcli.errors import UsageError
+from nlpcli.errors import NlpcliError, UsageError
 from nlpcli.files.atomic import explained
 
 LOCK = ".lock"
+
+_LONGEST = 64  # bytes of a lock: room for any process number
+_KINDS = {
+    stat.S_IFLNK: "a link",
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a pipe",
+    stat.S_IFSOCK: "a socket",
+}
 
 
 @contextmanager
@@ -21,39 +28,102 @@ def exclusive(folder: Path, patience: float = 2.0) -> Iterator[None]:
     """Hold the folder's lock; raises UsageError after ``patience`` seconds without it.
 
     The system lets go of it when the process ends, however it ends, so a lock is never
-    stale; the process number inside is for the message only.
+    stale; the process number inside is for the message only. Raises NlpcliError where
+    the name belongs to something else, which stays as it is.
     """
-    with explained(folder / LOCK):
-        stream = (folder / LOCK).open("a+b")
-    with stream:
-        deadline = time.monotonic() + patience
-        while not _try_lock(stream.fileno(), fcntl.LOCK_EX):
+    path = folder / LOCK
+    deadline = time.monotonic() + patience
+    while True:
+        with _opened(path, os.O_RDWR | os.O_CREAT) as descriptor:
+            if _lock(path, descriptor):
+                _sign(path, descriptor)
+                try:
+                    yield
+                finally:
+                    _unlock(descriptor)
+                return
             if time.monotonic() >= deadline:
-                stream.seek(0)
-                holder = stream.read().decode("ascii", "replace") or "unknown"
+                holder = _number(descriptor) or "unknown"
                 raise UsageError(f"{folder}: in use by process {holder}")
-            time.sleep(0.05)
-        with explained(folder / LOCK):
-            stream.truncate(0)
-            stream.write(str(os.getpid()).encode("ascii"))
-            stream.flush()
-        yield
+        time.sleep(0.05)
 
 
 def is_held(folder: Path) -> bool:
-    """Whether a living process holds the folder's lock."""
-    try:
-        with (folder / LOCK).open("rb") as stream:
-            return not _try_lock(stream.fileno(), fcntl.LOCK_SH)
-    except OSError:
-        return False
-
-
-def _try_lock(descriptor: int, kind: int) -> bool:
-    try:
-        fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
-    except OSError as error:
-        if error.errno in (errno.EWOULDBLOCK, errno.EACCES):
+    """Whether a living process holds the folder's lock; who may read it may ask."""
+    path = folder / LOCK
+    # NFS lends a lock only on what is open for writing
+    access = os.O_RDWR if os.access(path, os.W_OK) else os.O_RDONLY
+    for _ in range(3):  # whoever asks the same holds it for a moment
+        try:
+            with _opened(path, access) as descriptor:
+                if _lock(path, descriptor):
+                    _unlock(descriptor)
+                    return False
+        except (NlpcliError, OSError):
             return False
-        raise
+        time.sleep(0.005)
     return True
+
+
+@contextmanager
+def _opened(path: Path, access: int) -> Iterator[int]:
+    """The lock's descriptor; never through a link, nor waiting at a pipe."""
+    with explained(path), suppress(FileNotFoundError):
+        _refuse_other(path, path.lstat().st_mode)
+    for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"):  # no system has all
+        access |= getattr(os, name, 0)
+    with explained(path):
+        descriptor = os.open(path, access, 0o666)
+    try:
+        _refuse_other(path, os.fstat(descriptor).st_mode)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _refuse_other(path: Path, mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        kind = _KINDS.get(stat.S_IFMT(mode), "a device")
+        raise NlpcliError(f"{path}: expected a plain file as lock, got {kind}")
+
+
+def _lock(path: Path, descriptor: int) -> bool:
+    """Take the lock; not that of a file which the name no longer belongs to."""
+    from filelock import lock_descriptor  # 15 ms, spared where no lock is taken
+
+    with explained(path):
+        if not lock_descriptor(descriptor, blocking=False):
+            return False
+        with suppress(FileNotFoundError):
+            return os.path.samestat(os.fstat(descriptor), path.lstat())
+    return False
+
+
+def _unlock(descriptor: int) -> None:
+    from filelock import unlock_descriptor
+
+    # closing alone leaves it to children that were forked while it was held
+    with suppress(OSError):
+        unlock_descriptor(descriptor)
+
+
+def _sign(path: Path, descriptor: int) -> None:
+    """Write who holds it; raises NlpcliError over a file that is no lock of ours."""
+    if _number(descriptor) is None:
+        raise NlpcliError(f"{path}: expected a lock of nlpcli, got another's file")
+    with explained(path):
+        os.ftruncate(descriptor, 0)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        os.write(descriptor, str(os.getpid()).encode("ascii"))
+
+
+def _number(descriptor: int) -> str | None:
+    """The process number in a lock, "" before there is one, None in other files."""
+    try:
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        content = os.read(descriptor, _LONGEST + 1)
+    except OSError:  # Windows does not let others read what is locked
+        return ""
+    number = content.strip(b"\0")  # zeros are what a power cut leaves
+    fits = len(content) <= _LONGEST and (not number or number.isdigit())
+    return number.decode("ascii") if fits else None

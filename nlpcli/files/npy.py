@@ -14,8 +14,6 @@ from numpy.lib import format as npy
 from nlpcli.errors import UsageError
 from nlpcli.files.atomic import explained, sync_folder
 
-HEADER_BYTES = 128  # room for any number of rows; a multiple of 64, as readers align
-
 
 class NpyFile:
     """Rows of float32 on their way to a file; ``open_npy`` makes one."""
@@ -25,7 +23,7 @@ class NpyFile:
         self.path = path
         self.columns = columns
         self.rows = 0
-        stream.write(b"\0" * HEADER_BYTES)
+        self._write_header()
 
     def write(self, rows: np.ndarray) -> None:
         """Add rows: (any, columns)."""
@@ -34,16 +32,17 @@ class NpyFile:
         self.rows += len(rows)
 
     def finish(self) -> None:
-        """Put the header, which says how many rows there are, in its place."""
-        told = {"descr": "<f4", "fortran_order": False}
-        text = repr({**told, "shape": (self.rows, self.columns)}).encode("ascii")
-        magic = npy.magic(1, 0)
-        size = HEADER_BYTES - len(magic) - 2
+        """Say in the header how many rows there are."""
         with explained(self.path):
             self.stream.seek(0)
-            self.stream.write(magic + size.to_bytes(2, "little"))
-            self.stream.write(text.ljust(size - 1) + b"\n")
+            self._write_header()
             self.stream.flush()
+
+    def _write_header(self) -> None:
+        # numpy leaves room in it for any number of rows
+        shape = (self.rows, self.columns)
+        told = {"descr": "<f4", "fortran_order": False, "shape": shape}
+        npy.write_array_header_1_0(self.stream, told)
 
 
 @contextmanager

@@ -117,6 +117,15 @@ class Form(ABC, Generic[E]):
     def facts(self, example: E) -> Facts:
         """What ``data check`` counts of an example."""
 
+    def tried(self, row: Row | DataError) -> E | DataError:
+        """The example of a canonical row, or what is wrong with it."""
+        if isinstance(row, DataError):
+            return row
+        try:
+            return self.parse(row)
+        except DataError as error:
+            return error
+
     @property
     def published(self) -> Mapping[str, Reader[E]]:
         """Other formats by name."""

@@ -142,7 +142,7 @@ class Spooled:
 
     def __init__(self, name: str, stream: IO[bytes]) -> None:
         self.name = name
-        self.copy = tempfile.TemporaryFile()
+        self.copy = tempfile.TemporaryFile()  # noqa: SIM115 - lives as long as this
         shutil.copyfileobj(stream, self.copy)
 
     def __str__(self) -> str:

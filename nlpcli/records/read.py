@@ -50,16 +50,27 @@ def open_items(
 
 def json_items(form: Form[E], lines: Lines) -> Iterator[E | DataError]:
     """The examples of canonical JSON Lines."""
+    for row in json_rows(lines, form.hint):
+        if isinstance(row, DataError):
+            yield row
+            continue
+        try:
+            example = form.parse(row)
+        except DataError as error:
+            yield error
+            continue
+        yield from row.problems
+        yield example
+
+
+def json_rows(lines: Lines, hint: str = "") -> Iterator[Row | DataError]:
+    """The objects of JSON Lines, blank lines passed over."""
     for number, text in lines:
         if isinstance(text, DataError):
             yield text
         elif text.strip():
             origin = lines.origin(number)
             try:
-                row = Row(parse_object(text, origin), origin, form.hint)
-                example = form.parse(row)
+                yield Row(parse_object(text, origin), origin, hint)
             except DataError as error:
                 yield error
-                continue
-            yield from row.problems
-            yield example

@@ -1,8 +1,9 @@
 """Prompts to answers: padding, compiled programs, and reading the result.
 
-A program is compiled for each (filters, constraints, shapes) that occurs; lengths and
-rows are padded to a few sizes so that they are few. TensorFlow keeps programs on disk
-between processes where nlpcli.files.programs set that up.
+A program is made for each (filters, constraints, shapes) that occurs; lengths and rows
+are padded to a few sizes so that they are few. XLA compiles them, or nothing does where
+that is not wanted. TensorFlow keeps compiled programs on disk between processes where
+nlpcli.files.programs set that up.
 """
 
 from __future__ import annotations
@@ -33,7 +34,10 @@ STREAMED = 128  # least padded prompt of a conversation: it grows without compil
 
 
 class Decoding:
-    """Generates with one model; programs stay compiled as long as it lives."""
+    """Generates with one model; its programs live as long as it does.
+
+    ``compiled``: whether XLA compiles them; False under ``runtime.xla: off``.
+    """
 
     def __init__(
         self,
@@ -79,7 +83,7 @@ class Decoding:
                 tuple(constraints),
             )
             search = batch.begin()
-            search = batch.advance(search, batch.program.decoder.places)
+            search = batch.advance(search, batch.program.decoder.slots)
             for i, found in zip(chosen, batch.read(search), strict=False):
                 answers[i] = found
         return answers
@@ -94,7 +98,7 @@ class Decoding:
         """The answers to one prompt as they grow, a token at a time."""
         batch = self._open([prompt], [key], options, tuple(constraints), STREAMED)
         search = batch.begin()
-        for until in range(1, batch.program.decoder.places + 1):
+        for until in range(1, batch.program.decoder.slots + 1):
             search = batch.advance(search, until)
             yield batch.read(search)[0]
             if bool(np.all(search.done.numpy())):
@@ -149,20 +153,20 @@ class Decoding:
         longest = options.max_length or LENGTHS[-1]
         for row, item in enumerate(prompts):
             limits[row] = max(0, min(longest, room - len(item["token_ids"])))
-        places = _bucket(int(limits.max(initial=1)), LENGTHS)
-        program = self._program(options, constraints, places)
+        slots = _bucket(int(limits.max(initial=1)), LENGTHS)
+        program = self._program(options, constraints, slots)
         seeds = np.zeros(len(limits), np.int32)
         seeds[: len(keys)] = [_seed(options.seed or 0, key) for key in keys]
         return _Batch(self, program, len(prompts), batch, limits, seeds, options)
 
     def _program(
-        self, options: GenerateOptions, constraints: tuple[Constraint, ...], places: int
+        self, options: GenerateOptions, constraints: tuple[Constraint, ...], slots: int
     ) -> _Program:
         num = options.num or 1
         fixed: dict[str, Any] = {
             "width": num if options.samples else options.beam or 1,
             "num": num,
-            "places": places,
+            "slots": slots,
             "sampling": options.samples,
             "filter_k": options.top_k is not None,
             "filter_p": options.top_p is not None and options.top_p < 1.0,
@@ -184,7 +188,10 @@ class Decoding:
 
 
 class _Program:
-    """Two functions: read the prompts, of any shape, and go on, compiled for each."""
+    """Two functions: read the prompts, of any shape, and go on, traced for each.
+
+    ``compiled``: the loop as a whole, and of reading what lies inside the blocks.
+    """
 
     def __init__(self, decoder: Decoder, compiled: bool) -> None:
         self.decoder = decoder
@@ -195,7 +202,7 @@ class _Program:
             self._flat_begin, autograph=False, reduce_retracing=True
         )
         self._advance = tf.function(
-            self._flat_advance, autograph=False, jit_compile=compiled or None
+            self._flat_advance, autograph=False, jit_compile=compiled
         )
 
     def begin(self, prompt: Any, numbers: Numbers) -> Search:
@@ -210,7 +217,7 @@ class _Program:
         return self._packed(leaves)
 
     def traces(self) -> int:
-        """How many shapes were compiled."""
+        """How many shapes were traced, and compiled where that is wanted."""
         return int(
             self._begin.experimental_get_tracing_count()
             + self._advance.experimental_get_tracing_count()
@@ -290,14 +297,14 @@ class _Batch:
         for row in range(self.count):
             found: list[tuple[float, Hypothesis]] = []
             if not self.options.samples:
-                for place, rank in enumerate(values["ended_ranks"][row]):
+                for index, rank in enumerate(values["ended_ranks"][row]):
                     if rank > -1e29:
-                        found.append((float(rank), self._ended(values, row, place)))
+                        found.append((float(rank), self._ended(values, row, index)))
             missing = (self.options.num or 1) - len(found)
             going = sorted(
                 (
-                    self._going(values, row, place, step, penalty)
-                    for place in range(values["tokens"].shape[1])
+                    self._going(values, row, index, step, penalty)
+                    for index in range(values["tokens"].shape[1])
                 ),
                 key=lambda item: -item[0],
             )
@@ -306,31 +313,31 @@ class _Batch:
             answers.append([hypothesis for _, hypothesis in found])
         return answers
 
-    def _ended(self, values: Any, row: int, place: int) -> Hypothesis:
-        tokens = values["ended_tokens"][row, place]
+    def _ended(self, values: Any, row: int, index: int) -> Hypothesis:
+        tokens = values["ended_tokens"][row, index]
         length = int(np.argmax(tokens == self.owner.end_id))
         return Hypothesis(
             tokens[:length].copy(),
-            float(values["ended_logps"][row, place]),
+            float(values["ended_logps"][row, index]),
             "end",
-            bool(values["ended_satisfied"][row, place]),
+            bool(values["ended_satisfied"][row, index]),
         )
 
     def _going(
-        self, values: Any, row: int, place: int, step: int, penalty: float
+        self, values: Any, row: int, index: int, step: int, penalty: float
     ) -> tuple[float, Hypothesis]:
         """A hypothesis of the loop: still open, or a sample that may have ended."""
         length = min(step, int(self.limits[row]))
-        tokens = values["tokens"][row, place, :length]
+        tokens = values["tokens"][row, index, :length]
         ends = np.flatnonzero(tokens == self.owner.end_id)
         ended = bool(len(ends)) and self.options.samples
         kept = tokens[: ends[0]] if ended else tokens
-        fine = bool(values["satisfied"][row, place])
-        score = float(values["scores"][row, place])
+        fine = bool(values["satisfied"][row, index])
+        score = float(values["scores"][row, index])
         rank = score / max(len(kept) + ended, 1) ** penalty
         rank = rank if score > -1e29 else -1e30  # nothing came of it
         reason = "end" if ended else "length"
-        logp = float(values["logps"][row, place])
+        logp = float(values["logps"][row, index])
         hypothesis = Hypothesis(kept.copy(), logp, reason, fine)
         return rank - (0.0 if fine else 1e4), hypothesis
 

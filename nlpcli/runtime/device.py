@@ -32,8 +32,8 @@ class Device:
     """What really took effect.
 
     ``compiled_decoding``: the loop of a decoder goes through XLA, as it does unless
-    that is off. ``lanes``: batches computed side by side. On a CPU a kernel leaves cores idle
-    between its parallel parts; a second batch fills them.
+    that is off. ``lanes``: batches computed side by side. On a CPU a kernel leaves
+    cores idle between its parallel parts; a second batch fills them.
     """
 
     strategy: tf.distribute.Strategy

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from nlpcli.errors import DataError
@@ -14,10 +15,15 @@ class Labels:
         self.what = what
         self.names = list(names)
         self._known = set(names)
+        self.counts: Counter[str] = Counter()
+        self.examples = 0
 
     def learn(self, names: Iterable[str]) -> None:
-        """Take in labels of a training example."""
-        new = set(names).difference(self._known)
+        """Take in the labels of a training example."""
+        own = set(names)
+        self.counts.update(own)
+        self.examples += 1
+        new = own.difference(self._known)
         if new:
             self._known |= new
             self.names = sorted(self._known)
@@ -34,6 +40,19 @@ class Labels:
     def number(self, name: str) -> int:
         """The number of a label."""
         return self.names.index(name)
+
+    def balanced(self, several: bool) -> list[float] | None:
+        """What an error on each label counts, so that rare ones count as frequent ones.
+
+        n / (labels x count), as scikit-learn has it; with ``several`` the examples
+        without a label to those with it. None where nothing was learnt.
+        """
+        if not self.examples:
+            return None
+        counts = [self.counts[name] for name in self.names]
+        if several:
+            return [(self.examples - count) / count for count in counts]
+        return [self.examples / (len(counts) * count) for count in counts]
 
     def __len__(self) -> int:
         return len(self.names)

@@ -221,6 +221,14 @@ class Talks(ABC):
         """What to reply to, after what was said."""
 
 
+class Tunes(ABC, Generic[E]):
+    """A recipe that chooses on the development data what is no weight either."""
+
+    @abstractmethod
+    def tune(self, examples: Sequence[E], parts: Sequence[Any]) -> None:
+        """``parts``: what ``predict`` gave for the one window of each example."""
+
+
 class Fits(ABC):
     """A recipe that fits, before it is scored, what is no weight of training."""
 

@@ -17,7 +17,7 @@ pytest.importorskip("lancedb")
 ROOT = Path(__file__).resolve().parents[2]
 LINES = ["怎么还花呗", "花呗如何还款", "今天天气怎么样", "明天下雨吗"]
 
-# the model's place is taken, the rest is the real command
+# a stand-in for the model, the rest is the real command
 FAKE = """
 import resource, sys, types
 from tests.hashed_words import HashedWords
@@ -26,8 +26,8 @@ sys.modules["nlpcli.engine.embed"].Embedder = HashedWords
 limit = int(sys.argv.pop(1))
 if limit:
     resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
-from nlpcli.cli import index, main
-index.CHUNK = int(sys.argv.pop(1))
+from nlpcli.cli import indexing, main
+indexing.CHUNK = int(sys.argv.pop(1))
 main.run()
 """
 
@@ -83,8 +83,8 @@ def built(folder):
     return folder
 
 
-def info(folder, place="faq.idx"):
-    done = nlpcli("info", place, "--json", cwd=folder)
+def info(folder, address="faq.idx"):
+    done = nlpcli("info", address, "--json", cwd=folder)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 
@@ -203,15 +203,15 @@ def wait_for(versions: Path, process, more: int) -> None:
 @pytest.mark.parametrize("verb", ["build", "add"])
 def test_a_full_disk_is_one_line_and_the_index_stays(built, verb):
     many = "".join(f"第{i}个问题，怎么办呢？\n" for i in range(2000))
-    place = "faq.idx" if verb == "add" else "new.idx"
+    address = "faq.idx" if verb == "add" else "new.idx"
     model = ["--model", "model"] if verb == "build" else []
-    done = nlpcli(verb, place, *model, cwd=built, stdin=many, limit=20_000)
-    assert_fails(done, 1, place, "no space left")
+    done = nlpcli(verb, address, *model, cwd=built, stdin=many, limit=20_000)
+    assert_fails(done, 1, address, "no space left")
     assert info(built)["texts"] == 4
     going_on = ["--resume"] if verb == "build" else []
-    done = nlpcli(verb, place, *model, *going_on, cwd=built, stdin=many)
+    done = nlpcli(verb, address, *model, *going_on, cwd=built, stdin=many)
     assert done.returncode == 0, done.stderr
-    assert info(built, place)["texts"] == 2000 + 4 * (verb == "add")
+    assert info(built, address)["texts"] == 2000 + 4 * (verb == "add")
 
 
 def test_it_says_which_extra_is_missing(built):

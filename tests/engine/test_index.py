@@ -71,19 +71,19 @@ def server(tmp_path_factory):
 
 
 @pytest.fixture(params=["folder", "server"])
-def place(request, tmp_path):
-    """A place for an index: both kinds do the same."""
+def address(request, tmp_path):
+    """An address for an index: both kinds do the same."""
     if request.param == "folder":
         return str(tmp_path / "faq.idx")
     return f"{request.getfixturevalue('server')}/t{time.monotonic_ns()}"
 
 
-def test_answers_are_those_of_numpy(place):
+def test_answers_are_those_of_numpy(address):
     embedder = HashedWords()
-    with create_store(place, meta_of(embedder)) as store:
+    with create_store(address, meta_of(embedder)) as store:
         fill(store, embedder, [lines(*WORDS)])
     asked = ["花呗还款", "", "天气"]
-    with open_store(place) as store:
+    with open_store(address) as store:
         for exact in (True, False):
             found = search(store, embedder, asked, top=3, exact=exact)
             assert found[1] == []
@@ -98,9 +98,9 @@ def test_answers_are_those_of_numpy(place):
                 )
 
 
-def test_again_is_the_same_as_once(place):
+def test_again_is_the_same_as_once(address):
     embedder = HashedWords()
-    with create_store(place, meta_of(embedder)) as store:
+    with create_store(address, meta_of(embedder)) as store:
         first = fill(store, embedder, [lines(*WORDS[:3]), lines(*WORDS[2:], "  ", "")])
         assert (first.lines, first.added, first.same, first.empty) == (8, 5, 1, 2)
         embedder.embedded.clear()
@@ -109,10 +109,10 @@ def test_again_is_the_same_as_once(place):
         assert embedder.embedded == [], "what is there is not embedded again"
 
 
-def test_an_equal_id_takes_the_place(place):
+def test_an_equal_id_takes_the_place(address):
     embedder = HashedWords()
     odd = 'it\'s; -- "x" 花'
-    with create_store(place, meta_of(embedder)) as store:
+    with create_store(address, meta_of(embedder)) as store:
         fill(store, embedder, [lines("一", "二", "三", ids=[1, "b", odd])])
         told = fill(store, embedder, [lines("四", "五", "六", ids=[odd, "c", "c"])])
         assert (told.updated, told.added, store.count()) == (2, 1, 4)
@@ -125,9 +125,9 @@ def test_an_equal_id_takes_the_place(place):
         assert {hit.id for hit in left} == {"1", "c"}
 
 
-def test_another_model_is_refused(place):
+def test_another_model_is_refused(address):
     embedder, other = HashedWords(), HashedWords(seed=7)
-    with create_store(place, meta_of(embedder)) as store:
+    with create_store(address, meta_of(embedder)) as store:
         fill(store, embedder, [lines(*WORDS)])
         for act in (
             lambda: fill(store, other, [lines("四")]),
@@ -138,17 +138,17 @@ def test_another_model_is_refused(place):
         assert store.count() == 5
 
 
-def test_what_is_there_is_kept_unless_forced(place):
+def test_what_is_there_is_kept_unless_forced(address):
     embedder = HashedWords()
-    assert not exists(place)
-    with create_store(place, meta_of(embedder)) as store:
+    assert not exists(address)
+    with create_store(address, meta_of(embedder)) as store:
         fill(store, embedder, [lines(*WORDS)])
-    assert exists(place)
+    assert exists(address)
     with pytest.raises(UsageError, match="--resume"):
-        create_store(place, meta_of(embedder))
-    with open_store(place) as store:
+        create_store(address, meta_of(embedder))
+    with open_store(address) as store:
         assert store.count() == 5
-    with create_store(place, meta_of(HashedWords(3)), force=True) as store:
+    with create_store(address, meta_of(HashedWords(3)), force=True) as store:
         assert store.count() == 0
         assert store.meta.fingerprint == HashedWords(3).fingerprint
 
@@ -229,21 +229,21 @@ def test_addresses_that_are_no_index(server):
 
 @pytest.mark.parametrize("what", ["data", "_versions"])
 def test_a_truncated_file_is_one_clear_line(tmp_path, what):
-    embedder, place = HashedWords(), str(tmp_path / "a")
-    with create_store(place, meta_of(embedder)) as store:
+    embedder, address = HashedWords(), str(tmp_path / "a")
+    with create_store(address, meta_of(embedder)) as store:
         fill(store, embedder, [lines(*WORDS)])
     for path in (tmp_path / "a" / "vectors.lance" / what).iterdir():
         path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
-    with pytest.raises(NlpcliError) as raised, open_store(place) as store:
+    with pytest.raises(NlpcliError) as raised, open_store(address) as store:
         search(store, embedder, ["花呗"])
-    assert str(raised.value).startswith(f"{place}: damaged"), raised.value
+    assert str(raised.value).startswith(f"{address}: damaged"), raised.value
     assert raised.value.exit_code == 4
     assert "\n" not in str(raised.value)
 
 
 def test_one_process_at_a_time(tmp_path):
-    place = str(tmp_path / "a")
-    store = create_store(place, Meta("m", 2, "s"))
+    address = str(tmp_path / "a")
+    store = create_store(address, Meta("m", 2, "s"))
     with store, pytest.raises(UsageError, match="in use by process"):
-        open_store(place)
-    open_store(place).close()
+        open_store(address)
+    open_store(address).close()

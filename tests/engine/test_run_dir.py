@@ -337,7 +337,7 @@ def test_scores_and_environment(run: RunDir) -> None:
 def test_the_list_of_runs(tmp_path: Path, config: RunConfig) -> None:
     assert list_runs(tmp_path / "absent") == []
     with pytest.raises(NotFoundError, match="expected a finished run of ner"):
-        newest_finished("ner", tmp_path)
+        newest_finished("ner", root=tmp_path)
     first = RunDir.create(tmp_path / "first", config)
     time.sleep(0.002)
     second = RunDir.create(tmp_path / "second", config)
@@ -355,12 +355,12 @@ def test_the_list_of_runs(tmp_path: Path, config: RunConfig) -> None:
     assert [run.status for run in found] == ["failed", "finished", "finished"]
     assert (found[1].score_name, found[1].score, found[1].seconds) == ("f1", 0.5, 2.0)
     assert (found[1].recipe, found[1].model, found[1].steps) == ("ner", "tiny", 7)
-    assert newest_finished("ner", tmp_path).path == first.path
-    assert newest_finished("", tmp_path).path == first.path
+    assert newest_finished("ner", root=tmp_path).path == first.path
+    assert newest_finished(root=tmp_path).path == first.path
     with pytest.raises(NotFoundError):
-        newest_finished("other", tmp_path)
+        newest_finished("other", root=tmp_path)
     shutil.rmtree(first.path)
-    assert newest_finished("ner", tmp_path).path == second.path
+    assert newest_finished("ner", root=tmp_path).path == second.path
 
 
 def test_default_out_is_free(tmp_path: Path) -> None:

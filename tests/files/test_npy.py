@@ -1,12 +1,15 @@
 """A matrix appears whole or not at all, and numpy reads it."""
 
 import os
+from io import BytesIO
+from pathlib import Path
 
 import numpy as np
 import pytest
+from numpy.lib import format as npy
 
 from nlpcli.errors import UsageError
-from nlpcli.files.npy import open_npy
+from nlpcli.files.npy import NpyFile, open_npy
 
 
 @pytest.mark.parametrize("counts", [(), (0,), (1,), (3, 0, 2)])
@@ -23,6 +26,21 @@ def test_numpy_reads_what_was_written(tmp_path, counts):
     mapped = np.load(path, mmap_mode="r")
     assert mapped.shape == found.shape
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("columns", [1, 10**4, 10**8, 10**9, 10**12])
+def test_the_header_has_room_for_any_number_of_rows(columns):
+    stream = BytesIO()
+    matrix = NpyFile(stream, Path("vectors.npy"), columns)
+    empty = len(stream.getvalue())
+    matrix.rows = 2**63 - 1
+    matrix.finish()
+    assert len(stream.getvalue()) == empty
+    stream.seek(0)
+    assert npy.read_magic(stream) == (1, 0)
+    shape, by_columns, kind = npy.read_array_header_1_0(stream)
+    assert (shape, by_columns, kind) == ((2**63 - 1, columns), False, np.float32)
+    assert stream.tell() % 64 == 0
 
 
 def test_after_an_error_the_old_file_is_there(tmp_path):

@@ -19,7 +19,7 @@ import numpy as np
 import pyarrow as pa
 from lancedb.index import IvfFlat, IvfRq
 
-from nlpcli.engine.index.store import EXISTS, Hit
+from nlpcli.engine.index.table import EXISTS, Hit
 from nlpcli.errors import DataError, NotFoundError, UsageError
 from nlpcli.files.atomic import explained, sync_tree, write_atomic
 from nlpcli.files.lock import LOCK, exclusive
@@ -34,25 +34,25 @@ _REFINE = 50
 _IDS_A_QUERY = 1000
 
 
-def exists(place: str) -> bool:
+def exists(address: str) -> bool:
     """Whether a folder has an index in it."""
-    return Path(place, META).is_file()
+    return Path(address, META).is_file()
 
 
 def create(
-    place: str, meta: str, dimension: int, force: bool, held: ExitStack
+    address: str, meta: str, dimension: int, force: bool, held: ExitStack
 ) -> LanceTable:
     """Make the folder and an empty table; ``held`` keeps other processes out."""
-    folder = Path(place)
+    folder = Path(address)
     if folder.exists() and not folder.is_dir():
-        raise UsageError(f"{place}: expected a new folder, got a file")
-    if exists(place) and not force:
-        raise UsageError(f"{place}: {EXISTS}")
+        raise UsageError(f"{address}: expected a new folder, got a file")
+    if exists(address) and not force:
+        raise UsageError(f"{address}: {EXISTS}")
     ours = {META, LOCK, f"{TABLE}.lance"}
     if folder.is_dir() and not {path.name for path in folder.iterdir()} <= ours:
-        raise UsageError(f"{place}: a folder of something else, not an index")
+        raise UsageError(f"{address}: a folder of something else, not an index")
     if not folder.parent.is_dir():
-        raise NotFoundError(f"{place}: there is no folder {folder.parent}")
+        raise NotFoundError(f"{address}: there is no folder {folder.parent}")
     with explained(folder):
         folder.mkdir(exist_ok=True)
     held.enter_context(exclusive(folder))
@@ -66,19 +66,19 @@ def create(
     return LanceTable(folder, table)
 
 
-def open_table(place: str, held: ExitStack) -> LanceTable:
+def open_table(address: str, held: ExitStack) -> LanceTable:
     """Open the table of a folder; ``held`` keeps other processes out."""
-    folder = Path(place)
+    folder = Path(address)
     if not folder.exists():
-        raise NotFoundError(f"{place}: there is no index here")
-    if not exists(place):
-        raise DataError(f"{place}: not an index of nlpcli")
+        raise NotFoundError(f"{address}: there is no index here")
+    if not exists(address):
+        raise DataError(f"{address}: not an index of nlpcli")
     held.enter_context(exclusive(folder))
     return LanceTable(folder, lancedb.connect(folder).open_table(TABLE))
 
 
 class LanceTable:
-    """A table of LanceDB; see ``nlpcli.engine.index.store.Table``."""
+    """A table of LanceDB; see ``nlpcli.engine.index.table.Table``."""
 
     def __init__(self, folder: Path, table: Any) -> None:
         self.folder = folder

@@ -17,7 +17,7 @@ import numpy as np
 from pymilvus import DataType, MilvusClient
 from pymilvus.exceptions import MilvusException
 
-from nlpcli.engine.index.store import EXISTS, LONGEST_ID, LONGEST_TEXT, Hit
+from nlpcli.engine.index.table import EXISTS, LONGEST_ID, LONGEST_TEXT, Hit
 from nlpcli.errors import DataError, NotFoundError, UsageError
 
 META = "nlpcli.index"
@@ -29,22 +29,22 @@ _REQUEST_ROWS = 1000
 _NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]{0,254}")
 
 
-def exists(place: str) -> bool:
+def exists(address: str) -> bool:
     """Whether the server has a collection of the name."""
     with ExitStack() as held:
-        client, name = _connect(place, held)
+        client, name = _connect(address, held)
         return bool(client.has_collection(name))
 
 
 def create(
-    place: str, meta: str, dimension: int, force: bool, held: ExitStack
+    address: str, meta: str, dimension: int, force: bool, held: ExitStack
 ) -> MilvusTable:
     """Make an empty collection, in the place of an index's with ``force``."""
-    client, name = _connect(place, held)
-    table = MilvusTable(place, client, name)
+    client, name = _connect(address, held)
+    table = MilvusTable(address, client, name)
     if client.has_collection(name):
         if not force:
-            raise UsageError(f"{place}: {EXISTS}")
+            raise UsageError(f"{address}: {EXISTS}")
         table.read_meta()  # never drops what is not ours
         client.drop_collection(name)
     schema = client.create_schema(auto_id=False)
@@ -62,12 +62,12 @@ def create(
     return table
 
 
-def open_table(place: str, held: ExitStack) -> MilvusTable:
+def open_table(address: str, held: ExitStack) -> MilvusTable:
     """Open the collection of an address."""
-    client, name = _connect(place, held)
+    client, name = _connect(address, held)
     if not client.has_collection(name):
-        raise NotFoundError(f"{place}: there is no index here")
-    table = MilvusTable(place, client, name)
+        raise NotFoundError(f"{address}: there is no index here")
+    table = MilvusTable(address, client, name)
     table.read_meta()
     if table.kind() == "none":  # cut short while its index was replaced
         client.create_index(name, _index_params(client, clustered=False))
@@ -76,17 +76,17 @@ def open_table(place: str, held: ExitStack) -> MilvusTable:
 
 
 class MilvusTable:
-    """A collection of Milvus; see ``nlpcli.engine.index.store.Table``."""
+    """A collection of Milvus; see ``nlpcli.engine.index.table.Table``."""
 
-    def __init__(self, place: str, client: Any, name: str) -> None:
-        self.place = place
+    def __init__(self, address: str, client: Any, name: str) -> None:
+        self.address = address
         self.client = client
         self.name = name
 
     def read_meta(self) -> str:
         found = self.client.describe_collection(self.name).get("properties") or {}
         if META not in found:
-            raise DataError(f"{self.place}: not an index of nlpcli")
+            raise DataError(f"{self.address}: not an index of nlpcli")
         return str(found[META])
 
     def write_meta(self, text: str) -> None:
@@ -162,26 +162,26 @@ class MilvusTable:
         return "none"
 
 
-def _connect(place: str, held: ExitStack) -> tuple[Any, str]:
-    """A client of the server of an address, and the name of its collection."""
-    address, _, name = place.rpartition("/")
-    if address.endswith("/") or not _NAME.fullmatch(name):
+def _connect(address: str, held: ExitStack) -> tuple[Any, str]:
+    """A client of the server, and the name of its collection."""
+    server, _, name = address.rpartition("/")
+    if server.endswith("/") or not _NAME.fullmatch(name):
         raise UsageError(
-            f"{place}: expected http://HOST:PORT/NAME, NAME of letters, digits and _"
+            f"{address}: expected http://HOST:PORT/NAME, NAME of letters, digits and _"
         )
     if not logging.getLogger("nlpcli").isEnabledFor(logging.DEBUG):
         # it logs what it also raises
         logging.getLogger("pymilvus").setLevel(logging.CRITICAL + 1)
     try:
         client = MilvusClient(
-            address,
+            server,
             token=os.environ.get("MILVUS_TOKEN", ""),
             timeout=_CONNECT_SECONDS,
             # the client's 10 s make a plain gRPC server hang up ("too many pings")
             grpc_options={"grpc.keepalive_time_ms": 300_000},
         )
     except MilvusException as error:
-        raise NotFoundError(f"{place}: no Milvus server answers there") from error
+        raise NotFoundError(f"{address}: no Milvus server answers there") from error
     held.callback(client.close)
     return client, name
 

@@ -10,7 +10,8 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from nlpcli.engine.index.store import LONGEST_ID, LONGEST_TEXT, PROBES, Hit, Store
+from nlpcli.engine.index.store import Store
+from nlpcli.engine.index.table import LONGEST_ID, LONGEST_TEXT, PROBES, Hit
 from nlpcli.errors import DataError, NlpcliError
 from nlpcli.progress import SILENT, Progress
 
@@ -34,7 +35,7 @@ class Line(Protocol):
     """A line of input: where it stands, its text and id, or the error in its place."""
 
     @property
-    def line(self) -> str: ...
+    def origin(self) -> str: ...
 
     @property
     def text(self) -> str: ...
@@ -160,23 +161,24 @@ def _checked(line: Line) -> str:
         size = len(line.text.encode("utf-8"))
     except UnicodeEncodeError:
         raise DataError(
-            f"{line.line}: expected UTF-8, got half of a surrogate pair"
+            f"{line.origin}: expected UTF-8, got half of a surrogate pair"
         ) from None
     if size > LONGEST_TEXT:
         raise DataError(
-            f"{line.line}: expected at most {LONGEST_TEXT} bytes of text, got {size}"
+            f"{line.origin}: expected at most {LONGEST_TEXT} bytes of text, got {size}"
         )
     if line.id is None:
         return id_of(line.text)
     if isinstance(line.id, bool) or not isinstance(line.id, (str, int)):
         raise DataError(
-            f"{line.line}: expected a string or a whole number as id, got "
+            f"{line.origin}: expected a string or a whole number as id, got "
             f"{str(line.id)[:40]}"
         )
     name = str(line.id)
     if not name or len(name.encode("utf-8", "surrogatepass")) > LONGEST_ID:
         raise DataError(
-            f"{line.line}: expected an id of 1 to {LONGEST_ID} bytes, got {name[:40]!r}"
+            f"{line.origin}: expected an id of 1 to {LONGEST_ID} bytes, "
+            f"got {name[:40]!r}"
         )
     return name
 
@@ -193,7 +195,7 @@ def _put(store: Store, embedder: Embeds, rows: dict[str, str], filled: Filled) -
     filled.same += len(rows) - len(fresh)
 
 
-def positions(found: Sequence[Sequence[Hit]]) -> Iterator[list[dict[str, Any]]]:
+def plain_hits(found: Sequence[Sequence[Hit]]) -> Iterator[list[dict[str, Any]]]:
     """Hits as plain values, scores to 6 places."""
     for hits in found:
         yield [

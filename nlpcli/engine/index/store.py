@@ -1,6 +1,7 @@
 """An index of texts by their vectors, in a folder or on a server.
 
-A folder is LanceDB's, an address a Milvus server's; why: docs/index.md.
+Its address is the path of a folder, which LanceDB keeps, or http://HOST:PORT/NAME, a
+collection of a Milvus server; why: docs/index.md.
 """
 
 from __future__ import annotations
@@ -10,19 +11,15 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import asdict, dataclass, replace
-from typing import Any, NamedTuple, Protocol
+from typing import Any
 
 import numpy as np
 
+from nlpcli.engine.index.table import PROBES, Backend, Hit, Table
 from nlpcli.errors import CheckpointError, DataError, NlpcliError, UsageError
 from nlpcli.files.atomic import explained
 
-LONGEST_ID, LONGEST_TEXT = 256, 65_535  # bytes of UTF-8; Milvus has no longer strings
-PROBES = 64  # clusters that an approximate search reads
-
-EXISTS = "exists already; --resume goes on with it, --force replaces it"
-
-_ADDRESS = re.compile(r"(https?|tcp)://", re.IGNORECASE)
+_SERVER = re.compile(r"(https?|tcp)://", re.IGNORECASE)
 _ERRNO = re.compile(r"Errno (\d+)")
 _STORES = {"lancedb", "lance", "pymilvus", "pyarrow", "grpc"}
 
@@ -43,72 +40,38 @@ class Meta:
     building: bool = True
 
 
-class Hit(NamedTuple):
-    """An answer of a search; ``score`` is the cosine of the two vectors."""
-
-    id: str
-    text: str
-    score: float
-
-
-class Table(Protocol):
-    """What a store has to do; ids are never repeated in one call."""
-
-    def read_meta(self) -> str: ...
-
-    def write_meta(self, text: str) -> None: ...
-
-    def count(self) -> int: ...
-
-    def texts_of(self, ids: Sequence[str]) -> dict[str, str]: ...
-
-    def add(self, rows: Mapping[str, str], vectors: np.ndarray) -> None: ...
-
-    def replace(self, rows: Mapping[str, str], vectors: np.ndarray) -> None: ...
-
-    def remove(self, ids: Sequence[str]) -> None: ...
-
-    def settle(self) -> None: ...
-
-    def search(
-        self, vectors: np.ndarray, top: int, exact: bool, probes: int
-    ) -> list[list[Hit]]: ...
-
-    def kind(self) -> str: ...
-
-
 class Store:
     """An open index; made by ``create_store`` and ``open_store``."""
 
-    def __init__(self, place: str, table: Table, held: ExitStack) -> None:
-        self.place = place
+    def __init__(self, address: str, table: Table, held: ExitStack) -> None:
+        self.address = address
         self.table = table
         self._held = held
-        with told(place):
-            self.meta = _parsed(place, table.read_meta())
+        with told(address):
+            self.meta = _parsed(address, table.read_meta())
 
     def remember(self, **changes: Any) -> None:
         """Change what the index remembers."""
         self.meta = replace(self.meta, **changes)
-        with told(self.place):
+        with told(self.address):
             self.table.write_meta(as_text(self.meta))
 
     def check_model(self, fingerprint: str) -> None:
         """Raise CheckpointError when the vectors are of another model."""
         if fingerprint != self.meta.fingerprint:
             raise CheckpointError(
-                f"{self.place}: made by another model, {self.meta.source}: expected "
+                f"{self.address}: made by another model, {self.meta.source}: expected "
                 f"the fingerprint {self.meta.fingerprint[:8]}, got {fingerprint[:8]}"
             )
 
     def count(self) -> int:
         """How many texts are in the index."""
-        with told(self.place):
+        with told(self.address):
             return self.table.count()
 
     def texts_of(self, ids: Sequence[str]) -> dict[str, str]:
         """The texts of those ``ids`` that are in the index."""
-        with told(self.place):
+        with told(self.address):
             return self.table.texts_of(ids) if ids else {}
 
     def put(
@@ -122,7 +85,7 @@ class Store:
         names = list(rows)
         old = [i for i, name in enumerate(names) if name in known]
         new = [i for i, name in enumerate(names) if name not in known]
-        with told(self.place):
+        with told(self.address):
             if new:
                 self.table.add({names[i]: rows[names[i]] for i in new}, vectors[new])
             if old:
@@ -132,25 +95,25 @@ class Store:
 
     def remove(self, ids: Sequence[str]) -> None:
         """Take ids out; those that are not there are passed over."""
-        with told(self.place):
+        with told(self.address):
             self.table.remove(ids)
 
     def settle(self) -> None:
         """Write everything to the disk, and cluster what has grown large."""
-        with told(self.place):
+        with told(self.address):
             self.table.settle()
 
     def search(
         self, vectors: np.ndarray, top: int, exact: bool = False, probes: int = PROBES
     ) -> list[list[Hit]]:
         """The ``top`` nearest texts for each row of ``vectors``, best first."""
-        with told(self.place):
+        with told(self.address):
             rows = np.ascontiguousarray(vectors, np.float32)
             return self.table.search(rows, top, exact, probes)
 
     def kind(self) -> str:
         """How a search goes: "flat" reads every vector, others some clusters."""
-        with told(self.place):
+        with told(self.address):
             return self.table.kind()
 
     def close(self) -> None:
@@ -164,39 +127,39 @@ class Store:
         self.close()
 
 
-def is_address(place: str) -> bool:
-    """Whether a place is a server's address and not a path."""
-    return _ADDRESS.match(place) is not None
+def is_server(address: str) -> bool:
+    """Whether an address is a server's and not a folder's."""
+    return _SERVER.match(address) is not None
 
 
-def exists(place: str) -> bool:
-    """Whether there is an index at a place, whole or begun."""
-    with told(place):
-        return bool(_backend(place).exists(place))
+def exists(address: str) -> bool:
+    """Whether there is an index at an address, whole or begun."""
+    with told(address):
+        return _backend(address).exists(address)
 
 
-def create_store(place: str, meta: Meta, force: bool = False) -> Store:
+def create_store(address: str, meta: Meta, force: bool = False) -> Store:
     """Make an empty index; with ``force`` in the place of an index that is there.
 
     Raises UsageError where something else, or an index, is; NotFoundError where there
     is no folder or no server to make it in.
     """
-    with ExitStack() as held, told(place):
-        table = _backend(place).create(
-            place, as_text(meta), meta.dimension, force, held
+    with ExitStack() as held, told(address):
+        table = _backend(address).create(
+            address, as_text(meta), meta.dimension, force, held
         )
-        return Store(place, table, held.pop_all())
+        return Store(address, table, held.pop_all())
 
 
-def open_store(place: str) -> Store:
+def open_store(address: str) -> Store:
     """Open an index.
 
     Raises NotFoundError where there is none, DataError where it is no index, or a
     damaged one, and UsageError while another process has it open.
     """
-    with ExitStack() as held, told(place):
-        table = _backend(place).open_table(place, held)
-        return Store(place, table, held.pop_all())
+    with ExitStack() as held, told(address):
+        table = _backend(address).open_table(address, held)
+        return Store(address, table, held.pop_all())
 
 
 def as_text(meta: Meta) -> str:
@@ -205,10 +168,10 @@ def as_text(meta: Meta) -> str:
 
 
 @contextmanager
-def told(place: str) -> Iterator[None]:
-    """Turn an error of a store into one line that names the place and the cause."""
+def told(address: str) -> Iterator[None]:
+    """Turn an error of a store into one line that names the address and the cause."""
     try:
-        with explained(place):
+        with explained(address):
             yield
     except NlpcliError:
         raise
@@ -219,26 +182,26 @@ def told(place: str) -> Iterator[None]:
         cause = " ".join(str(getattr(error, "message", error)).split())
         number = _ERRNO.search(cause)
         if number is not None:
-            with explained(place):
+            with explained(address):
                 raise OSError(int(number[1]), cause) from error
-        if is_address(place):
-            raise NlpcliError(f"{place}: the server says: {cause[:200]}") from error
+        if is_server(address):
+            raise NlpcliError(f"{address}: the server says: {cause[:200]}") from error
         raise DataError(
-            f"{place}: damaged or not an index of nlpcli: {cause[:200]}"
+            f"{address}: damaged or not an index of nlpcli: {cause[:200]}"
         ) from error
 
 
-def _parsed(place: str, text: str) -> Meta:
+def _parsed(address: str, text: str) -> Meta:
     try:
         return Meta(**json.loads(text))
     except (TypeError, ValueError):
-        raise DataError(f"{place}: not an index of nlpcli") from None
+        raise DataError(f"{address}: not an index of nlpcli") from None
 
 
-def _backend(place: str) -> Any:
-    """The module of a place; UsageError without the libraries it stands on."""
+def _backend(address: str) -> Backend:
+    """The module for an address; UsageError without the libraries it stands on."""
     try:
-        if is_address(place):
+        if is_server(address):
             from nlpcli.engine.index import milvus
 
             return milvus
@@ -247,5 +210,5 @@ def _backend(place: str) -> Any:
         return lance
     except ModuleNotFoundError as error:
         raise UsageError(
-            f"{place}: an index needs {error.name}: pip install 'nlpcli[index]'"
+            f"{address}: an index needs {error.name}: pip install 'nlpcli[index]'"
         ) from error

@@ -1,0 +1,33 @@
+"""The ``task`` section of classify's configuration."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from nlpcli.config import option
+from recipes.classify.form import ClassifyForm
+
+
+@dataclass(frozen=True)
+class TaskOptions:
+    """How labels are read off a sentence."""
+
+    pooling: Literal["cls", "mean"] = option(
+        "cls", "cls: the state of the first token; mean: of all tokens"
+    )
+    class_weights: Literal["none", "balanced"] = option(
+        "none",
+        "balanced: an error on a rare label counts more, in inverse proportion to how "
+        "often the training data has it",
+    )
+    top: int | None = option(
+        None,
+        "so many labels are told with their probabilities, likeliest first",
+        minimum=1,
+        flag=True,
+    )
+
+    def form(self) -> ClassifyForm:
+        """What a line of data is."""
+        return ClassifyForm()
