@@ -96,13 +96,17 @@ class Lines:
 
     def first(self) -> str | None:
         """The first line with something in it; None when there is none."""
+        return self.first_line()[1]
+
+    def first_line(self) -> tuple[int, str | None]:
+        """Its number too; of an input without one, the number of its last line."""
         seen = 0
         while True:
-            for _, text in self.head(seen + 1)[seen:]:
+            for number, text in self.head(seen + 1)[seen:]:
                 if isinstance(text, str) and text.strip():
-                    return text
+                    return number, text
             if len(self._ahead) <= seen:
-                return None
+                return self.number, None
             seen += 1
 
     def origin(self, number: int) -> str:
