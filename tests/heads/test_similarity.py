@@ -107,6 +107,26 @@ def test_triplet_loss_is_supervised_simcse():
     assert float(total) == pytest.approx(expected, rel=1e-4)
 
 
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+def test_no_negatives_is_as_good_as_empty_ones(pooling):
+    """What is not computed had no part in the loss: an empty row stood for it."""
+    model = EmbeddingModel(Transformer(CONFIG), pooling, scale=20.0, supervised=True)
+    batch = {"group": np.array([1, 2, 1, 0], np.int32)}
+    for end in ("", "_positive"):
+        mask = np.arange(7) < np.array([[3], [7], [5], [0]])
+        batch["token_ids" + end] = RNG.integers(1, 30, (4, 7)).astype(np.int32) * mask
+        batch["padding_mask" + end] = mask
+    empty = np.zeros((4, 7), np.int32)
+    negative = {"token_ids_negative": empty, "padding_mask_negative": empty > 0}
+    found = []
+    for features in (batch, {**batch, **negative}):
+        logits = model(features, training=True)
+        found.append([float(x) for x in model.task_loss(features, logits)])
+        assert len(logits["pooled"]) == (8 if features is batch else 12)
+    assert found[0] == pytest.approx(found[1], abs=1e-6, rel=1e-6)
+    assert found[0][1] == 3
+
+
 def pair_batch(pairs=3, length=11, padded=0):
     """Both directions of random pairs, as recipes/simbert makes them."""
     names = ("token_ids", "segment_ids", "padding_mask")
