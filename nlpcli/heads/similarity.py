@@ -32,9 +32,9 @@ class EmbeddingModel(BackboneModel):
     """A backbone and its pooling, trained by contrast alone.
 
     (SimCSE, Gao et al. 2021, arXiv 2104.08821.) With ``supervised`` a row holds a
-    sentence and its positive, and a hard negative where the batch has any; without, the
-    sentence is read twice, and dropout makes the difference. Logits: {"pooled":
-    (batch, hidden), "vectors": (batch, dimension) of length 1}, float32.
+    sentence and its positive; the hard negatives of a batch may be fewer, or none.
+    Without, the sentence is read twice, and dropout makes the difference. Logits:
+    {"pooled": (rows, hidden), "vectors": (rows, dimension) of length 1}, float32.
     """
 
     whole_batches = True  # the rows of a batch are each other's negatives
@@ -185,10 +185,10 @@ def triplet_loss(
 ) -> tuple[Any, Any]:
     """Cross-entropy of finding a sentence's positive among all: (sum, sentences).
 
-    vectors: (2n, hidden) or (3n, hidden), sentences, positives and, unless
-    ``has_negative`` is None, hard negatives; the positives of others and the hard
-    negatives of all are the wrong answers (SimCSE, supervised). groups: (n,); real,
-    has_negative: (n,) bool.
+    vectors: (2n + k, hidden), sentences, positives and, unless ``has_negative`` is
+    None, k hard negatives, no matter whose; the positives of others and the hard
+    negatives of all are the wrong answers (SimCSE, supervised). groups: (n,); real:
+    (n,) bool; has_negative: (k,) bool.
     """
     vectors, count = normalised(vectors), ops.shape(groups)[0]
     place = ops.arange(count)
@@ -196,9 +196,9 @@ def triplet_loss(
     other = ops.logical_and(groups[:, None] != groups[None, :], real[None, :])
     seen = ops.logical_or(right, other)
     if has_negative is not None:
-        hard = ops.broadcast_to(has_negative[None, :], ops.shape(right))
+        hard = ops.logical_or(has_negative[None, :], ops.zeros_like(right[:, :1]))
         seen = ops.concatenate([seen, hard], axis=1)
-        right = ops.concatenate([right, ops.zeros_like(right)], axis=1)
+        right = ops.concatenate([right, ops.zeros_like(hard)], axis=1)
     logits = ops.matmul(vectors[:count], ops.transpose(vectors[count:])) * scale
     return _chosen(ops.where(seen, logits, NOWHERE), right, real)
 

@@ -60,6 +60,8 @@ class SimBertRecipe(
             )
         own = self.fields
         self.fields = {name + end: own[name] for end in ENDINGS for name in own}
+        for name in NO_NEGATIVE:
+            self.fields[name] = replace(self.fields[name], sparse=True)
         self.fields["group"] = Field(())
         self.reader = SentenceReader(
             self.tokenizer, self.longest, self.options.prefix, self.by_character
