@@ -10,7 +10,7 @@ import numpy as np
 
 from nlpcli.errors import CheckpointError, DataError
 from nlpcli.text.batching import Features
-from nlpcli.text.sequences import lay_out, training_features
+from nlpcli.text.sequences import lay_out
 from nlpcli.text.tokenizers.encoding import Tokenizer
 from nlpcli.text.tokenizers.load import text_of
 
@@ -45,7 +45,12 @@ class MaskedReader:
                 f"expected at most {self.longest - 2} tokens, got {len(ids)}"
             )
         row, _ = lay_out(vocab, [ids])
-        return training_features(row, np.zeros(len(row)), row == vocab.mask_id)
+        return {
+            "token_ids": row,
+            "segment_ids": np.zeros(len(row), np.int32),
+            "padding_mask": np.ones(len(row), bool),
+            "predict_at": np.flatnonzero(row == vocab.mask_id).astype(np.int32),
+        }
 
     def answer(self, text: str, logits: np.ndarray, top: int) -> dict[str, Any]:
         """``masks``: for each, where it stands and its likeliest tokens.
