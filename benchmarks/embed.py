@@ -72,9 +72,9 @@ def main() -> None:
 
 def read(options: argparse.Namespace) -> list[str]:
     """The lines, spread over the file so that their lengths are mixed."""
-    from nlpcli.records.lines import read_json_lines
+    from nlpcli.records.read import read_rows
 
-    texts = [row[options.key] for _, row in read_json_lines(options.texts)]
+    texts = [row[options.key] for row in read_rows(options.texts)]
     step = max(1, len(texts) // options.lines)
     return texts[::step][: options.lines]
 

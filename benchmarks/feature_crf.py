@@ -19,7 +19,7 @@ import sklearn_crfsuite
 
 from nlpcli.decoders.tags import TagScheme
 from nlpcli.metrics.span_f1 import score_spans
-from nlpcli.records.lines import read_json_lines
+from nlpcli.records.read import read_rows
 
 Sentence = tuple[str, set[tuple[int, int, str]]]
 
@@ -54,7 +54,7 @@ def main() -> None:
 def read(path: Path) -> list[Sentence]:
     """Texts and spans; of overlapping entities the first is kept."""
     sentences = []
-    for _, row in read_json_lines(path):
+    for row in read_rows(path):
         spans: set[tuple[int, int, str]] = set()
         for entity in sorted(row["entities"], key=lambda e: (e["start"], -e["end"])):
             if all(entity["start"] >= end for _, end, _ in spans):

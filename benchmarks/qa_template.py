@@ -15,7 +15,9 @@ from pathlib import Path
 
 from nlpcli.errors import DataError
 from nlpcli.metrics.rouge import rouge
-from recipes.qa_gen.examples import QaExample, read_examples
+from nlpcli.records.read import read
+from recipes.qa_gen.form import QaExample
+from recipes.qa_gen.options import TaskOptions
 
 END = re.compile("[。！？；!?;，,]")
 
@@ -26,8 +28,9 @@ def main() -> None:
     parser.add_argument("dev", type=Path)
     parser.add_argument("--limit", type=int)
     options = parser.parse_args()
-    read = (x for x in read_examples(options.dev) if not isinstance(x, DataError))
-    dev = list(islice(read, options.limit))
+    lines = read(TaskOptions().form(), options.dev)
+    good = (x for x in lines if not isinstance(x, DataError))
+    dev = list(islice(good, options.limit))
     scores = rouge([question(x) for x in dev], [x.question for x in dev])
     shown = ", ".join(f"{name} {value:.4f}" for name, value in scores.items())
     print(f"{len(dev)} questions: {shown}")
@@ -36,8 +39,8 @@ def main() -> None:
 def question(example: QaExample) -> str:
     """The clause around the answer, asked."""
     start, end = example.answer_start, example.answer_start + len(example.answer)
-    before = END.split(example.passage[:start])[-1]
-    after = END.split(example.passage[end:])[0]
+    before = END.split(example.text[:start])[-1]
+    after = END.split(example.text[end:])[0]
     return f"{before}什么{after}？"
 
 

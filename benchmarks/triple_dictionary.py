@@ -18,7 +18,8 @@ from pathlib import Path
 
 from nlpcli.errors import DataError
 from nlpcli.metrics.triples import score_triples
-from recipes.triple_extract.examples import TripleExample, read_examples
+from nlpcli.records.read import read
+from recipes.triple_extract.form import TripleExample, TripleForm
 
 Strings = tuple[str, str, str]
 
@@ -29,10 +30,10 @@ def main() -> None:
     parser.add_argument("train", type=Path)
     parser.add_argument("dev", type=Path)
     options = parser.parse_args()
-    train = [set(strings_of(example)) for example in good(options.train)]
+    train = [set(example.strings) for example in good(options.train)]
     known = set().union(*train)
     dev = list(good(options.dev))
-    gold = [set(strings_of(example)) for example in dev]
+    gold = [set(example.strings) for example in dev]
     print(f"{len(train)} training texts, {len(known)} triples; {len(dev)} texts scored")
     for name, find in (("triples", by_triples), ("arguments", by_arguments)):
         started = time.monotonic()
@@ -47,18 +48,9 @@ def main() -> None:
 
 def good(path: Path) -> Iterator[TripleExample]:
     """The examples that ``train --set data.skip_bad=true`` would take."""
-    for item in read_examples(path):
+    for item in read(TripleForm(), path):
         if not isinstance(item, DataError):
             yield item
-
-
-def strings_of(example: TripleExample) -> Iterator[Strings]:
-    """Subject, predicate, object of each triple."""
-    for triple in example.triples:
-        subject, object_ = (
-            example.text[slice(*span)] for span in (triple.subject, triple.object)
-        )
-        yield subject, triple.predicate, object_
 
 
 def by_triples(known: set[Strings], dev: Iterable[TripleExample]) -> list[set[Strings]]:

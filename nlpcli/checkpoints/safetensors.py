@@ -116,7 +116,7 @@ def read_header(path: Path) -> dict[str, Tensor]:
                 raise _Absurd(
                     f"truncated: a header of {length} bytes in a file of {size}"
                 )
-            header = parse_json_object(stream.read(length), once=True)
+            header = parse_json_object(stream.read(length))
         tensors = {
             name: _tensor(path, name, entry, 8 + length)
             for name, entry in header.items()

@@ -10,7 +10,7 @@ from typing import Any
 
 from nlpcli.cli.stream import Arrivals, Request, from_lines, from_texts
 from nlpcli.errors import DataError, NlpcliError, UsageError
-from nlpcli.files.json_text import dumps
+from nlpcli.files.json_text import dumps, readable
 from nlpcli.records.lines import STDIN, Lines
 from nlpcli.records.row import Row
 
@@ -83,7 +83,7 @@ def placed(request: Request, error: NlpcliError) -> NlpcliError:
 
 def error_line(request: Request, error: NlpcliError) -> str:
     """What stands for the answer of a bad line under ``--on-error skip``."""
-    told = {"code": error.exit_code, "message": str(error)}
+    told = {"code": error.exit_code, "message": readable(str(error))}
     return dumps({"id": request.id, "error": told})
 
 

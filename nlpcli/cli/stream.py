@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import queue
 import threading
 import time
@@ -38,7 +39,16 @@ class Request:
 def from_texts(texts: Iterable[str]) -> Iterator[Request]:
     """The words of the command line, each one text."""
     for number, text in enumerate(texts, start=1):
-        yield Request(f"TEXT {number}", Row({"text": text}))
+        yield Request(f"TEXT {number}", Row({"text": _decoded(text)}))
+
+
+def _decoded(text: str) -> str:
+    """A word of the command line; a locale without UTF-8 leaves its bytes as halves of
+    surrogate pairs (PEP 383)."""
+    try:
+        return os.fsencode(text).decode("utf-8")
+    except UnicodeError:
+        return text
 
 
 def from_lines(

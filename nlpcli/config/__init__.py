@@ -96,7 +96,10 @@ class DataOptions:
         256, "longest window in tokens, special tokens included", minimum=8
     )
     stride: int = option(
-        32, "characters shared by neighbouring windows of a long text", minimum=0
+        32,
+        "characters shared by neighbouring windows of a long text; three times as "
+        "many at most where that lets one begin with a sentence",
+        minimum=0,
     )
     limit: int | None = option(None, "read at most this many training lines", minimum=1)
     dev_limit: int | None = option(

@@ -20,3 +20,13 @@ class Hypothesis(NamedTuple):
     score: float
     finish_reason: str
     satisfied: bool
+
+    @property
+    def steps(self) -> int:
+        """How many log-probabilities its score sums up."""
+        return len(self.token_ids) + (self.finish_reason == "end")
+
+    @property
+    def mean(self) -> float:
+        """Its score by log-probability."""
+        return self.score / max(self.steps, 1)

@@ -21,8 +21,9 @@ from nlpcli.checkpoints.rules import load, resolve
 from nlpcli.checkpoints.source import Source
 from nlpcli.checkpoints.table import RuleTable
 from nlpcli.config import BackboneOptions, RunConfig
-from nlpcli.errors import ConfigError
+from nlpcli.errors import CheckpointError, ConfigError
 from nlpcli.files.atomic import write_atomic
+from nlpcli.files.json_file import read_json_object
 from nlpcli.progress import SILENT, Progress
 from nlpcli.recipe import find_recipe
 from nlpcli.runtime import weights
@@ -267,10 +268,12 @@ class Loaded:
 
 def load_run(config: RunConfig, folder: Path) -> Loaded:
     """Rebuild the model of a run from its best/ (or last/) folder alone."""
-    raw = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    raw = read_json_object(folder / "config.json", CheckpointError)
     backbone_config = TransformerConfig.from_dict(raw, str(folder / "config.json"))
-    recipe = open_recipe(config, load_tokenizer(folder), backbone_config)
-    state = json.loads((folder / "task.json").read_text(encoding="utf-8"))
+    tokenizer = load_tokenizer(folder)
+    check_rows(tokenizer.vocab, backbone_config.vocab_size, str(folder))
+    recipe = open_recipe(config, tokenizer, backbone_config)
+    state = read_json_object(folder / "task.json", CheckpointError)
     recipe.restore(state["task"])
     model = recipe.build(Transformer(backbone_config))
     weights.assign(weights.learnt_variables(model), folder / "model.safetensors")

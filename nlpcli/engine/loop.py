@@ -19,8 +19,9 @@ from nlpcli.engine.answers import answering
 from nlpcli.engine.loaded import decoding
 from nlpcli.engine.run_dir import RunDir
 from nlpcli.engine.run_log import RunLog
-from nlpcli.errors import DivergedError
+from nlpcli.errors import CheckpointError, DivergedError
 from nlpcli.files.atomic import write_atomic
+from nlpcli.files.json_file import read_json_object
 from nlpcli.files.programs import seal_programs
 from nlpcli.progress import Progress
 from nlpcli.runtime import weights
@@ -309,7 +310,7 @@ class Loop:
 
     def _restore(self) -> None:
         folder = self.run.folder("last")
-        self.state = State(**json.loads((folder / "state.json").read_text("utf-8")))
+        self.state = State(**read_json_object(folder / "state.json", CheckpointError))
         self.loss_scale.calm = self.state.loss_scale_calm
         if self.loss_scale.enabled:
             self.loss_scale.value = self.state.loss_scale

@@ -173,7 +173,7 @@ class RunDir:
         for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
             try:
                 rows.append(json.loads(line))
-            except ValueError as error:
+            except (ValueError, RecursionError) as error:
                 raise DataError(f"{path}:{number}: expected a JSON object") from error
         return rows
 

@@ -11,6 +11,7 @@ from nlpcli.errors import CheckpointError, NlpcliError, NotFoundError
 
 _BOM = b"\xef\xbb\xbf"
 SHOWN = 60  # characters of what came, in a message
+DEEPEST = 64  # objects and lists inside one another
 
 
 class NotJson(ValueError):
@@ -35,54 +36,78 @@ def read_json_object(
         raise error(f"{path}: {problem}") from problem
 
 
-def parse_json_object(raw: bytes, once: bool = False) -> dict[str, Any]:
-    """The JSON object in some bytes; ``once`` refuses a key that stands twice.
-
-    NaN, infinities and numbers too large for a float are refused: JSON has none, and
-    sizes and scores would carry them on. Raises NotJson.
-    """
+def parse_json_object(raw: bytes) -> dict[str, Any]:
+    """The JSON object in some bytes; raises NotJson."""
     try:
         text = raw.decode("utf-8")
-        value = json.loads(
-            text,
-            parse_float=_finite,
-            parse_constant=_finite,
-            object_pairs_hook=_once if once else None,
-        )
     except UnicodeDecodeError as error:
         raise NotJson(
             f"expected UTF-8, got byte 0x{raw[error.start]:02x} at position "
             f"{error.start + 1}"
         ) from error
-    except json.JSONDecodeError as error:
+    try:
+        value = parse_json(text)
+    except NotJson as error:
         came = repr(_short(text.strip())) if text.strip() else "nothing"
-        raise NotJson(
-            f"expected JSON, got {came} ({error.msg}, line {error.lineno}, column "
-            f"{error.colno})"
-        ) from error
+        raise NotJson(f"expected JSON, got {came} ({error})") from error
+    if not isinstance(value, dict):
+        raise NotJson(f"expected a JSON object, got {_short(text.strip())}")
+    return value
+
+
+def parse_json(text: str) -> Any:
+    """The JSON value of a text; raises NotJson, which says what is wrong with it.
+
+    NaN, infinities and numbers too large for a float are refused: JSON has none, and
+    sizes and scores would carry them on. So are a name that stands twice in an object
+    and more than 64 levels.
+    """
+    try:
+        value = json.loads(
+            text, parse_float=_finite, parse_constant=_finite, object_pairs_hook=_once
+        )
+    except json.JSONDecodeError as error:
+        where = f"column {error.colno}"
+        if error.lineno > 1:
+            where = f"line {error.lineno}, {where}"
+        raise NotJson(f"{error.msg}, {where}") from error
     except RecursionError as error:
-        raise NotJson("expected JSON, got lists or objects nested too deep") from error
+        raise NotJson("nested too deep") from error
     except NotJson:
         raise
     except ValueError as error:  # an integer of thousands of digits
-        raise NotJson(f"expected JSON, got {_short(str(error))}") from error
-    if not isinstance(value, dict):
-        raise NotJson(f"expected a JSON object, got {_short(text.strip())}")
+        raise NotJson(_short(str(error))) from error
+    if text.count("[") + text.count("{") > DEEPEST and _depth(value) > DEEPEST:
+        raise NotJson(f"nested deeper than {DEEPEST} levels")
     return value
 
 
 def _finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise NotJson(f"expected JSON with finite numbers, got {_short(text)}")
+        raise NotJson(f"{_short(text)} is no finite number")
     return number
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
-    if len(found) != len(pairs):
-        raise NotJson("expected each name once, got one that stands twice")
+    if len(found) < len(pairs):
+        names = [name for name, _ in pairs]
+        twice = next(name for name in names if names.count(name) > 1)
+        raise NotJson(f"the name {_short(twice)!r} stands twice")
     return found
+
+
+def _depth(value: Any) -> int:
+    depth, level = 0, [value]
+    while level := [item for item in level if isinstance(item, (dict, list))]:
+        depth += 1
+        level = [
+            part
+            for item in level
+            for part in (item.values() if isinstance(item, dict) else item)
+        ]
+    return depth
 
 
 def _short(text: str) -> str:

@@ -6,17 +6,17 @@ Both are reached through canonical rows, told by their keys: ``entities``, ``spo
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 from nlpcli.errors import DataError
+from nlpcli.files.json_file import NotJson, parse_json
 from nlpcli.files.json_text import dumps
 from nlpcli.records.form import E, Form, Reader
 from nlpcli.records.lines import Lines
 from nlpcli.records.pairs import PAIRS, joined
-from nlpcli.records.read import json_rows
-from nlpcli.records.row import Row, parse_json, shown
+from nlpcli.records.read import json_rows, json_values
+from nlpcli.records.row import Row, shown
 
 Values = dict[str, Any]
 FORMATS = ("doccano", "label-studio")
@@ -152,32 +152,25 @@ def _is_label_studio(lines: Lines) -> bool:
 
 def _first_row(lines: Lines) -> Values:
     try:
-        value = json.loads(lines.first() or "")
-    except (ValueError, RecursionError):
+        value = parse_json(lines.first() or "")
+    except NotJson:
         return {}
     return value if isinstance(value, dict) else {}
 
 
 def _tasks(lines: Lines) -> Iterator[Row | DataError]:
     """The tasks of a JSON list, or of a task a line."""
-    if (lines.first() or "").lstrip().startswith("{"):
-        yield from json_rows(lines)
-        return
-    texts = []
-    for _, text in lines:
-        if isinstance(text, DataError):
-            raise text
-        texts.append(text)
-    try:
-        tasks = parse_json("\n".join(texts))
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{lines.name}: expected JSON ({error})") from error
-    for number, task in enumerate(tasks, start=1):
-        origin = f"{lines.name}: task {number}"
-        if isinstance(task, dict):
-            yield Row(task, origin)
-        else:
-            yield DataError(f"{origin}: expected an object, got {shown(task)}")
+    whole, values = json_values(lines)
+    for origin, value in values:
+        if isinstance(value, DataError):
+            yield value
+            continue
+        for number, task in enumerate(value if isinstance(value, list) else [value], 1):
+            where = f"{origin}: task {number}" if whole else origin
+            if isinstance(task, dict):
+                yield Row(task, where)
+            else:
+                yield DataError(f"{where}: expected an object, got {shown(task)}")
 
 
 def _canonical(row: Row | DataError, kind: str) -> Row | DataError:

@@ -14,6 +14,9 @@ from nlpcli.records.form import E, Form, Mark, Unfit
 from nlpcli.records.lines import Lines
 from nlpcli.records.read import open_items
 
+# Published files may be one JSON value on one line.
+LONGEST_FILE = 4 * 2**30  # bytes
+
 
 def convert(
     form: Form[E],
@@ -46,7 +49,7 @@ def convert(
     empty = 0
     reasons: Counter[str] = Counter()
     written: list[str] = []
-    with Lines(source) as lines:
+    with Lines(source, LONGEST_FILE) as lines:
         name, items = open_items(form, lines, every=True, known=source_format)
         for item in items:
             if isinstance(item, Mark):

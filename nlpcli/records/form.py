@@ -54,7 +54,8 @@ class Facts:
     ``key`` and ``answer``: the same key again is a duplicate, or a conflict where the
     answer is another. ``labels``: rows for the table; of the same label's values whole
     numbers are summed, floats averaged, strings counted once each, a Size measured.
-    ``counts`` are summed, ``shares`` averaged over the examples.
+    ``counts`` are summed, ``shares`` averaged over the examples; of ``distinct``
+    values the different ones are counted.
     """
 
     texts: Sequence[str]
@@ -64,6 +65,7 @@ class Facts:
     labels: Sequence[tuple[Any, Mapping[str, Any]]] = ()
     counts: Mapping[str, int] = field(default_factory=dict)
     shares: Mapping[str, bool] = field(default_factory=dict)
+    distinct: Mapping[str, str] = field(default_factory=dict)
 
 
 Items = Iterator["E | DataError | Mark"]

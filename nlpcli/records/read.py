@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 from nlpcli.errors import DataError
+from nlpcli.files.json_file import NotJson, parse_json
 from nlpcli.records.form import E, Form, Mark
 from nlpcli.records.lines import Lines, Spooled
 from nlpcli.records.row import Row, parse_object, shorten
@@ -68,6 +69,15 @@ def json_items(form: Form[E], lines: Lines) -> Iterator[E | DataError]:
         yield example
 
 
+def read_rows(source: str | Path) -> Iterator[dict[str, Any]]:
+    """The objects of a JSON Lines file; the first line that is none is raised."""
+    with Lines(source) as lines:
+        for row in json_rows(lines):
+            if isinstance(row, DataError):
+                raise row
+            yield dict(row.values)
+
+
 def json_rows(lines: Lines, hint: str = "") -> Iterator[Row | DataError]:
     """The objects of JSON Lines, blank lines passed over."""
     for number, text in lines:
@@ -79,3 +89,36 @@ def json_rows(lines: Lines, hint: str = "") -> Iterator[Row | DataError]:
                 yield Row(parse_object(text, origin), origin, hint)
             except DataError as error:
                 yield error
+
+
+def json_values(lines: Lines) -> tuple[bool, Iterator[tuple[str, Any]]]:
+    """Whether an input is one JSON object or list, and where each value stands: the
+    one, or the object of each line, a DataError in the place of a bad one.
+
+    Raises DataError for an input that is neither.
+    """
+    first = (lines.first() or "").strip()
+    kept = list(lines)
+    bad = next((line for _, line in kept if isinstance(line, DataError)), None)
+    text = "\n".join(str(line) for _, line in kept)
+    try:
+        value = parse_json(text) if bad is None else None
+        wanted = f"a JSON object or list, got {shorten(text)!r}"
+    except NotJson as error:
+        value, wanted = None, f"JSON ({error})"
+    if isinstance(value, (dict, list)):
+        return True, iter([(lines.name, value)])
+    if not (first.startswith("{") and first.endswith("}")):
+        raise bad or DataError(f"{lines.name}: expected {wanted}")
+    return False, _objects((lines.origin(number), line) for number, line in kept)
+
+
+def _objects(lines: Iterable[tuple[str, str | DataError]]) -> Iterator[tuple[str, Any]]:
+    for origin, line in lines:
+        try:
+            if isinstance(line, DataError):
+                raise line
+            if line.strip():
+                yield origin, parse_object(line, origin)
+        except DataError as error:
+            yield origin, error

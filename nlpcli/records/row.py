@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import json
-import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from nlpcli.errors import DataError
+from nlpcli.files.json_file import NotJson, parse_json
 from nlpcli.files.json_text import dumps
 
 SHOWN = 40  # characters of a bad value in its message
-DEEPEST = 64  # objects and lists inside one another
 
 
 @dataclass(frozen=True)
@@ -107,9 +105,7 @@ def parse_object(text: str, origin: str) -> dict[str, Any]:
     """
     try:
         value = parse_json(text)
-    except json.JSONDecodeError as error:
-        value, reason = None, f" ({error.msg}, column {error.colno})"
-    except (ValueError, RecursionError) as error:
+    except NotJson as error:
         value, reason = None, f" ({error})"
     else:
         reason = ""
@@ -118,48 +114,3 @@ def parse_object(text: str, origin: str) -> dict[str, Any]:
             f"{origin}: expected a JSON object, got {shorten(text.strip())!r}{reason}"
         )
     return value
-
-
-def parse_json(text: str) -> Any:
-    """A JSON value under the same rules; ValueError or RecursionError if it is none."""
-    value = json.loads(
-        text,
-        parse_constant=_refuse_constant,
-        parse_float=_finite,
-        object_pairs_hook=_unique,
-    )
-    if text.count("[") + text.count("{") > DEEPEST and _depth(value) > DEEPEST:
-        raise ValueError(f"nested deeper than {DEEPEST} levels")
-    return value
-
-
-def _refuse_constant(name: str) -> float:
-    raise ValueError(f"{name} is not JSON")
-
-
-def _finite(text: str) -> float:
-    number = float(text)
-    if not math.isfinite(number):
-        raise ValueError(f"{shorten(text)} is too large a number")
-    return number
-
-
-def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        keys = [key for key, _ in pairs]
-        twice = next(key for key in keys if keys.count(key) > 1)
-        raise ValueError(f"the key {shorten(twice)!r} stands there twice")
-    return found
-
-
-def _depth(value: Any) -> int:
-    depth, level = 0, [value]
-    while level := [item for item in level if isinstance(item, (dict, list))]:
-        depth += 1
-        level = [
-            part
-            for item in level
-            for part in (item.values() if isinstance(item, dict) else item)
-        ]
-    return depth

@@ -18,8 +18,9 @@ class Tally:
         self.examples = 0
         self.counts: Counter[str] = Counter()
         self.shares: Counter[str] = Counter()
+        self.distinct: dict[str, set[bytes]] = {}
         self.labels: dict[Any, dict[str, Any]] = {}
-        # digests of key and answer; the texts may not fit in memory
+        # digests here and above; the texts may not fit in memory
         self.seen: dict[bytes, tuple[bytes, str]] = {}
         self.duplicates: list[dict[str, str]] = []
         self.conflicts: list[dict[str, str]] = []
@@ -29,6 +30,8 @@ class Tally:
         self.examples += 1
         self.counts.update(facts.counts)
         self.shares.update({name: int(value) for name, value in facts.shares.items()})
+        for name, value in facts.distinct.items():
+            self.distinct.setdefault(name, set()).add(_digest(value))
         for label, values in facts.labels:
             row = self.labels.setdefault(label, {})
             for name, value in values.items():
@@ -41,10 +44,11 @@ class Tally:
 
     def told(self) -> dict[str, Any]:
         """Counts and shares by name."""
+        distinct = {name: len(values) for name, values in self.distinct.items()}
         shares = {
             name: round(count / self.examples, 4) for name, count in self.shares.items()
         }
-        return {**self.counts, **shares}
+        return {**self.counts, **distinct, **shares}
 
     def label_rows(self, head: str) -> list[dict[str, Any]]:
         """A row for each label, ``head`` the name of the label's column."""

@@ -72,7 +72,8 @@ class Characters(Recipe[E], Answers[E]):
         char_ids = self.tokenizer.character_ids(text)
         vocab, data = self.tokenizer.vocab, self.setup.config.data
         longest = data.max_length
-        for window in cut_windows(pieces, longest - 2, 2 * longest, data.stride):
+        most = longest - 2, 2 * longest
+        for window in cut_windows(pieces, *most, data.stride, text):
             inside = slice(window.start, window.end)
             own = encoding.token_ids[window.first_token : window.last_token]
             token_ids = np.concatenate([[vocab.cls_id], own, [vocab.sep_id]])

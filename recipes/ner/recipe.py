@@ -19,7 +19,7 @@ from nlpcli.tasks.characters import Characters, Lift
 from nlpcli.tasks.labels import Labels
 from nlpcli.tasks.protocol import Answer, Forward, Setup
 from nlpcli.text.batching import Features, Field
-from nlpcli.text.windows import Window
+from nlpcli.text.windows import Window, merge_spans
 from recipes.ner.form import NerExample
 
 Span = tuple[int, int, str, float]
@@ -102,22 +102,18 @@ class NerRecipe(Characters[NerExample]):
     def merge(
         self, example: NerExample, parts: Sequence[tuple[Window, list[Span]]]
     ) -> Answer:
-        entities = []
-        for window, spans in parts:
-            for start, end, label, score in spans:
-                start, end = start + window.start, end + window.start
-                if window.core_start <= start < window.core_end:
-                    entities.append(
-                        {
-                            "start": start,
-                            "end": end,
-                            "label": label,
-                            "text": example.text[start:end],
-                            "score": round(score, 4),
-                        }
-                    )
-        entities.sort(key=lambda e: (e["start"], e["end"]))
-        return {"entities": entities if self.nested else _disjoint(entities)}
+        return {
+            "entities": [
+                {
+                    "start": start,
+                    "end": end,
+                    "label": label,
+                    "text": example.text[start:end],
+                    "score": round(score, 4),
+                }
+                for start, end, label, score in merge_spans(parts, self.nested)
+            ]
+        }
 
     def gold(self, example: NerExample) -> list[dict[str, Any]]:
         return [
@@ -136,12 +132,3 @@ class NerRecipe(Characters[NerExample]):
 
 
 build_recipe = NerRecipe
-
-
-def _disjoint(entities: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """Drop what overlaps an earlier entity: only neighbours' windows can do that."""
-    kept: list[dict[str, Any]] = []
-    for entity in entities:
-        if not kept or entity["start"] >= kept[-1]["end"]:
-            kept.append(entity)
-    return kept

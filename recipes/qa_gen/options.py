@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from nlpcli.config import option
 from nlpcli.heads.sequence_options import SequenceOptions
+from recipes.qa_gen.form import QaForm
 
 
 @dataclass(frozen=True)
@@ -31,3 +32,7 @@ class TaskOptions(SequenceOptions):
                 f"expected at most task.passage_length ({self.passage_length}), "
                 f"got {self.answer_length}",
             )
+
+    def form(self) -> QaForm:
+        """What a line of data is."""
+        return QaForm(self.passage_length, self.answer_length, self.question_length)

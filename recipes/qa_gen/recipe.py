@@ -1,55 +1,61 @@
-"""Question-answer pairs: passage to answer to question, with one UniLM model."""
+"""Question-answer pairs: passage to answer to question, with one UniLM model.
+
+[CLS] passage [SEP] answer [SEP] question [SEP]: answer and question are one segment
+that sees the passage and its own past, so the answer is written first and the question
+knows it (Su, kexue.fm/archives/7630).
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from functools import lru_cache
-from pathlib import Path
+from collections.abc import Mapping, Sequence
+from functools import lru_cache, partial
+from itertools import islice
 from typing import Any
 
 import numpy as np
 
-from nlpcli.config import RunConfig
-from nlpcli.decoders.constraints import Forbid
 from nlpcli.decoders.copy import SOURCE_FIELDS, SpanOfSource
 from nlpcli.decoders.hypothesis import Hypothesis
 from nlpcli.decoders.options import GenerateOptions
 from nlpcli.errors import ConfigError, DataError
-from nlpcli.heads.sequence_model import SequenceModel, sequence_model
 from nlpcli.metrics.bleu import bleu
 from nlpcli.metrics.distinct import distinct
 from nlpcli.metrics.exact_match import accuracy
-from nlpcli.metrics.perplexity import perplexity
 from nlpcli.metrics.rouge import rouge
-from nlpcli.recipe import EncodedWindow
-from nlpcli.text.sequences import sequence_fields
-from nlpcli.text.tokenizers.encoding import Tokenizer
-from nlpcli.text.windows import Window
-from recipes.qa_gen.examples import QaExample, read_examples
-from recipes.qa_gen.layout import SPECIAL_TOKENS, training_sequence
-from recipes.qa_gen.pairs import PairWriter
-from recipes.qa_gen.passages import Passage, window_around, windows
+from nlpcli.records.row import Row
+from nlpcli.tasks.protocol import Answer, Decode, Setup
+from nlpcli.tasks.writing import Writing, best_texts, likelihood
+from nlpcli.text.batching import Features
+from nlpcli.text.passages import Passage, read_passage, window_around, windows
+from nlpcli.text.sequences import asked, lay_out, prompt_features, training_features
+from recipes.qa_gen.form import QaExample
+from recipes.qa_gen.pairs import (
+    ASKED,
+    answer_options,
+    best,
+    candidates,
+    question_options,
+)
+
+Given = tuple[Passage, np.ndarray]  # a window, and the ids of an answer in it
 
 
-class QaGenRecipe:
-    """See nlpcli.recipe.Recipe for what each method promises.
+class QaGenRecipe(Writing[QaExample]):
+    """Answers are drawn first, then a question is written to each.
 
     Of the options of ``generate`` those of sampling and the seed are for answers,
     those of beams and lengths for questions; with beams the answers too come from
     beams.
     """
 
-    main_score = "log_likelihood"
-
-    def __init__(self, config: RunConfig, tokenizer: Tokenizer) -> None:
-        self.options = config.task
-        self.tokenizer = tokenizer
-        self.fields = {**sequence_fields(tokenizer.vocab.pad_id), **SOURCE_FIELDS}
-        self.writer: PairWriter | None = None
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup, SOURCE_FIELDS)
+        self.by_character = True  # whatever the pieces are: answers are spans
         # The questions of a passage stand one after the other.
-        self._passage = lru_cache(maxsize=8)(self._read_passage)
+        self._passage = lru_cache(8)(partial(read_passage, self.tokenizer))
+        self.spans = SpanOfSource(setup.backbone.vocab_size, self.vocab.sep_id)
         lengths = self.options
-        self.generation = GenerateOptions(
+        self.defaults = GenerateOptions(
             num=1,
             top_p=0.95,
             length_penalty=1.0,
@@ -57,62 +63,121 @@ class QaGenRecipe:
             max_length=lengths.question_length + 1,
             expected_length=max(2, lengths.question_length * 2 // 3),
         )
-        needed = SPECIAL_TOKENS + sum(
-            (lengths.passage_length, lengths.answer_length, lengths.question_length)
-        )
-        if needed > config.data.max_length:
-            raise ConfigError(
-                [
-                    f"data.max_length: expected {needed} or more (passage_length + "
-                    f"answer_length + question_length of task, and {SPECIAL_TOKENS} "
-                    f"special tokens), got {config.data.max_length}"
-                ]
+        needed = lengths.passage_length + lengths.answer_length
+        needed += lengths.question_length + 4
+        if needed > self.longest:
+            problem = (
+                f"data.max_length: expected {needed} or more (passage_length + "
+                "answer_length + question_length of task, and 4 special tokens), "
+                f"got {self.longest}"
             )
+            raise ConfigError([problem])
 
-    def read(self, path: str | Path) -> Iterator[QaExample | DataError]:
-        return read_examples(path)
+    def ask(self, row: Row) -> QaExample:
+        return QaExample(row.string("text"))
 
-    def prompt(self, text: str) -> QaExample:
-        return QaExample(text)
-
-    def learn(self, example: QaExample) -> None:
-        """Nothing: the labels are characters."""
-
-    def check(self, example: QaExample) -> None:
-        """Any example can be scored."""
-
-    def state(self) -> dict[str, Any]:
-        return {}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Nothing was kept."""
-
-    def encode(
-        self, examples: Sequence[QaExample], gold: bool
-    ) -> list[list[EncodedWindow]]:
-        return [[self._encoded(example)] for example in examples]
-
-    def _encoded(self, example: QaExample) -> EncodedWindow:
+    def sequences(self, example: QaExample) -> list[Features]:
+        """What is longer than may be written is not learnt as such: a long answer is
+        only given, a long question is cut and its end not learnt."""
         passage, answer = self._given(example)
-        features = training_sequence(
-            self.tokenizer.vocab,
-            passage.token_ids,
-            answer,
-            self.tokenizer.encode_characters(example.question).token_ids,
-            answer_length=self.options.answer_length,
-            question_length=self.options.question_length,
-        )
-        start, end = passage.place(0, len(passage))
-        return EncodedWindow(features, Window(start, end, start, end, 0, len(passage)))
+        question, longest = self.ids(example.question), self.options.question_length
+        parts = [passage.token_ids, answer, question[:longest]]
+        ids, owners = lay_out(self.vocab, parts)
+        if len(question) > longest:
+            ids, owners = ids[:-1], owners[:-1]
+        learn = (owners == 2) & (ids != self.vocab.unk_id)
+        if len(answer) <= self.options.answer_length:
+            learn |= owners == 1
+        return [training_features(ids, owners > 0, learn)]
 
-    def _given(self, example: QaExample) -> tuple[Passage, np.ndarray]:
+    def write(
+        self, decode: Decode, examples: Sequence[QaExample], options: GenerateOptions
+    ) -> list[Answer | DataError]:
+        """Pairs for prompts; for examples with gold the question to the gold answer.
+
+        Those also have ``pairs``, written end to end from the window of that answer.
+        """
+        given = {i: self._given(x) for i, x in enumerate(examples) if x.question}
+        parts = {i: [window] for i, (window, _) in given.items()}
+        for i, example in enumerate(examples):
+            if i not in given and example.text.strip():
+                own = windows(self._passage(example.text), self.options.passage_length)
+                parts[i] = [window for window in own if window.has_words]
+        pairs = self._pairs(decode, parts, options)
+        questions = self._questions(decode, list(given.values()), options)
+        answers: list[Answer | DataError] = [
+            _no_words(example) if parts.get(i) == [] else {"outputs": pairs.get(i, [])}
+            for i, example in enumerate(examples)
+        ]
+        for i, question in zip(given, questions, strict=True):
+            gold = examples[i].answer, examples[i].answer_start
+            outputs = [] if question is None else [self._pair(*gold, question)]
+            answers[i] = {"outputs": outputs, "pairs": pairs[i]}
+        return answers
+
+    def _pairs(
+        self,
+        decode: Decode,
+        parts: Mapping[int, Sequence[Passage]],
+        options: GenerateOptions,
+    ) -> dict[int, list[Answer]]:
+        """``options.num`` pairs for each list of windows, best first.
+
+        Fewer come back where a passage has fewer answers or its questions repeat. The
+        number of a list seeds its draws.
+        """
+        num = options.num or 1
+        ids = [window.token_ids for own in parts.values() for window in own]
+        prompts = [{**asked(self.vocab, x), "source_ids": x} for x in ids]
+        keys = [i for i, own in parts.items() for _ in own]
+        how = answer_options(options, self.options.answer_length)
+        drawn = iter(decode(prompts, how, (self.spans,), keys))
+        waiting = {
+            i: candidates([(window, next(drawn)) for window in own])
+            for i, own in parts.items()
+        }
+        pairs: dict[int, list[Answer]] = {i: [] for i in parts}
+        while chosen := [
+            (i, candidate)
+            for i, own in pairs.items()
+            if len(own) < num
+            for candidate in islice(waiting[i], ASKED * num)
+        ]:
+            given = [(c.window, c.hypothesis.token_ids) for _, c in chosen]
+            questions = self._questions(decode, given, options)
+            for (i, c), question in zip(chosen, questions, strict=True):
+                if question is not None:
+                    pairs[i].append(self._pair(c.text, c.start, question, c.hypothesis))
+            pairs = {i: best(own) for i, own in pairs.items()}
+        return {i: own[:num] for i, own in pairs.items()}
+
+    def _questions(
+        self, decode: Decode, given: Sequence[Given], options: GenerateOptions
+    ) -> list[Hypothesis | None]:
+        """The best question to each answer in its window; None where none came."""
+        laid = [lay_out(self.vocab, [window.token_ids, ids]) for window, ids in given]
+        prompts = [prompt_features(ids, owners > 0, 1) for ids, owners in laid]
+        found = decode(prompts, question_options(options), (self.words,))
+        return [own[0] if own else None for own in found]
+
+    def _pair(
+        self, answer: str, start: int, question: Hypothesis, *drawn: Hypothesis
+    ) -> Answer:
+        """A question to an answer; its score is a mean over what was written."""
+        written = (*drawn, question)
+        score = sum(x.score for x in written) / max(sum(x.steps for x in written), 1)
+        told: Answer = {"text": "", "answer": answer, "start": start}
+        told |= self.output(question, satisfied=question.satisfied)
+        return {**told, "score": round(score, 4)}
+
+    def _given(self, example: QaExample) -> Given:
         """The window around the gold answer, and the answer's ids.
 
         What an answer is longer than may be written, its window is shorter; one that
         would take more than half of that room is cut.
         """
-        passage = self._passage(example.passage)
-        first, last = passage.characters(example.answer_start, example.answer_end)
+        passage, start = self._passage(example.text), example.answer_start
+        first, last = passage.characters(start, start + len(example.answer))
         longest = self.options.passage_length
         room = longest + self.options.answer_length
         last = min(last, first + room // 2)
@@ -120,76 +185,12 @@ class QaGenRecipe:
         start, end = window_around(passage, first, last, longest)
         return passage.part(start, end), passage.token_ids[first:last]
 
-    def _read_passage(self, text: str) -> Passage:
-        encoding = self.tokenizer.encode_characters(text)
-        return Passage(text, encoding.token_ids, encoding.offsets)
-
-    def build(self, backbone: Any) -> SequenceModel:
-        vocab, size = self.tokenizer.vocab, backbone.config.vocab_size
-        ordinary = len(vocab.tokens)
-        never = {*vocab.special_ids, *range(ordinary, size)} - {vocab.sep_id}
-        self.writer = PairWriter(
-            vocab,
-            self.options.answer_length,
-            SpanOfSource(size, vocab.sep_id),
-            Forbid(never, size),
-        )
-        return sequence_model(backbone, self.options, "unilm", vocab)
-
-    def generate(
-        self, decode: Any, examples: Sequence[QaExample], options: GenerateOptions
-    ) -> list[dict[str, Any] | DataError]:
-        """Pairs for prompts; for examples with gold the question to the gold answer.
-
-        Those also have ``pairs``, written end to end from the window of that answer.
-        """
-        writer = self.writer
-        if writer is None:
-            raise ValueError("expected build before generate")
-        asked = {i: self._given(x) for i, x in enumerate(examples) if x.question}
-        parts = {i: [window] for i, (window, _) in asked.items()}
-        bad: dict[int, DataError] = {}
-        for i, example in enumerate(examples):
-            if i not in asked and example.passage.strip():
-                parts[i] = self._windows(example.passage)
-                if not parts[i]:
-                    bad[i] = _no_words(example)
-        keys = list(parts)
-        pairs = writer.pairs(decode, [parts[i] for i in keys], keys, options)
-        questions = writer.questions(decode, list(asked.values()), options)
-        answers: list[Any] = [bad.get(i, {"outputs": []}) for i in range(len(examples))]
-        for i, own in zip(keys, pairs, strict=True):
-            if i not in bad:
-                answers[i] = {"outputs": own}
-        for i, question in zip(asked, questions, strict=True):
-            outputs = self._asked(examples[i], writer, question)
-            answers[i] = {"outputs": outputs, "pairs": answers[i]["outputs"]}
-        return answers
-
-    def _windows(self, text: str) -> list[Passage]:
-        """The windows of a passage that have something to ask for."""
-        own = windows(self._passage(text), self.options.passage_length)
-        return [window for window in own if _has_words(window)]
-
-    def _asked(
-        self, example: QaExample, writer: PairWriter, question: Hypothesis | None
-    ) -> list[dict[str, Any]]:
-        if question is None:
-            return []
-        output = writer.output(question)
-        text = output.pop("text")
-        gold = {"answer": example.answer, "start": example.answer_start}
-        return [{"text": text, **gold, **output}]
-
     def gold(self, example: QaExample) -> dict[str, Any]:
-        return {
-            "question": example.question,
-            "answer": example.answer,
-            "start": example.answer_start,
-        }
+        answer, start = example.answer, example.answer_start
+        return {"question": example.question, "answer": answer, "start": start}
 
     def score(
-        self, examples: Sequence[QaExample], answers: Sequence[dict[str, Any]]
+        self, examples: Sequence[QaExample], answers: Sequence[Answer]
     ) -> dict[str, Any]:
         """``rouge`` and ``bleu`` are of questions to the gold answers.
 
@@ -198,33 +199,24 @@ class QaGenRecipe:
         says; ``distinct_2`` is of the questions to the gold answers.
         """
         gold = [example.question for example in examples]
-        asked = [a["outputs"][0]["text"] if a["outputs"] else "" for a in answers]
-        nll = sum(answer["nll"] for answer in answers)
-        tokens = sum(answer["target_tokens"] for answer in answers)
+        texts = best_texts(answers)
         inside = [
-            example.passage[pair["start"] :].startswith(pair["answer"])
+            example.text[pair["start"] :].startswith(pair["answer"])
             for example, answer in zip(examples, answers, strict=True)
             for pair in answer.get("pairs", ())
         ]
         return {
-            **rouge(asked, gold),
-            "bleu": bleu(asked, [[question] for question in gold]),
-            "perplexity": perplexity(nll, tokens),
-            "log_likelihood": -nll / tokens if tokens else None,
+            **rouge(texts, gold),
+            "bleu": bleu(texts, [[question] for question in gold]),
+            **likelihood(answers),
             "answers_inside": accuracy(inside),
-            "distinct_2": distinct(asked, 2),
+            "distinct_2": distinct(texts, 2),
         }
 
 
-def build_recipe(config: RunConfig, tokenizer: Tokenizer) -> QaGenRecipe:
-    """The recipe for a run."""
-    return QaGenRecipe(config, tokenizer)
+build_recipe = QaGenRecipe
 
 
 def _no_words(example: QaExample) -> DataError:
-    shown = example.passage.strip()[:40]
-    return DataError(f"expected a passage with letters or digits, got {shown!r}")
-
-
-def _has_words(passage: Passage) -> bool:
-    return any(passage.text[start].isalnum() for start in passage.offsets[:, 0])
+    got = example.text.strip()[:40]
+    return DataError(f"expected a passage with letters or digits, got {got!r}")

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nlpcli.config import option
+from recipes.triple_extract.form import TripleForm
 
 
 @dataclass(frozen=True)
@@ -49,3 +50,7 @@ class TaskOptions:
                 ["pointer_dim"],
                 f"expected an even integer (rotary pairs), got {self.pointer_dim}",
             )
+
+    def form(self) -> TripleForm:
+        """What a line of data is; the schema is read when a line is."""
+        return TripleForm(self.schema)

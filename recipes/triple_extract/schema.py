@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from nlpcli.errors import DataError
-from nlpcli.files.json_text import dumps
-from nlpcli.records.lines import parse_object, read_lines, where
+from nlpcli.files.json_file import NotJson, parse_json
+from nlpcli.records.lines import origin_of, read_lines
+from nlpcli.records.row import Row, parse_object, shown
 
 Types = tuple[str, str]  # of subject and object
 Schema = dict[str, list[Types]]  # by predicate, in the order of the file
@@ -25,11 +25,9 @@ def read_schema(path: str | Path) -> Schema:
     for what is no such row and NotFoundError for a missing file.
     """
     schema: Schema = {}
-    for row, place in _rows(path):
-        subject, predicate = (
-            _text(row, key, place) for key in ("subject_type", "predicate")
-        )
-        for name, type_ in slots(predicate, row.get("object_type"), place):
+    for row in _rows(path):
+        subject, predicate = (_name(row, key) for key in ("subject_type", "predicate"))
+        for name, type_ in slots(row, predicate, row.get("object_type")):
             known = schema.setdefault(name, [])
             if (subject, type_) not in known:
                 known.append((subject, type_))
@@ -38,47 +36,41 @@ def read_schema(path: str | Path) -> Schema:
     return schema
 
 
-def slots(predicate: str, value: Any, place: str) -> Iterator[tuple[str, str]]:
+def slots(row: Row, predicate: str, value: Any) -> Iterator[tuple[str, str]]:
     """A predicate and its value; of a complex value each slot, empty ones left out.
 
     Raises DataError for what is neither a string nor an object of strings.
     """
-    if isinstance(value, str):
-        yield predicate, value
-        return
-    if not isinstance(value, Mapping) or not all(
-        isinstance(part, str) for part in value.values()
+    parts = {VALUE: value} if isinstance(value, str) else value
+    if not isinstance(parts, Mapping) or not all(
+        isinstance(part, str) for part in parts.values()
     ):
-        raise DataError(
-            f"{place}: expected a string or an object of strings for {predicate}, "
-            f"got {dumps(value)[:40]}"
+        raise row.error(
+            f"expected a string or an object of strings for {predicate}, "
+            f"got {shown(value)}"
         )
-    for slot, part in value.items():
+    for slot, part in parts.items():
         if slot == VALUE:
             yield predicate, part
         elif part:
             yield f"{predicate}/{slot}", part
 
 
-def _rows(path: str | Path) -> Iterator[tuple[dict[str, Any], str]]:
-    lines = [(number, line) for number, line in read_lines(path) if line.strip()]
+def _rows(path: str | Path) -> Iterator[Row]:
+    lines = [(number, text) for number, text in read_lines(path) if text.strip()]
     if not lines or not lines[0][1].lstrip().startswith("["):
-        for number, line in lines:
-            yield parse_object(line, where(path, number)), where(path, number)
+        for number, text in lines:
+            origin = origin_of(path, number)
+            yield Row(parse_object(text, origin), origin)
         return
     try:
-        values = json.loads("\n".join(line for _, line in lines))
-    except (ValueError, RecursionError) as error:
+        rows = parse_json("\n".join(text for _, text in lines))
+    except NotJson as error:
         raise DataError(f"{path}: expected a JSON list ({error})") from error
-    for number, value in enumerate(values, start=1):
-        place = f"{path}: row {number}"
-        if not isinstance(value, dict):
-            raise DataError(f"{place}: expected a JSON object, got {dumps(value)[:40]}")
-        yield value, place
+    yield from Row({"rows": rows}, str(path)).objects("rows", "row")
 
 
-def _text(row: Mapping[str, Any], key: str, place: str) -> str:
-    value = row.get(key)
-    if not isinstance(value, str) or not value:
-        raise DataError(f'{place}: expected text for "{key}", got {dumps(value)[:40]}')
-    return value
+def _name(row: Row, key: str) -> str:
+    if not (name := row.string(key)):
+        raise row.error(f'expected text for "{key}", got none')
+    return name

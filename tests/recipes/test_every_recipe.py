@@ -14,7 +14,7 @@ from nlpcli.engine.generate import Generator
 from nlpcli.engine.predict import Predictor
 from nlpcli.engine.train import train
 from nlpcli.recipe import list_recipes
-from nlpcli.records.lines import read_json_lines
+from nlpcli.records.read import read_rows
 from nlpcli.samples import sample
 
 RECIPES = [entry.name for entry in list_recipes()]
@@ -56,7 +56,7 @@ def test_two_steps_evaluate_predict(trained, tmp_path):
     data.write_text("".join(lines), "utf-8")
     scores = evaluate_run(run, name, data=data, predictions=tmp_path / "out.jsonl")
     assert scores["examples"] == len(lines)
-    rows = [row for _, row in read_json_lines(tmp_path / "out.jsonl")]
+    rows = list(read_rows(tmp_path / "out.jsonl"))
     assert len(rows) == scores["examples"]
     answers = open_answerer(name, run)([rows[0]["text"], ""])
     assert len(answers) == 2
@@ -117,8 +117,7 @@ def test_batch_equals_single(trained, shared, precision, source):
     if name in WRITERS and precision != "float32":
         pytest.skip("half precision ties break anywhere: what is written may differ")
     path = sample(name, "dev") if source == "sample" else shared(REAL[name])
-    examples = (row for _, row in read_json_lines(path))
-    texts = [text_of(row) for row in examples][: 500 if name == "ner" else DEV]
+    texts = [text_of(row) for row in read_rows(path)][: 500 if name == "ner" else DEV]
     answer = open_answerer(name, run, precision)
     together = answers_of(answer, texts, 32)
     order = list(range(len(texts)))

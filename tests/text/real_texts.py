@@ -1,11 +1,10 @@
 """Real lines of several kinds, and a vocabulary of what stands in them."""
 
-import json
 import string
 import unicodedata
 from itertools import islice
 
-from nlpcli.records.lines import read_lines
+from nlpcli.records.read import read_rows
 from nlpcli.text.tokenizers.vocab import Vocab
 
 SOURCES = [
@@ -23,9 +22,8 @@ def real_texts(shared, share=1):
     """10,000 texts, or one in ``share`` of each source."""
     texts = []
     for name, key, count in SOURCES:
-        lines = read_lines(shared(f"datasets/{name}"))
-        for _, line in islice(lines, count // share):
-            row = json.loads(line)
+        rows = read_rows(shared(f"datasets/{name}"))
+        for row in islice(rows, count // share):
             texts.append("\n".join(row[key]) if key == "turns" else row[key][:300])
     return texts
 

@@ -3,14 +3,18 @@
 import gzip
 import json
 
-import numpy as np
 import pytest
 
 from nlpcli.errors import DataError, NotFoundError, UsageError
-from recipes.qa_gen.check import check
-from recipes.qa_gen.convert import convert
-from recipes.qa_gen.examples import QaExample, read_examples
+from nlpcli.records import check as checks
+from nlpcli.records import convert as converts
+from nlpcli.records import read as reads
+from nlpcli.records.lines import LONGEST_LINE
+from nlpcli.text.tokenizers.load import subset, tiny_tokenizer
+from recipes.qa_gen.form import QaExample
+from recipes.qa_gen.options import TaskOptions
 
+FORM = TaskOptions().form()
 PASSAGE = "北京是中国的首都。上海是中国最大的城市。"
 GOOD = {
     "id": "a",
@@ -19,6 +23,18 @@ GOOD = {
     "answer": "北京",
     "answer_start": 0,
 }
+
+
+def read_examples(path):
+    return reads.read(FORM, path)
+
+
+def check(path, **options):
+    return checks.check(FORM, path, **{"max_length": 268, **options})
+
+
+def convert(source, target, **options):
+    return converts.convert(FORM, source, target, **options)
 
 
 @pytest.fixture
@@ -36,10 +52,10 @@ def test_read(write):
     later = {**GOOD, "answer": "中国", "answer_start": 12}
     unsaid = {k: v for k, v in later.items() if k not in ("id", "answer_start")}
     first, second, third = read_examples(write(GOOD, later, "", unsaid))
-    assert (first.text, first.answer_end, first.id) == (PASSAGE, 2, "a")
+    assert (first.text, first.answer, first.id) == (PASSAGE, "北京", "a")
     assert second.answer_start == 12
     assert third.answer_start == 3
-    assert third.line.endswith("data.jsonl:4")
+    assert third.origin.endswith("data.jsonl:4")
 
 
 @pytest.mark.parametrize(
@@ -88,18 +104,35 @@ def test_check(write):
     assert (rows["passage"]["longest"], rows["passage"]["over_default"]) == (302, 1)
     assert (rows["answer"]["mean"], rows["question"]["median"]) == (2, 9)
     assert report["windows"]["longer"] == 1
+    assert report["windows"]["unit"] == "characters"
+    assert rows["passage"]["default"] == 192
+    assert [row["part"] for row in report["labels"]] == [
+        "passage",
+        "answer",
+        "question",
+    ]
+
+
+def test_lengths_are_of_what_is_read(write):
+    """Spaces are no tokens; passage, answer, question and 4 special tokens are one."""
+    spaced = {**GOOD, "passage": " 北京 是\n中国的首都。", "answer_start": 1}
+    report = check(write(spaced), max_length=9 + 2 + 9 + 4)
+    assert report["lengths"]["longest"] == 20
+    assert report["windows"]["longer"] == 0
+    assert check(write(spaced), max_length=23)["windows"]["longer"] == 1
 
 
 def test_check_counts_characters_unknown_to_a_tokenizer(write):
-    class Tokenizer:
-        class vocab:
-            unk_id = 1
-
-        def character_ids(self, text):
-            return np.array([1 if c == "京" else 5 for c in text])
-
-    report = check(write(GOOD), tokenizer=Tokenizer())
-    assert report["unknown_characters"] == 1
+    whole = tiny_tokenizer()
+    text = "".join(GOOD[part] for part in ("passage", "question", "answer"))
+    known = {whole.vocab.index[character] for character in text} - {
+        whole.vocab.index["京"]
+    }
+    tokenizer, _ = subset(whole, sorted(known))
+    report = check(write(GOOD), tokenizer=tokenizer)
+    assert report["unknown"] == round(2 / len(text), 4)
+    assert report["tokens"]["longest"] == len(text) == 31
+    assert report["windows"]["unit"] == "tokens"
 
 
 def squad(*questions, key="context"):
@@ -175,6 +208,87 @@ def test_convert_cmrc_trial_and_flat_dialects(write, tmp_path):
         assert {json.dumps(row) for row in rows} == {json.dumps(canonical)}
 
 
+@pytest.mark.parametrize(
+    ("passage", "answer", "start", "wanted"),
+    [
+        (PASSAGE, "首都", -1, ("首都", 6)),
+        (PASSAGE, "首都", "-1", ("首都", 6)),
+        (PASSAGE, "中国", -1, ("中国", 3)),
+        (PASSAGE, "中国", 20, ("中国", 12)),
+        (PASSAGE, "首都", 0, ("首都", 6)),
+        (f" {PASSAGE}", "北京", 0, ("北京", 1)),
+        (f"\u3000{PASSAGE}", "上海", 9, ("上海", 10)),
+        (PASSAGE, " 首都", 5, ("首都", 6)),
+        ("他说YES。", "YES", 0, ("YES", 2)),
+    ],
+)
+def test_a_missing_or_wrong_start_is_found(
+    write, tmp_path, passage, answer, start, wanted
+):
+    row = {"context": passage, "question": "？", "answer": answer}
+    report, rows = converted(tmp_path, write({**row, "answer_start": start}))
+    assert (report["examples"], report["corrected"]) == (1, 1)
+    assert (report["unanswerable"], report["skipped"]) == (0, 0)
+    assert [(row["answer"], row["answer_start"]) for row in rows] == [wanted]
+    assert isinstance(*read_examples(tmp_path / "out.jsonl"), QaExample)
+    report, again = converted(tmp_path, write({**row, "answer_start": None}))
+    assert report["corrected"] == 0
+    report, again = converted(tmp_path, write(*rows))
+    assert (again, report["corrected"]) == (rows, 0)
+
+
+@pytest.mark.parametrize(
+    "unanswerable",
+    [
+        {"answers": [{"text": "FAKE_ANSWER_1", "answer_start": -1}]},
+        {"answers": [{"text": "广州", "answer_start": -1}] * 3},
+        {"answers": [{"text": "YES", "answer_start": -1}]},
+        {"answers": [{"text": "NO", "answer_start": "-1"}]},
+        {"answers": {"text": ["YES"], "answer_start": [-1]}},
+        {"answer": "NO", "answer_start": -1},
+        {"answers": [{"text": "北京", "answer_start": -1}], "is_impossible": True},
+        {"answers": [{"text": "北京", "answer_start": 0}], "is_impossible": "True"},
+        {"is_impossible": True},
+        {"answers": []},
+        {"answers": None},
+        {"answers": {"text": [], "answer_start": []}},
+        {"answers": [{"text": "", "answer_start": 0}]},
+        {"answers": [""]},
+        {"answer": ""},
+    ],
+)
+def test_questions_without_an_answer_are_told(write, tmp_path, unanswerable):
+    """Yes and no at -1 are none either where the words stand in the passage."""
+    row = {"context": f"{PASSAGE}YES, NO", "question": "？", **unanswerable}
+    report, rows = converted(tmp_path, write(row))
+    assert (report["unanswerable"], report["skipped"], rows) == (1, 0, [])
+
+
+def test_of_several_answers_the_first_that_stands_counts(write, tmp_path):
+    answers = [("YES", -1), ("广州", -1), ("首都", -1), ("北京", 0)]
+    source = write(json.dumps(squad(question(*answers), question(("广州", -1)))))
+    report, (row,) = converted(tmp_path, source)
+    assert (row["answer"], row["answer_start"]) == ("首都", 6)
+    assert (report["corrected"], report["unanswerable"]) == (1, 1)
+
+
+def test_convert_says_what_it_read(write, tmp_path):
+    nested = write(json.dumps(squad(question(("北京", 0)), question(("广州", 4)))))
+    report, _ = converted(tmp_path, nested, skip_bad=True)
+    assert (report["from"], report["not_inside"], report["skipped"]) == ("squad", 1, 1)
+    report, _ = converted(tmp_path, write(GOOD, GOOD))
+    assert (report["from"], report["not_inside"]) == ("jsonl", 0)
+    far = write({**GOOD, "answer_start": 3})
+    with pytest.raises(DataError, match="it stands at 0"):
+        converted(tmp_path, far, source_format="jsonl")
+    assert converted(tmp_path, far, source_format="squad")[0]["corrected"] == 1
+
+
+def test_a_file_may_be_one_long_line(write, tmp_path):
+    whole = json.dumps(squad(question(("北京", 0)))) + " " * LONGEST_LINE
+    assert converted(tmp_path, write(whole))[0]["examples"] == 1
+
+
 def test_convert_compresses_and_refuses_to_overwrite(write, tmp_path):
     target = tmp_path / "out.jsonl.gz"
     convert(write(GOOD), target)
@@ -203,6 +317,8 @@ def test_convert_compresses_and_refuses_to_overwrite(write, tmp_path):
         ('{"data": [', r"expected JSON \("),
         ("一", "expected JSON"),
         ("3", "expected a JSON object or list, got '3'"),
+        ('{"data": [], "data": []\n}', "the key 'data' stands there twice"),
+        ('[{"id": NaN}]', "NaN is not JSON"),
         ("", "empty file"),
     ],
 )

@@ -1,29 +1,37 @@
 """The recipe: what is learnt, and what is asked of the decoder and made of it."""
 
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from nlpcli.config.loader import resolve
+from nlpcli.decoders.copy import SpanOfSource
 from nlpcli.decoders.hypothesis import Hypothesis
 from nlpcli.decoders.options import GenerateOptions
 from nlpcli.errors import ConfigError, DataError
+from nlpcli.records.row import Row
+from nlpcli.tasks.protocol import Setup
 from nlpcli.text.tokenizers.load import text_of, tiny_tokenizer
-from recipes.qa_gen.examples import QaExample
-from recipes.qa_gen.pairs import PairWriter, answer_options, question_options
+from recipes.qa_gen.form import QaExample
+from recipes.qa_gen.pairs import answer_options, question_options
 from recipes.qa_gen.recipe import QaGenRecipe
 
 TOKENIZER = tiny_tokenizer()
 VOCAB = TOKENIZER.vocab
+SIZES = SimpleNamespace(
+    vocab_size=len(VOCAB.tokens) + 3,
+    hidden_size=8,
+    longest=512,
+    max_position_embeddings=512,
+)
 PASSAGE = "北京是中国的首都。上海 是中国最大的城市！"
 
 
 def recipe(**flags):
     config = resolve("qa-gen", flags={f"task.{k}": v for k, v in flags.items()})
-    made = QaGenRecipe(config, TOKENIZER)
-    made.writer = PairWriter(VOCAB, config.task.answer_length, "spans", "words")
-    return made
+    return QaGenRecipe(Setup(config, TOKENIZER, SIZES))
 
 
 def example(answer="北京", question="中国的首都是哪里？", passage=PASSAGE):
@@ -103,7 +111,7 @@ class FakeDecode:
 
     def __call__(self, prompts, options, constraints=(), keys=None):
         self.calls.append((prompts, options, constraints, keys))
-        if constraints == ("spans",):
+        if isinstance(constraints[0], SpanOfSource):
             drawn = [
                 Hypothesis(ids(text), score, reason, True)
                 for text, score, reason in self.answers
@@ -121,8 +129,8 @@ def drawn(*texts, reason="end"):
 
 
 def generate(made, decode, passages, **asked):
-    options = GenerateOptions(**asked).over(made.generation)
-    return made.generate(decode, [made.prompt(p) for p in passages], options)
+    options = GenerateOptions(**asked).over(made.defaults)
+    return made.write(decode, [made.ask(Row({"text": p})) for p in passages], options)
 
 
 def test_pairs_are_spans_with_their_offsets_scored_and_different():
@@ -195,7 +203,7 @@ def test_nothing_but_punctuation_is_an_error_in_its_place():
 def test_examples_with_gold_get_their_question_and_a_free_pair():
     made = recipe()
     golds = [example(), replace(example("上海"), question="上海？")]
-    found = made.generate(FakeDecode(drawn("首都")), golds, made.generation)
+    found = made.write(FakeDecode(drawn("首都")), golds, made.defaults)
     first, second = found
     assert (first["outputs"][0]["text"], first["outputs"][0]["answer"]) == (
         "北京？",
@@ -217,24 +225,27 @@ def test_examples_with_gold_get_their_question_and_a_free_pair():
 
 def test_flags_reach_the_step_they_are_for():
     made = recipe()
-    sampled = GenerateOptions(top_k=4, num=2, seed=9, max_length=7).over(
-        made.generation
-    )
+    sampled = GenerateOptions(top_k=4, num=2, seed=9, max_length=7).over(made.defaults)
     assert sampled.problems() == []
     answers, questions = answer_options(sampled, 24), question_options(sampled)
     assert (answers.top_k, answers.top_p, answers.seed) == (4, 0.95, 9)
     assert (answers.num, answers.max_length, answers.beam) == (6, 25, None)
     assert (questions.beam, questions.num, questions.max_length) == (3, 1, 7)
     assert not questions.samples
-    searched = GenerateOptions(beam=4, num=2).over(made.generation)
+    searched = GenerateOptions(beam=4, num=2).over(made.defaults)
     assert searched.problems() == []
     assert answer_options(searched, 24).beam == 6
     assert question_options(searched).beam == 4
     assert answer_options(searched, 24).problems() == []
 
 
-def test_generate_needs_a_model():
+def test_constraints_are_the_same_objects_and_forbid_what_is_never_learnt():
     made = recipe()
-    made.writer = None
-    with pytest.raises(ValueError, match="build"):
-        made.generate(FakeDecode([]), [], made.generation)
+    decode = FakeDecode(drawn("北京"))
+    for _ in range(2):
+        generate(made, decode, [PASSAGE])
+    assert {call[2] for call in decode.calls} == {(made.spans,), (made.words,)}
+    assert made.spans.vocab_size == SIZES.vocab_size
+    never = made.never(SIZES.vocab_size)
+    assert {VOCAB.unk_id, VOCAB.cls_id, SIZES.vocab_size - 1} <= never
+    assert VOCAB.sep_id not in never

@@ -11,10 +11,12 @@ from nlpcli.engine.evaluate import evaluate_run
 from nlpcli.engine.predict import Predictor
 from nlpcli.engine.train import train
 from nlpcli.errors import DataError
+from nlpcli.records.read import read
 from nlpcli.samples import sample
+from nlpcli.tasks.protocol import Setup
 from nlpcli.text.tokenizers.load import tiny_tokenizer
 from nlpcli.text.windows import Window
-from recipes.triple_extract.examples import Triple, TripleExample
+from recipes.triple_extract.form import Triple, TripleExample
 from recipes.triple_extract.recipe import build_recipe
 
 TEXT = "王明写了春和秋，王明是北京人。"
@@ -27,20 +29,18 @@ TRIPLES = (
 
 def make(model="gplinker", **flags):
     keys = {"task.model": model, **flags}
-    recipe = build_recipe(resolve("triple-extract", flags=keys), tiny_tokenizer())
+    config = resolve("triple-extract", flags=keys)
+    recipe = build_recipe(Setup(config, tiny_tokenizer(), None))
     recipe.learn(TripleExample(TEXT, TRIPLES))
     return recipe
 
 
 def targets(recipe, text=TEXT, triples=TRIPLES):
-    [windows] = recipe.encode([TripleExample(text, triples)], gold=True)
+    example = TripleExample(text, triples)
+    [windows] = recipe.encode([example], gold=True)
     return [
-        {
-            name: array.tolist()
-            for name, array in features.items()
-            if name in ("subjects", "triples", "entities", "starts", "lasts")
-        }
-        for features, _ in windows
+        {name: a.tolist() for name, a in recipe.targets(example, window).items()}
+        for _, window in windows
     ]
 
 
@@ -199,7 +199,7 @@ def halted(config, out, step):
 
 def test_texts_without_triples_cannot_be_trained_on():
     config = resolve("triple-extract")
-    recipe = build_recipe(config, tiny_tokenizer())
+    recipe = build_recipe(Setup(config, tiny_tokenizer(), None))
     recipe.learn(TripleExample("天气很好", ()))
     backbone = SimpleNamespace(
         config=SimpleNamespace(hidden_size=8, hidden_dropout_prob=0.0)
@@ -207,4 +207,29 @@ def test_texts_without_triples_cannot_be_trained_on():
     with pytest.raises(DataError, match="expected triples"):
         recipe.build(backbone)
     with pytest.raises(DataError, match="expected a predicate of the training data"):
-        recipe.check(TripleExample(TEXT, TRIPLES, "dev.jsonl:1"))
+        recipe.meet(TripleExample(TEXT, TRIPLES, "dev.jsonl:1"))
+
+
+def test_a_run_keeps_its_schema_and_asks_for_no_file(tmp_path):
+    """The schema's file may be gone when a run is used; what was in it still counts."""
+    schema = tmp_path / "schema.jsonl"
+    names = ("作品", "出生地", "配偶")
+    rows = [
+        {"subject_type": "人物", "predicate": name, "object_type": "值"}
+        for name in names
+    ]
+    schema.write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    recipe = make(**{"task.schema": str(schema)})
+    state = json.loads(json.dumps(recipe.state()))
+    assert state["predicates"] == list(names), "the file's order, unseen ones too"
+    schema.unlink()
+    config = resolve("triple-extract", flags={"task.schema": str(schema)})
+    again = build_recipe(Setup(config, tiny_tokenizer(), None))
+    again.restore(state)
+    assert again.state() == state
+    data = tmp_path / "a.jsonl"
+    spo = [{"subject": "王明", "predicate": "死", "object": "春"}]
+    data.write_text(json.dumps({"text": TEXT, "spo_list": spo}), "utf-8")
+    told, example = read(again.form, data)
+    assert "expected a predicate of the schema" in str(told)
+    assert example.triples == ()

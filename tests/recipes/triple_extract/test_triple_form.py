@@ -8,35 +8,27 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nlpcli.errors import DataError
+from nlpcli.records.check import check
+from nlpcli.records.convert import convert
+from nlpcli.records.form import Unfit
+from nlpcli.records.read import read
+from nlpcli.records.row import Row
 from nlpcli.samples import sample
-from recipes.triple_extract.check import check
-from recipes.triple_extract.convert import convert
-from recipes.triple_extract.examples import (
-    NotInText,
-    Triple,
-    TripleExample,
-    locate,
-    parse_example,
-    read_examples,
-)
+from nlpcli.text.tokenizers.load import tiny_tokenizer
+from recipes.triple_extract.form import Triple, TripleExample, TripleForm, locate
 from recipes.triple_extract.schema import read_schema
+
+FORM = TripleForm()
 
 
 def triple(subject, predicate, object_, **more):
     return {"subject": subject, "predicate": predicate, "object": object_, **more}
 
 
-def parse(text, *triples, predicates=None):
-    row = {"text": text, "spo_list": list(triples)}
-    return parse_example(row, "a.jsonl:3", predicates)
-
-
-def strings(example):
-    text = example.text
-    return {
-        (text[slice(*t.subject)], t.predicate, text[slice(*t.object)])
-        for t in example.triples
-    }
+def parse(text, *triples, form=FORM):
+    """The example, and what is wrong with triples left out of it."""
+    row = Row({"text": text, "spo_list": list(triples)}, "a.jsonl:3")
+    return form.parse(row), row.problems
 
 
 def test_duie_1():
@@ -61,7 +53,7 @@ def test_a_complex_object_is_a_triple_a_slot():
     typed = {"inArea": {"value": "香港", "type": "地点"}}
     wide = triple("夜航", "上映时间", "2010年1月", qualifiers=typed)
     assert not bad
-    assert strings(example) == {
+    assert set(example.strings) == {
         ("夜航", "上映时间", "2010年1月"),
         ("夜航", "上映时间/inArea", "香港"),
     }
@@ -88,8 +80,10 @@ def test_nearest_against_every_pair(text, subject, object_):
         for part in (subject, object_)
     ]
     if not all(every):
-        with pytest.raises(NotInText, match=r"x: (subject|object): .* not in the text"):
+        told = r"x: (subject|object): .* not in the text"
+        with pytest.raises(Unfit, match=told) as raised:
             locate(text, subject, object_, "x")
+        assert raised.value.reason == "not_inside"
         return
 
     def rank(pair):
@@ -120,14 +114,16 @@ def test_what_is_not_there_is_told_and_the_rest_kept(tmp_path):
         },
     ]
     path.write_text("\n\n".join(map(json.dumps, rows)), encoding="utf-8")
-    first, bad, second = read_examples(path)
+    first, bad, second = read(FORM, path)
     assert str(bad) == f"{path}:3: triple 1: object: '丙' is not in the text"
     assert first.triples == second.triples
-    assert convert(path, tmp_path / "b.jsonl", skip_bad=True)["skipped"] == 1
+    counts = convert(FORM, path, tmp_path / "b.jsonl", skip_bad=True)
+    told = ("examples", "triples", "skipped", "not_inside")
+    assert [counts[name] for name in told] == [2, 2, 1, 1]
     with pytest.raises(DataError, match="丙"):
-        convert(path, tmp_path / "c.jsonl")
+        convert(FORM, path, tmp_path / "c.jsonl")
     assert not (tmp_path / "c.jsonl").exists()
-    report = check(path)
+    report = check(FORM, path)
     assert (report["examples"], report["not_inside"], report["triples"]) == (2, 1, 2)
     assert report["labels"] == [
         {"predicate": "生", "count": 2, "subjects": 1, "objects": 1}
@@ -166,7 +162,7 @@ def test_bad_rows_name_their_line(tmp_path, row, message):
     path = tmp_path / "bad.jsonl"
     good = {"text": "甲", "spo_list": []}
     path.write_text(json.dumps(good) + "\n" + json.dumps(row) + "\n", "utf-8")
-    _, error = read_examples(path)
+    _, error = read(FORM, path)
     assert isinstance(error, DataError)
     assert str(error).startswith(f"{path}:2: ")
     assert message in str(error)
@@ -176,7 +172,7 @@ def test_an_empty_file_is_an_error(tmp_path):
     path = tmp_path / "empty.jsonl"
     path.write_text("\n \n", "utf-8")
     with pytest.raises(DataError, match="got an empty file"):
-        list(read_examples(path))
+        list(read(FORM, path))
 
 
 def test_schema_files(tmp_path):
@@ -204,27 +200,61 @@ def test_schema_files(tmp_path):
         read_schema(path)
 
 
-def test_a_predicate_that_the_schema_lacks():
-    example, [bad] = parse(
-        "甲生于乙",
-        triple("甲", "生", "乙"),
-        triple("甲", "死", "乙"),
-        predicates={"生"},
-    )
-    assert strings(example) == {("甲", "生", "乙")}
+def test_a_predicate_that_the_schema_lacks(tmp_path):
+    path = tmp_path / "schema.jsonl"
+    row = {"subject_type": "人物", "predicate": "生", "object_type": "地点"}
+    path.write_text(json.dumps(row), "utf-8")
+    triples = [triple("甲", "生", "乙"), triple("甲", "死", "乙")]
+    example, [bad] = parse("甲生于乙", *triples, form=TripleForm(path))
+    assert set(example.strings) == {("甲", "生", "乙")}
     expected = "a.jsonl:3: triple 2: expected a predicate of the schema, got '死'"
     assert str(bad) == expected
 
 
+def test_a_bad_line_is_told_without_the_problems_of_its_triples(tmp_path):
+    path = tmp_path / "a.jsonl"
+    row = {"text": "甲生于乙", "spo_list": [triple("甲", "生", "丙"), 5]}
+    path.write_text(json.dumps(row), "utf-8")
+    assert [str(x) for x in read(FORM, path)] == [
+        f"{path}:1: triple 2: expected an object, got 5"
+    ]
+
+
+def test_every_count_of_a_small_file(tmp_path):
+    """An argument inside another, a subject with two objects, a text without any."""
+    path = tmp_path / "a.jsonl"
+    rows = [
+        {"text": "北京大学", "spo_list": [triple("北京大学", "位于", "北京")]},
+        {
+            "text": "甲生乙和丙",
+            "spo_list": [triple("甲", "生", "乙"), triple("甲", "生", "丙")],
+        },
+        {"text": "甲生乙和丙", "spo_list": [triple("甲", "生", "乙")]},
+        {"text": "", "spo_list": []},
+    ]
+    path.write_text("\n".join(map(json.dumps, rows)) + "\n", "utf-8")
+    report = check(FORM, path, max_length=6, tokenizer=tiny_tokenizer())
+    names = ("triples", "empty", "without_triples", "overlapping", "repeated")
+    assert [report[name] for name in names] == [4, 1, 1, 1, 1]
+    assert (report["format"], report["lines"], report["not_inside"]) == ("jsonl", 4, 0)
+    assert report["labels"] == [
+        {"predicate": "生", "count": 3, "subjects": 1, "objects": 2},
+        {"predicate": "位于", "count": 1, "subjects": 1, "objects": 1},
+    ]
+    assert report["conflicts"] == [{"line": f"{path}:3", "first": f"{path}:2"}]
+    assert (report["lengths"]["longest"], report["tokens"]["longest"]) == (5, 5)
+    assert (report["windows"]["unit"], report["windows"]["longer"]) == ("tokens", 2)
+
+
 def test_the_sample_is_canonical_and_clean(tmp_path):
-    schema = read_schema(sample("triple-extract", "train").with_name("schema.jsonl"))
+    schema = sample("triple-extract", "train").with_name("schema.jsonl")
     texts = []
     for split in ("train", "dev"):
         path = sample("triple-extract", split)
-        examples = list(read_examples(path, schema))
+        examples = list(read(TripleForm(schema), path))
         assert all(isinstance(example, TripleExample) for example in examples)
         texts += [example.text for example in examples]
-        convert(path, tmp_path / f"{split}.jsonl")
+        convert(FORM, path, tmp_path / f"{split}.jsonl")
         assert (tmp_path / f"{split}.jsonl").read_bytes() == path.read_bytes()
     assert len(texts) == len(set(texts))
 
@@ -238,7 +268,7 @@ def test_the_sample_is_canonical_and_clean(tmp_path):
     ],
 )
 def test_real_files(shared, name, triples, missing):
-    report = check(shared(f"datasets/triple-extract/{name}"))
+    report = check(FORM, shared(f"datasets/triple-extract/{name}"))
     assert report["not_inside"] == len(report["bad_lines"])
     if triples is not None:
         assert (report["triples"], report["not_inside"]) == (triples, missing)

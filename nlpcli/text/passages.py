@@ -7,6 +7,8 @@ from functools import cached_property
 
 import numpy as np
 
+from nlpcli.text.tokenizers.encoding import Tokenizer
+
 _SENTENCE = 2
 _CLAUSE = 1
 _SENTENCE_ENDS = frozenset("。！？!?；;…")
@@ -54,6 +56,11 @@ class Passage:
         found = np.flatnonzero((views == token_ids).all(axis=1))
         return int(found[0]) if len(found) else -1
 
+    @property
+    def has_words(self) -> bool:
+        """Whether there is a letter or a digit in it."""
+        return any(self.text[start].isalnum() for start in self.offsets[:, 0])
+
     @cached_property
     def borders(self) -> np.ndarray:
         """(characters + 1,): whether a sentence or a clause begins before each."""
@@ -75,6 +82,12 @@ class Passage:
             elif after not in _MARKS:
                 borders[i + 1] = kind
         return borders
+
+
+def read_passage(tokenizer: Tokenizer, text: str) -> Passage:
+    """The whole of a text."""
+    encoding = tokenizer.encode_characters(text)
+    return Passage(text, encoding.token_ids, encoding.offsets)
 
 
 def windows(passage: Passage, longest: int) -> list[Passage]:

@@ -5,16 +5,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nlpcli.text.passages import read_passage, window_around, windows
 from nlpcli.text.tokenizers.load import tiny_tokenizer
-from recipes.qa_gen.passages import Passage, window_around, windows
 
 TOKENIZER = tiny_tokenizer()
 TEXTS = st.text(alphabet="天地，。！”“ \n3", min_size=1, max_size=60).filter(str.strip)
 
 
 def passage(text):
-    encoding = TOKENIZER.encode_characters(text)
-    return Passage(text, encoding.token_ids, encoding.offsets)
+    return read_passage(TOKENIZER, text)
 
 
 def texts(text, longest):

@@ -1,0 +1,223 @@
+"""A line of triple data: a text and its triples as spans, as DuIE publishes them."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from nlpcli.records.form import Facts, Form, Unfit
+from nlpcli.records.row import Row, shorten, shown
+from recipes.triple_extract.schema import Schema, read_schema, slots
+
+Span = tuple[int, int]  # half open, in code points
+
+
+class Triple(NamedTuple):
+    """Two spans of the text and what joins them."""
+
+    subject: Span
+    predicate: str
+    object: Span
+
+
+@dataclass(frozen=True)
+class TripleExample:
+    """A text with its triples in order; ``origin`` is "file:12", for messages."""
+
+    text: str
+    triples: tuple[Triple, ...]
+    origin: str = ""
+
+    @property
+    def strings(self) -> list[tuple[str, str, str]]:
+        """Subject, predicate and object of each triple."""
+        text = self.text
+        return [(text[slice(*s)], p, text[slice(*o)]) for s, p, o in self.triples]
+
+
+class TripleForm(Form[TripleExample]):
+    """``{"text", "spo_list": [{"subject", "predicate", "object"}]}``.
+
+    A triple that is not in its text, or whose predicate the schema lacks, is a problem
+    of its own: its line goes on with the other triples.
+    """
+
+    label_name = "predicate"
+    told = ("triples",)
+
+    def __init__(self, schema_file: str | Path | None = None) -> None:
+        self.schema_file = schema_file
+
+    @cached_property
+    def schema(self) -> Schema | None:
+        """Types by predicate, read when they are first asked for; None without."""
+        return read_schema(self.schema_file) if self.schema_file else None
+
+    def parse(self, row: Row) -> TripleExample:
+        """``subject_span`` and ``object_span`` say where the strings stand; without
+        them they are looked for (see ``locate``).
+
+        A complex object gives a triple a slot, and so do ``qualifiers`` ({slot:
+        {"value"}} or {slot: value}). The same triple twice is one.
+        """
+        text = row.string("text")
+        triples: set[Triple] = set()
+        for item in row.objects("spo_list", "triple"):
+            for subject, predicate, object_ in _simple(item):
+                if self.schema is not None and predicate not in self.schema:
+                    told = f"expected a predicate of the schema, got {predicate!r}"
+                    row.problems.append(item.error(told))
+                    continue
+                try:
+                    one, other = _spans(item, text, subject, object_)
+                except Unfit as problem:
+                    row.problems.append(problem)
+                else:
+                    triples.add(Triple(one, predicate, other))
+        return TripleExample(text, tuple(sorted(triples)), row.origin)
+
+    def row(self, example: TripleExample) -> dict[str, Any]:
+        triples = [spo(example.text, triple) for triple in example.triples]
+        return {"text": example.text, "spo_list": triples}
+
+    def facts(self, example: TripleExample) -> Facts:
+        """``overlapping``: arguments share characters without being the same;
+        ``repeated``: a subject has several objects or an object several subjects."""
+        text, triples = example.text, example.triples
+        subjects = {triple.subject for triple in triples}
+        objects = {triple.object for triple in triples}
+        links = {(subject, object_) for subject, _, object_ in triples}
+        overlap = any(b[0] < a[1] for a, b in pairwise(sorted(subjects | objects)))
+        return Facts(
+            texts=[text],
+            sequences=[[text]],
+            key=text,
+            answer=triples,
+            labels=[
+                (predicate, {"count": 1, "subjects": subject, "objects": object_})
+                for subject, predicate, object_ in example.strings
+            ],
+            counts={
+                "triples": len(triples),
+                "empty": int(not text),
+                "without_triples": int(not triples),
+                "overlapping": int(overlap),
+                "repeated": int(len(links) > min(len(subjects), len(objects))),
+            },
+        )
+
+    def reasons(self, found: Counter[str]) -> dict[str, Any]:
+        return {"not_inside": found["not_inside"]}
+
+
+def locate(text: str, subject: str, object_: str, origin: str) -> tuple[Span, Span]:
+    """Where the two strings stand: of all their occurrences the two nearest ones.
+
+    Occurrences that do not overlap come first (北京 of 北京大学位于北京 is the second
+    one), then the smaller gap, then the earlier. What does not stand in the text as it
+    is is looked for in lower case. Raises Unfit, "not_inside".
+    """
+    subjects, objects = (
+        _occurrences(text, argument, f"{origin}: {role}")
+        for role, argument in (("subject", subject), ("object", object_))
+    )
+    size = objects[0][1] - objects[0][0]
+    starts = [start for start, _ in objects]
+
+    def pairs() -> Iterator[tuple[bool, int, Span, Span]]:
+        """Of each subject: the object before it, the first over it, the one behind."""
+        for start, end in subjects:
+            over = bisect_right(starts, start - size)
+            for index in {over - 1, over, bisect_left(starts, end)}:
+                if 0 <= index < len(objects):
+                    other = objects[index]
+                    gap = max(start - other[1], other[0] - end)
+                    yield (gap < 0, max(gap, 0), (start, end), other)
+
+    return min(pairs())[2:]
+
+
+def spo(text: str, triple: Triple) -> dict[str, Any]:
+    """A triple as it is written: its strings and where they stand."""
+    return {
+        "subject": text[slice(*triple.subject)],
+        "predicate": triple.predicate,
+        "object": text[slice(*triple.object)],
+        "subject_span": list(triple.subject),
+        "object_span": list(triple.object),
+    }
+
+
+def _simple(item: Row) -> Iterator[tuple[str, str, str]]:
+    """Subject, predicate and object of each slot of a triple."""
+    subject, predicate = item.string("subject"), item.string("predicate")
+    for name, value in slots(item, predicate, item.value("object")):
+        yield subject, name, value
+    qualifiers = item.get("qualifiers") or {}
+    if not isinstance(qualifiers, dict):
+        raise item.error(
+            f'expected an object for "qualifiers", got {shown(qualifiers)}'
+        )
+    values = {
+        slot: value.get("value") if isinstance(value, dict) else value
+        for slot, value in qualifiers.items()
+    }
+    for name, value in slots(item, predicate, values):
+        yield subject, name, value
+
+
+def _spans(item: Row, text: str, subject: str, object_: str) -> tuple[Span, Span]:
+    """As the triple itself says, where it is of this very object, else as located."""
+    given = "subject_span" in item or "object_span" in item
+    if not given or object_ != item.get("object"):
+        return locate(text, subject, object_, item.origin)
+    return (
+        _given(item, "subject_span", text, subject),
+        _given(item, "object_span", text, object_),
+    )
+
+
+def _given(item: Row, key: str, text: str, argument: str) -> Span:
+    span = item.items(key)
+    if len(span) != 2 or any(type(end) is not int for end in span):
+        raise item.error(f'expected [start, end] for "{key}", got {shown(span)}')
+    start, end = span
+    if not 0 <= start < end <= len(text):
+        raise item.error(
+            f'expected "{key}" inside the text (0 <= start < end <= {len(text)}), '
+            f"got {start}-{end}"
+        )
+    if text[start:end] != argument:
+        raise item.error(
+            f'expected {argument!r} at "{key}" {start}-{end}, '
+            f"got {shorten(text[start:end])!r}"
+        )
+    return start, end
+
+
+def _occurrences(text: str, argument: str, origin: str) -> list[Span]:
+    wanted = argument.strip()
+    if not wanted:
+        raise Unfit("not_inside", f"{origin}: expected text, got {argument!r}")
+    # character by character: the lower case of some characters is two
+    starts = list(_find(text, wanted)) or list(_find(_lower(text), _lower(wanted)))
+    if not starts:
+        raise Unfit("not_inside", f"{origin}: {shorten(argument)!r} is not in the text")
+    return [(start, start + len(wanted)) for start in starts]
+
+
+def _lower(text: str) -> str:
+    return "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
+
+
+def _find(text: str, part: str) -> Iterator[int]:
+    start = text.find(part)
+    while start >= 0:
+        yield start
+        start = text.find(part, start + 1)
