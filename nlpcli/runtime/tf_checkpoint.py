@@ -17,10 +17,10 @@ import numpy as np
 
 from nlpcli.checkpoints.folder import tensorflow_prefixes
 from nlpcli.checkpoints.source import Shape
-from nlpcli.runtime.tf_index import check_index
 from nlpcli.errors import CheckpointError
 from nlpcli.files.atomic import explained, sync_tree
 from nlpcli.files.plain_file import kind_of, read_plain
+from nlpcli.runtime.tf_index import check_index
 
 _NOT_WEIGHTS = re.compile(
     r"(^|/)(adam_[mv]|lamb_[mv]|Adam|Adam_1|LAMB|LAMB_1|Adafactor|Momentum|RMSProp"
