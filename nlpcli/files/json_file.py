@@ -101,8 +101,8 @@ def _finite(text: str) -> float:
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        seen: set[str] = set()
-        twice = next(name for name, _ in pairs if name in seen or seen.add(name))
+        last = {name: place for place, (name, _) in enumerate(pairs)}
+        twice = next(n for place, (n, _) in enumerate(pairs) if last[n] != place)
         raise NotJson(f"the name {short(twice)!r} stands twice")
     return found
 

@@ -92,7 +92,7 @@ def _bytes_of(key: bytes, value: bytes, data_bytes: int) -> int:
 
 def _parsed(message: Any, value: bytes, name: str) -> Any:
     """The message, if it is written exactly as TensorFlow writes it."""
-    from google.protobuf.message import DecodeError
+    from google.protobuf.message import DecodeError  # type: ignore[import-untyped]
 
     try:
         message.ParseFromString(value)

@@ -25,7 +25,7 @@ _PROBE = (
 
 
 def open_engine(text: str, origin: str) -> Any:
-    """The library's tokenizer of a tokenizer.json; CheckpointError where it has none."""
+    """The library's tokenizer of a tokenizer.json; CheckpointError for another text."""
     with guarded(origin), _silent():
         try:
             return Engine.from_str(text)
