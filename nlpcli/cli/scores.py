@@ -7,8 +7,8 @@ from typing import Any
 
 from nlpcli.cli.table import pairs, table
 
-# what is said about the scoring rather than scored
 WIDEST = 12  # columns of a matrix that is shown whole
+# what is said about the scoring rather than scored
 FACTS = ("examples", "skipped", "seconds", "run", "data")
 
 
