@@ -51,6 +51,8 @@ def read_table(lines: Lines, names: Collection[str]) -> Iterator[Row | DataError
             header = _unnamed([cells, *(text.split(TAB) for text in _texts(lines))])
             named = [cell.strip().lower() for cell in cells]
             if not set(named).isdisjoint(names):
+                if "text_b" not in named:  # ERNIE's tables of one text
+                    named = ["text" if cell == "text_a" else cell for cell in named]
                 # A name that stands there twice tells no column from the other.
                 header = named if len({*named}) == len(named) else header
                 continue
