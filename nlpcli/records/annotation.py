@@ -40,7 +40,7 @@ def annotation_readers(form: Form[E], kind: str) -> dict[str, Reader[E]]:
         texts = _texts(lines)
         if texts and texts[0].startswith("["):
             return is_list("".join(texts))
-        return any(is_task(row, kind) for row in _objects(texts))
+        return any(is_task(row) for row in _objects(texts))
 
     return {
         "doccano": Reader(

@@ -8,7 +8,7 @@ from typing import Any
 from nlpcli.errors import DataError
 from nlpcli.records.lines import Lines
 from nlpcli.records.marks import Link, Marks, Span, Values, marks_of
-from nlpcli.records.pairs import TEXTS
+from nlpcli.records.pairs import NAMES, TEXTS
 from nlpcli.records.read import json_values
 from nlpcli.records.row import Row, shown
 
@@ -18,9 +18,9 @@ DONE = ("annotations", "completions")
 _TAG = {"from_name": "label", "to_name": "text"}
 
 
-def is_task(row: Mapping[str, Any], kind: str) -> bool:
+def is_task(row: Mapping[str, Any]) -> bool:
     """Whether a JSON object is a task rather than a canonical row."""
-    return isinstance(row.get("data"), dict) and kind not in row
+    return isinstance(row.get("data"), dict) and NAMES.isdisjoint(row)
 
 
 def is_list(head: str) -> bool:
