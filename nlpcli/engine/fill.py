@@ -43,9 +43,7 @@ class Filler:
         build.fill_backbone(backbone, source)
         vocab = tokenizer.vocab
         model = sequence_model(backbone, SequenceOptions(), "masked", vocab)
-        if not build.fill_layer(
-            model.head, MLM_RULES, source, Rows(), "masked-token head"
-        ):
+        if not build.fill_layer(model.head, MLM_RULES, source, Rows()):
             raise CheckpointError(
                 f"{folder}: expected a masked-token head (an encoder for masked "
                 "language modelling), found none"
