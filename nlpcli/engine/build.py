@@ -187,13 +187,16 @@ def build_model(recipe: Recipe[Any], start: Start) -> Model:
     if start.source is not None:
         for part, layer in model.published_parts().items():
             rules, name = _PARTS[part]
-            if fill_layer(layer, rules, start.source, start.rows, name):
+            if fill_layer(layer, rules, start.source, start.rows):
                 model.filled.add(part)
+            else:
+                label = start.source.label
+                logger.info("%s: no %s in it: it starts fresh", label, name)
     return model
 
 
 def fill_layer(
-    layer: Any, tables: Mapping[str, RuleTable], source: Source, rows: Rows, name: str
+    layer: Any, tables: Mapping[str, RuleTable], source: Source, rows: Rows
 ) -> bool:
     """The published weights of a layer beside the backbone, where the file has them."""
     variables = {v.path: v for v in layer.trainable_variables}
@@ -201,7 +204,6 @@ def fill_layer(
     shapes = {path: tuple(v.shape) for path, v in variables.items()}
     plan = resolve(rules, shapes, source, rows)
     if plan.gaps:
-        logger.info("%s: no %s in it: it starts fresh", source.label, name)
         return False
     values = load(
         rules, shapes, source, kept_rows=rows.kept, compound_rows=rows.compound

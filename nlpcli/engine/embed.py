@@ -128,7 +128,7 @@ class Embedder:
         build.fill_backbone(backbone, source)
         model = EmbeddingModel(backbone, kind)
         if model.pooling.pooler is not None and not build.fill_layer(
-            model.pooling.pooler, POOLER_RULES, source, Rows(), "pooler"
+            model.pooling.pooler, POOLER_RULES, source, Rows()
         ):
             raise CheckpointError(f"{folder}: expected a pooler, found none")
         reader = SentenceReader(load_tokenizer(folder), config.longest or 512, prefix)
