@@ -18,8 +18,7 @@ class TaskOptions:
     )
     class_weights: Literal["none", "balanced"] = option(
         "none",
-        "balanced: an error on a rare label counts more, in inverse proportion to how "
-        "often the training data has it",
+        "balanced: errors count in inverse proportion to how frequent a label is",
     )
     top: int | None = option(
         None,
