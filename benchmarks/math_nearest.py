@@ -17,8 +17,9 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 from nlpcli.errors import DataError, NlpcliError
+from nlpcli.records.read import read
 from nlpcli.text.rational import evaluate
-from recipes.math_qa.examples import MathExample, read_examples
+from recipes.math_qa.form import MathExample, MathForm
 
 NUMBER = re.compile(r"\d+(?:\.\d+)?%?")
 
@@ -31,7 +32,7 @@ def main() -> None:
     options = parser.parse_args()
     started = time.monotonic()
     train, dev = (
-        [item for item in read_examples(path) if not isinstance(item, DataError)]
+        [item for item in read(MathForm(), path) if not isinstance(item, DataError)]
         for path in (options.train, options.dev)
     )
     index = Index(train)
@@ -50,7 +51,7 @@ class Index:
 
     def __init__(self, train: list[MathExample]) -> None:
         self.train = train
-        bags = [bag(example.question) for example in train]
+        bags = [bag(example.text) for example in train]
         seen = Counter(gram for grams in bags for gram in grams)
         self.weight = {g: math.log(len(train) / n) for g, n in seen.items()}
         self.places: dict[str, list[tuple[int, float]]] = defaultdict(list)
@@ -63,7 +64,7 @@ class Index:
     def nearest(self, example: MathExample) -> MathExample:
         """The training problem with the largest cosine."""
         scores: dict[int, float] = defaultdict(float)
-        for gram, count in bag(example.question).items():
+        for gram, count in bag(example.text).items():
             for place, share in self.places.get(gram, ()):
                 scores[place] += count * self.weight[gram] * share
         best = max(scores, key=scores.__getitem__, default=0)
@@ -78,9 +79,9 @@ def bag(question: str) -> Counter[str]:
 
 def fill(known: MathExample, new: MathExample) -> str:
     """The known expression with the new problem's numbers in their places."""
-    old, fresh = (NUMBER.findall(x.question) for x in (known, new))
+    old, fresh = (NUMBER.findall(x.text) for x in (known, new))
     table = dict(zip(old, fresh, strict=False))
-    return NUMBER.sub(lambda m: table.get(m.group(), m.group()), known.expression)
+    return NUMBER.sub(lambda m: table.get(m.group(), m.group()), known.expression or "")
 
 
 def value_of(expression: str) -> object:

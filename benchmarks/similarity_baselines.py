@@ -23,10 +23,11 @@ from typing import Any
 
 import numpy as np
 
-from nlpcli.metrics.spearman import mean_reciprocal_rank, recall_at
+from nlpcli.metrics.retrieval import DEEPEST, ranking_scores, retrieval_scores
+from nlpcli.metrics.spearman import pair_scores
+from nlpcli.records.read import read
 from nlpcli.text.tokenizers.word_level import segmenter
-from recipes.simbert.examples import SimilarityExample, read_examples
-from recipes.simbert.scores import DEEPEST, DEPTHS, pair_scores, retrieval_scores
+from recipes.simbert.form import SimilarityExample, SimilarityForm
 
 K1, B = 1.5, 0.75
 
@@ -44,7 +45,8 @@ def main() -> None:
 
         embedder = Embedder.open(options.model)
     for path in options.files:
-        examples = [x for x in islice(read_examples(path), options.limit) if good(x)]
+        items = islice(read(SimilarityForm(), path), options.limit)
+        examples = [x for x in items if good(x)]
         told = {"data": path.name, "examples": len(examples)}
         print(json.dumps({**told, "side": "bm25", **bm25_scores(examples)}))
         if embedder is not None:
@@ -99,8 +101,7 @@ def bm25_scores(examples: Sequence[SimilarityExample]) -> dict[str, Any]:
             right.append(set(range(end, end := end + len(example.texts) - 1)))
             away = -model.scores(segmenter().lcut(example.texts[0]))
             ranking.append(np.argsort(away, kind="stable")[:DEEPEST].tolist())
-        scores |= {f"recall_at_{k}": recall_at(ranking, right, k) for k in DEPTHS}
-        scores["mrr"] = mean_reciprocal_rank(ranking, right)
+        scores |= ranking_scores(ranking, right)
     return scores
 
 

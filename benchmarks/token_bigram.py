@@ -31,7 +31,7 @@ def main() -> None:
     options = parser.parse_args()
     ready = prepare(resolve(options.recipe, sets=options.set))
     model = Bigram(
-        tokens_of(ready.recipe, ready.windows.examples),
+        tokens_of(ready.recipe, ready.windows.split.kept()),
         len(ready.start.tokenizer.vocab.tokens),
     )
     nlls = [model.loss(*pair) for pair in tokens_of(ready.recipe, ready.dev)]

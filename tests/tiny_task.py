@@ -50,12 +50,7 @@ def make_model(config: TransformerConfig = CONFIG) -> TaskModel:
 
 
 def make_optimizer(model: TaskModel, options: TrainOptions) -> AdamW:
-    scales = learning_rate_scales(
-        model.backbone.trainable_variables,
-        model.head_variables(),
-        CONFIG.num_hidden_layers,
-        options,
-    )
+    scales = learning_rate_scales(model, options)
     return AdamW(model.trainable_variables, options, scales)
 
 

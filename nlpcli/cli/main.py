@@ -40,6 +40,7 @@ VERBS = (
     "predict",
     "generate",
     "chat",
+    "fill",
     "models",
     "runs",
     "export",

@@ -115,8 +115,7 @@ def _generated(
         raise UsageError("expected a recipe that generates")
     answers = recipe.write(decode, examples, recipe.defaults)
     owned = [
-        [window.features for window in windows]
-        for windows in recipe.encode(examples, gold=True)
+        [window.features for window in windows] for windows in recipe.scored(examples)
     ]
     losses = iter(decode.loss([features for own in owned for features in own]))
     out: list[Answer] = []

@@ -170,7 +170,15 @@ class Loop:
             or options.accumulate > 1
         )
         rows = options.batch_size if fixed else len(features)
-        whole = collate(features, self.recipe.fields, self.shape_of(features), rows)
+        # A compact batch has shapes of its own, and its rows cannot be dealt out.
+        compact = options.accumulate == self.device.replicas == 1
+        whole = collate(
+            features,
+            self.recipe.fields,
+            self.shape_of(features),
+            rows,
+            compact and not self.device.xla,
+        )
         count = rows // options.accumulate
         return [
             to_device({name: v[at : at + count] for name, v in whole.items()}, strategy)

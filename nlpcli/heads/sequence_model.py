@@ -18,6 +18,7 @@ Batch = Mapping[str, Any]
 ATTENTION: dict[str, Callable[[Any, Any], Any]] = {
     "unilm": masks.unilm,
     "causal": masks.causal,
+    "masked": lambda segment_ids, padding_mask: masks.padding(padding_mask),
 }
 
 
@@ -25,7 +26,8 @@ class SequenceModel(BackboneModel):
     """Features of nlpcli.text.sequences to logits of their targets.
 
     ``attention``: "unilm" (segment 0 sees all of itself, what follows sees its past;
-    Dong et al. 2019) or "causal". Special tokens never come as noise.
+    Dong et al. 2019), "causal", or "masked" (all see all, as BERT was trained).
+    Special tokens never come as noise.
     Logits: {"targets": (batch, targets, vocabulary)} float32.
     """
 

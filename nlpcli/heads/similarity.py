@@ -24,6 +24,7 @@ Batch = Mapping[str, Any]
 BACK = "_back"
 POSITIVE = "_positive"
 NEGATIVE = "_negative"
+ENDINGS = ("", BACK, POSITIVE, NEGATIVE)
 NOWHERE = -1e9
 
 
@@ -31,9 +32,9 @@ class EmbeddingModel(BackboneModel):
     """A backbone and its pooling, trained by contrast alone.
 
     (SimCSE, Gao et al. 2021, arXiv 2104.08821.) With ``supervised`` a row holds a
-    sentence, its positive and perhaps a hard negative; without, the sentence is read
-    twice, and dropout makes the difference. Logits: {"pooled": (batch, hidden),
-    "vectors": (batch, dimension) of length 1}, float32.
+    sentence and its positive; the hard negatives of a batch may be fewer, or none.
+    Without, the sentence is read twice, and dropout makes the difference. Logits:
+    {"pooled": (rows, hidden), "vectors": (rows, dimension) of length 1}, float32.
     """
 
     whole_batches = True  # the rows of a batch are each other's negatives
@@ -61,7 +62,9 @@ class EmbeddingModel(BackboneModel):
     def call(self, inputs: Batch, training: bool = False) -> dict[str, Any]:
         if "group" not in inputs:
             return _answer(self, inputs)
-        endings = ("", POSITIVE, NEGATIVE) if self.supervised else ("", "")
+        endings: tuple[str, ...] = ("", POSITIVE) if self.supervised else ("", "")
+        if "token_ids" + NEGATIVE in inputs:
+            endings += (NEGATIVE,)
         rows = _stacked(inputs, ("token_ids", "padding_mask"), endings)
         mask = rows["padding_mask"]
         states = self.backbone(rows["token_ids"], None, mask, training=training)
@@ -72,9 +75,13 @@ class EmbeddingModel(BackboneModel):
         real = _is_real(inputs["padding_mask"])
         if not self.supervised:
             return in_batch_loss(logits["pooled"], inputs["group"], real, self.scale)
-        has_negative = _is_real(inputs["padding_mask" + NEGATIVE])
+        negatives = inputs.get("padding_mask" + NEGATIVE)
         return triplet_loss(
-            logits["pooled"], inputs["group"], real, has_negative, self.scale
+            logits["pooled"],
+            inputs["group"],
+            real,
+            None if negatives is None else _is_real(negatives),
+            self.scale,
         )
 
     def published_parts(self) -> dict[str, Any]:
@@ -178,21 +185,22 @@ def triplet_loss(
 ) -> tuple[Any, Any]:
     """Cross-entropy of finding a sentence's positive among all: (sum, sentences).
 
-    vectors: (3n, hidden), sentences, positives, hard negatives; the positives of
-    others and the hard negatives of all are the wrong answers (SimCSE, supervised).
-    groups: (n,); real, has_negative: (n,) bool.
+    vectors: (2n + k, hidden), sentences, positives and, unless ``has_negative`` is
+    None, k hard negatives, no matter whose; the positives of others and the hard
+    negatives of all are the wrong answers (SimCSE, supervised). groups: (n,); real:
+    (n,) bool; has_negative: (k,) bool.
     """
-    anchors, positives, negatives = ops.split(normalised(vectors), 3, axis=0)
-    place = ops.arange(ops.shape(anchors)[0])
-    own = place[:, None] == place[None, :]
+    vectors, count = normalised(vectors), ops.shape(groups)[0]
+    place = ops.arange(count)
+    right = place[:, None] == place[None, :]
     other = ops.logical_and(groups[:, None] != groups[None, :], real[None, :])
-    hard = ops.broadcast_to(has_negative[None, :], ops.shape(own))
-    candidates = ops.concatenate([positives, negatives])
-    logits = ops.matmul(anchors, ops.transpose(candidates)) * scale
-    seen = ops.concatenate([ops.logical_or(own, other), hard], axis=1)
-    logits = ops.where(seen, logits, NOWHERE)
-    right = ops.concatenate([own, ops.zeros_like(own)], axis=1)
-    return _chosen(logits, right, real)
+    seen = ops.logical_or(right, other)
+    if has_negative is not None:
+        hard = ops.logical_or(has_negative[None, :], ops.zeros_like(right[:, :1]))
+        seen = ops.concatenate([seen, hard], axis=1)
+        right = ops.concatenate([right, ops.zeros_like(hard)], axis=1)
+    logits = ops.matmul(vectors[:count], ops.transpose(vectors[count:])) * scale
+    return _chosen(ops.where(seen, logits, NOWHERE), right, real)
 
 
 def _chosen(logits: Any, right: Any, real: Any) -> tuple[Any, Any]:

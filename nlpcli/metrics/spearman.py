@@ -12,6 +12,18 @@ from nlpcli.errors import DataError
 from nlpcli.metrics.parallel import pairs
 
 
+def pair_scores(
+    similarities: Sequence[float], labels: Sequence[float]
+) -> dict[str, float | None]:
+    """Rank correlation; accuracy and threshold where every label is 0 or 1."""
+    scores = {"spearman": spearman(similarities, labels)}
+    if set(labels) <= {0, 1}:
+        cut = best_threshold(similarities, [label == 1 for label in labels])
+        if cut is not None:
+            scores |= {"accuracy": cut.accuracy, "threshold": cut.threshold}
+    return scores
+
+
 def spearman(left: ArrayLike, right: ArrayLike) -> float | None:
     """Spearman's rank correlation, -1 to 1; equal values share their mean rank.
 

@@ -50,9 +50,10 @@ def check(
     ``labels`` the rows of the form's table, ``lengths`` a histogram in characters,
     ``tokens`` one of what the model reads at once (None without a tokenizer, whose
     ``unknown`` share is told where each character is a token), ``windows`` how many
-    exceed ``max_length``, special tokens included; without a tokenizer a character
-    counts as a piece. ``duplicates`` and ``conflicts`` are keys that stand there again
-    with the same and with another answer. The rest are the form's own counts.
+    exceed what the form takes whole of ``max_length``, special tokens included;
+    without a tokenizer a character counts as a piece. ``duplicates`` and ``conflicts``
+    are keys that stand there again with the same and with another answer. The rest are
+    the form's own counts.
     """
     bad: list[str] = []
     reasons: Counter[str] = Counter()
@@ -89,7 +90,7 @@ def check(
         "windows": {
             "unit": "characters" if tokenizer is None else "tokens",
             "max_length": max_length,
-            "longer": measure.sequences.longer_than(max_length),
+            "longer": measure.sequences.longer_than(form.whole(max_length)),
             "then": form.then,
         },
         "duplicates": tally.duplicates,

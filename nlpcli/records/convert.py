@@ -11,11 +11,8 @@ from nlpcli.errors import DataError, UsageError
 from nlpcli.files.atomic import refuse_existing, write_lines
 from nlpcli.files.json_text import dumps
 from nlpcli.records.form import E, Form, Mark, Unfit
-from nlpcli.records.lines import Lines
+from nlpcli.records.lines import LONGEST_DOCUMENT, Lines
 from nlpcli.records.read import open_items
-
-# Published files may be one JSON value on one line.
-LONGEST_FILE = 4 * 2**30  # bytes
 
 
 def convert(
@@ -49,7 +46,7 @@ def convert(
     empty = 0
     reasons: Counter[str] = Counter()
     written: list[str] = []
-    with Lines(source, LONGEST_FILE) as lines:
+    with Lines(source, LONGEST_DOCUMENT) as lines:
         name, items = open_items(form, lines, every=True, known=source_format)
         for item in items:
             if isinstance(item, Mark):

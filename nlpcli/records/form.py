@@ -133,6 +133,10 @@ class Form(ABC, Generic[E]):
         except DataError as error:
             return error
 
+    def whole(self, max_length: int) -> int:
+        """The longest sequence that training takes whole, special tokens included."""
+        return max_length
+
     @property
     def published(self) -> Mapping[str, Reader[E]]:
         """Other formats by name."""

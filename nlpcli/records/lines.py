@@ -20,6 +20,7 @@ from nlpcli.errors import DataError, NotFoundError
 
 STDIN = "-"
 LONGEST_LINE = 16 * 2**20  # bytes without the end; what is longer is no line of text
+LONGEST_DOCUMENT = 2**31  # a published file may be one line of JSON
 _BOM = b"\xef\xbb\xbf"
 _GZIP = b"\x1f\x8b"
 _HEAD = 200  # lines that are looked at before the first is read

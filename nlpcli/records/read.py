@@ -122,3 +122,16 @@ def _objects(lines: Iterable[tuple[str, str | DataError]]) -> Iterator[tuple[str
                 yield origin, parse_object(line, origin)
         except DataError as error:
             yield origin, error
+
+
+def document(lines: Lines) -> Any:
+    """The JSON value that a whole input is; raises DataError."""
+    texts = []
+    for _, text in lines:
+        if isinstance(text, DataError):
+            raise text
+        texts.append(text)
+    try:
+        return parse_json("\n".join(texts))
+    except NotJson as error:
+        raise DataError(f"{lines.name}: expected JSON ({error})") from error

@@ -36,11 +36,12 @@ def read_table(lines: Lines, names: Collection[str]) -> Iterator[Row | DataError
             continue
         cells = line.split(TAB)
         if header is None:
+            header = _unnamed([cells, *(text.split(TAB) for text in _texts(lines))])
             named = [cell.strip().lower() for cell in cells]
             if not set(named).isdisjoint(names):
-                header = named
+                # A name that stands there twice tells no column from the other.
+                header = named if len({*named}) == len(named) else header
                 continue
-            header = _unnamed([cells, *(text.split(TAB) for text in _texts(lines))])
         origin = lines.origin(number)
         if len(cells) != len(header):
             yield DataError(

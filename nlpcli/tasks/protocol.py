@@ -166,6 +166,10 @@ class Recipe(ABC, Generic[E]):
         With ``gold`` also what can be learnt from it, but for what ``targets`` adds.
         """
 
+    def scored(self, examples: Sequence[E]) -> list[list[EncodedWindow]]:
+        """What gives the ``nll`` of gold where answers are generated."""
+        return self.encode(examples, gold=True)
+
     def targets(self, example: E, window: Window) -> Features:
         """The gold of a window, once all labels are known."""
         return {}

@@ -84,6 +84,12 @@ class Writing(Recipe[E], Writes[E]):
         source = self.ids(self.source(example))[: self.longest - 3 - self.room]
         return asked(self.vocab, source)
 
+    def prompts(
+        self, examples: Sequence[E], options: GenerateOptions
+    ) -> list[Features]:
+        """What stands before each answer, with room for one of such a length."""
+        return [self.prompt(example) for example in examples]
+
     def refusal(self, example: E) -> DataError | None:
         """Why an example cannot be answered."""
         return None
@@ -156,7 +162,7 @@ class Writing(Recipe[E], Writes[E]):
             for i, (example, answer) in enumerate(zip(examples, answers, strict=True))
             if self.source(example).strip() and not isinstance(answer, DataError)
         ]
-        prompts = [self.prompt(examples[i]) for i in wanted]
+        prompts = self.prompts([examples[i] for i in wanted], options)
         found = decode(prompts, self.searched(options), self.constraints(), wanted)
         for i, hypotheses in zip(wanted, found, strict=True):
             outputs = self.outputs(decode, examples[i], hypotheses, options)

@@ -16,12 +16,14 @@ Sizes = dict[str, int]
 class Field:
     """How one feature pads: the name of each axis (None is fixed) and the filler.
 
-    ``tokens``: it holds ids of the vocabulary.
+    ``tokens``: it holds ids of the vocabulary. ``sparse``: the model does not ask whose
+    it is, so that a compact batch leaves out what is empty.
     """
 
     axes: tuple[str | None, ...]
     pad: int | float | bool = 0
     tokens: bool = False
+    sparse: bool = False
 
 
 def sizes_of(features: Features, fields: Mapping[str, Field]) -> Sizes:
@@ -39,11 +41,13 @@ def collate(
     fields: Mapping[str, Field],
     sizes: Sizes,
     rows: int | None = None,
+    compact: bool = False,
 ) -> Features:
     """Pad examples to ``sizes`` and stack them into ``rows`` rows.
 
     Rows beyond the examples hold only filler, so their masks are all False.
-    Each array of the result: (rows, *padded shape).
+    Each array of the result: (rows, *padded shape); of a sparse field, where the batch
+    is ``compact``, only as many quarters of the rows as it needs.
     """
     rows = len(features) if rows is None else rows
     batch: Features = {}
@@ -53,9 +57,13 @@ def collate(
             length if axis is None else sizes[axis]
             for axis, length in zip(field.axes, first.shape, strict=True)
         ]
-        out = np.full((rows, *shape), field.pad, dtype=first.dtype)
-        for row, example in enumerate(features):
-            array = example[name]
+        arrays, count = [example[name] for example in features], rows
+        if compact and field.sparse:
+            arrays = [array for array in arrays if array.size]
+            quarter = max(rows // 4, 1)
+            count = min(-(-max(len(arrays), 1) // quarter) * quarter, rows)
+        out = np.full((count, *shape), field.pad, dtype=first.dtype)
+        for row, array in enumerate(arrays):
             place: Any = (row, *(slice(n) for n in array.shape))
             out[place] = array
         batch[name] = out

@@ -11,6 +11,8 @@ import numpy as np
 from nlpcli.decoders.constraints import Constraint
 from nlpcli.decoders.hypothesis import Hypothesis
 from nlpcli.decoders.options import GenerateOptions
+from nlpcli.decoders.places import decode_places
+from nlpcli.decoders.verse import VerseConstraint
 from nlpcli.errors import DataError
 from nlpcli.heads.convolution import ConvolutionModel
 from nlpcli.metrics.bleu import bleu
@@ -21,15 +23,9 @@ from nlpcli.tasks.protocol import Answer, Decode, Model, Setup
 from nlpcli.tasks.writing import Writing, best_texts, likelihood
 from nlpcli.text.batching import Features, Field
 from nlpcli.text.sequences import lay_out, prompt_features, training_features
-from recipes.couplet.constraint import VerseConstraint
+from nlpcli.text.tones import has_tones, token_tones
 from recipes.couplet.form import CoupletExample
-from recipes.couplet.places import decode_places
-from recipes.couplet.tones import (
-    demanded_tones,
-    has_tones,
-    token_tones,
-    tonal_agreement,
-)
+from recipes.couplet.tones import demanded_tones, tonal_agreement
 from recipes.couplet.verse import (
     VERSE_FIELDS,
     answer_tokens,

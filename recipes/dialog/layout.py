@@ -10,23 +10,14 @@ model knows it.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
 
 import numpy as np
 
 from nlpcli.text.batching import Features
-from nlpcli.text.sequences import prompt_features, training_features
+from nlpcli.text.sequences import lay_out, prompt_features, training_features
 from nlpcli.text.tokenizers.vocab import Vocab
 
 FORWARD, BACKWARD = 0, 1  # segment of the first turn
-
-
-class Stretch(NamedTuple):
-    """Turns [first, last) of a dialogue; those from ``start`` on are learnt."""
-
-    first: int
-    start: int
-    last: int
 
 
 def prompt_of(turns: Sequence[np.ndarray], vocab: Vocab, longest: int) -> Features:
@@ -37,8 +28,8 @@ def prompt_of(turns: Sequence[np.ndarray], vocab: Vocab, longest: int) -> Featur
     """
     kept = list(turns[recent([len(turn) + 1 for turn in turns], longest - 1) :])
     kept[-1] = kept[-1][-max(longest - 2, 1) :]
-    ids, segments, _ = lay_out(kept, vocab, FORWARD)
-    return prompt_features(ids, segments, 1 - int(segments[-1]))
+    ids, owners = lay_out(vocab, kept)
+    return prompt_features(ids, owners.clip(0) % 2, next_segment=len(kept) % 2)
 
 
 def windows_of(
@@ -55,17 +46,17 @@ def windows_of(
     without targets is left out.
     """
     room = longest // 2 - 2
-    cut = [len(turn) > room for turn in turns]
     short = [turn[:room] for turn in turns]
     found = []
     for first, start, last in stretches([len(turn) + 1 for turn in short], longest - 1):
-        ids, segments, owners = lay_out(short[first:last], vocab, first_segment)
-        targets = np.zeros(len(ids), bool)
-        for turn in range(start, last):
-            if learn[turn]:
-                places = np.flatnonzero(owners == turn - first)
-                targets[places[: len(places) - cut[turn]]] = True
+        ids, owners = lay_out(vocab, short[first:last])
+        # By turn, and last for [CLS], whose owner is -1.
+        wanted = [learn[i] and i >= start for i in range(first, last)] + [False]
+        whole = [len(turn) <= room for turn in turns[first:last]] + [True]
+        ends = ids == vocab.sep_id
+        targets = np.array(wanted)[owners] & (np.array(whole)[owners] | ~ends)
         if targets.any():
+            segments = (owners.clip(0) + first_segment) % 2
             found.append(training_features(ids, segments, targets))
     return found
 
@@ -75,21 +66,8 @@ def pair_of(
 ) -> Features:
     """[CLS] given [SEP] told [SEP], read backwards, to score what is told."""
     room = max((longest - 3) // 2, 1)
-    ids, segments, owners = lay_out([given[:room], told[-room:]], vocab, BACKWARD)
-    return training_features(ids, segments, owners == 1)
-
-
-def lay_out(
-    turns: Sequence[np.ndarray], vocab: Vocab, first_segment: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Token ids, segment ids and the number of each token's turn (-1 for [CLS])."""
-    ids, owners = [vocab.cls_id], [-1]
-    for number, turn in enumerate(turns):
-        ids += [*turn.tolist(), vocab.sep_id]
-        owners += [number] * (len(turn) + 1)
-    numbers = np.array(owners, np.int32)
-    segments = (np.maximum(numbers, 0) + first_segment) % 2
-    return np.array(ids, np.int32), segments.astype(np.int32), numbers
+    ids, owners = lay_out(vocab, [given[:room], told[-room:]])
+    return training_features(ids, (owners.clip(0) + BACKWARD) % 2, owners == 1)
 
 
 def recent(costs: Sequence[int], room: int) -> int:
@@ -98,34 +76,25 @@ def recent(costs: Sequence[int], room: int) -> int:
     The last turn is always among them.
     """
     first = len(costs) - 1
-    used = costs[first]
-    while first > 0 and used + costs[first - 1] <= room:
+    while first > 0 and sum(costs[first - 1 :]) <= room:
         first -= 1
-        used += costs[first]
     return first + 1 if first % 2 and first + 1 < len(costs) else first
 
 
-def stretches(costs: Sequence[int], room: int) -> list[Stretch]:
+def stretches(costs: Sequence[int], room: int) -> list[tuple[int, int, int]]:
     """Cut a dialogue so that each turn is learnt once, after what fits before it.
 
-    A window after the first begins with turns that were learnt already, in up to half
-    of its room.
+    (first, start, last): of the turns [first, last) those from ``start`` on are
+    learnt; what stands before them takes up to half of the room.
     """
     found = []
     first = start = 0
     while start < len(costs):
+        if start:
+            first = recent(costs[: start + 1], max(room // 2, costs[start]))
         last = start + 1
-        used = sum(costs[first:last])
-        while last < len(costs) and used + costs[last] <= room:
-            used += costs[last]
+        while last < len(costs) and sum(costs[first : last + 1]) <= room:
             last += 1
-        found.append(Stretch(first, start, last))
+        found.append((first, start, last))
         start = last
-        if start < len(costs):
-            first = _context(costs[: start + 1], room)
     return found
-
-
-def _context(costs: Sequence[int], room: int) -> int:
-    """Where a window begins whose first turn to learn is the last of ``costs``."""
-    return recent(costs, max(room // 2, costs[-1]))

@@ -8,6 +8,7 @@ from typing import Literal
 
 from nlpcli.config import option
 from nlpcli.heads.sequence_options import SequenceOptions
+from recipes.dialog.form import DialogForm
 
 
 @dataclass(frozen=True)
@@ -41,3 +42,7 @@ class TaskOptions(SequenceOptions):
                 "expected 0, since task.backward is false and the model learns no "
                 "backward score",
             )
+
+    def form(self) -> DialogForm:
+        """What a line of data is."""
+        return DialogForm()

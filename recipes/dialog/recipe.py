@@ -2,39 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nlpcli.config import RunConfig
-from nlpcli.decoders.constraints import Forbid
 from nlpcli.decoders.hypothesis import Hypothesis
 from nlpcli.decoders.options import GenerateOptions
-from nlpcli.errors import DataError
-from nlpcli.heads.sequence_model import sequence_model
 from nlpcli.metrics.bleu import bleu
 from nlpcli.metrics.distinct import distinct
-from nlpcli.metrics.perplexity import perplexity
-from nlpcli.recipe import EncodedWindow
+from nlpcli.metrics.exact_match import accuracy
+from nlpcli.records.row import Row, shown
+from nlpcli.tasks.protocol import Answer, Decode, EncodedWindow, Setup, Talks
+from nlpcli.tasks.writing import Writing, best_texts, likelihood
 from nlpcli.text.batching import Features
-from nlpcli.text.sequences import sequence_fields
-from nlpcli.text.tokenizers.encoding import Tokenizer
-from nlpcli.text.tokenizers.load import text_of
-from nlpcli.text.windows import Window
-from recipes.dialog.examples import DialogExample, read_examples
-from recipes.dialog.layout import BACKWARD, pair_of, prompt_of, windows_of
-from recipes.dialog.ranking import Candidate, rank
-from recipes.dialog.turns import join_turns, split_turns
+from recipes.dialog import layout
+from recipes.dialog.form import DialogExample, heard, split_turns
 
 
-class DialogRecipe:
-    """See nlpcli.recipe.Recipe for what each method promises."""
+class DialogRecipe(Writing[DialogExample], Talks):
+    """The turns as one sequence; each is learnt after those before it."""
 
-    main_score = "log_likelihood"
-    generation = GenerateOptions(
+    attention = "causal"
+    defaults = GenerateOptions(
         num=1,
         top_k=8,
         top_p=0.9,
@@ -47,197 +38,133 @@ class DialogRecipe:
         seed=0,
     )
 
-    def __init__(self, config: RunConfig, tokenizer: Tokenizer) -> None:
-        self.options = config.task
-        self.tokenizer = tokenizer
-        self.characters = config.tokenizer.pieces == "characters"
-        self.longest = config.data.max_length
-        self.fields = sequence_fields(tokenizer.vocab.pad_id)
-        self._constraints: tuple[Forbid, ...] = ()
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup)
+        self.longest = min(self.longest, setup.backbone.longest or self.longest)
 
-    def read(self, path: str | Path) -> Iterator[DialogExample | DataError]:
-        return read_examples(path)
+    def ask(self, row: Row) -> DialogExample:
+        if "text" in row:
+            return DialogExample(split_turns(row.string("text")))
+        if "turns" not in row:
+            raise row.missing("text", "turns")
+        turns = row.get("turns")
+        if not isinstance(turns, list) or not all(isinstance(x, str) for x in turns):
+            raise row.error(
+                f'expected a list of strings for "turns", got {shown(turns)}'
+            )
+        return DialogExample(heard(turns))
 
-    def prompt(self, text: str) -> DialogExample:
-        return DialogExample(split_turns(text))
+    def turn(self, history: Sequence[str], line: str) -> Row:
+        return Row({"turns": [*history, line]})
 
-    def turn(self, history: Sequence[str], line: str) -> str:
-        """The text to reply to in a conversation; a line is one turn, bars and all."""
-        return join_turns([*history, line])
+    def target(self, example: DialogExample) -> str:
+        return example.reply or ""
 
-    def learn(self, example: DialogExample) -> None:
-        """Nothing: the labels are tokens."""
-
-    def check(self, example: DialogExample) -> None:
-        """Any dialogue can be scored."""
-
-    def state(self) -> dict[str, Any]:
-        return {}
-
-    def restore(self, state: Mapping[str, Any]) -> None:
-        """Nothing was kept."""
-
-    def encode(
-        self, examples: Sequence[DialogExample], gold: bool
-    ) -> list[list[EncodedWindow]]:
-        return [
-            [
-                EncodedWindow(features, Window(0, size, 0, size, 0, size))
-                for features in self._windows(turns)
-            ]
-            for example, turns in self._with_ids(examples)
-            for size in (len(example.text),)
-        ]
-
-    def _windows(self, turns: Sequence[np.ndarray]) -> list[Features]:
-        windows = self._forward(turns)
+    def sequences(self, example: DialogExample) -> list[Features]:
+        turns = self._turns(example.turns)
+        learn = [self.options.loss_on == "all" or i % 2 == 1 for i in range(len(turns))]
+        windows = layout.windows_of(turns, learn, self.vocab, self.longest)
         if self.options.backward:
             # Backwards, what a reply answers is the target; the last turn is none.
-            learn = [False, *self._learnt(len(turns))[:0:-1]]
-            windows += windows_of(
-                turns[::-1], learn, self.tokenizer.vocab, self.longest, BACKWARD
+            told, learn = turns[::-1], [False, *learn[:0:-1]]
+            windows += layout.windows_of(
+                told, learn, self.vocab, self.longest, layout.BACKWARD
             )
         return windows
 
-    def _forward(self, turns: Sequence[np.ndarray]) -> list[Features]:
-        learn = self._learnt(len(turns))
-        return windows_of(turns, learn, self.tokenizer.vocab, self.longest)
-
-    def _learnt(self, count: int) -> list[bool]:
-        return [self.options.loss_on == "all" or i % 2 == 1 for i in range(count)]
-
-    def _with_ids(
-        self, examples: Sequence[DialogExample]
-    ) -> Iterator[tuple[DialogExample, list[np.ndarray]]]:
-        for example in examples:
-            yield example, [self._ids(turn) for turn in example.turns]
-
-    def _ids(self, turn: str) -> np.ndarray:
-        encode = self.tokenizer.encode
-        if self.characters:
-            encode = self.tokenizer.encode_characters
-        return encode(turn).token_ids
-
-    def build(self, backbone: Any) -> Any:
-        vocab = self.tokenizer.vocab
-        self.longest = min(self.longest, backbone.config.max_position_embeddings)
-        self._constraints = (Forbid(self._forbidden(), backbone.config.vocab_size),)
-        return sequence_model(backbone, self.options, "causal", vocab)
-
-    def _forbidden(self) -> list[int]:
-        """Ids that no reply holds: special ones, and pieces where characters learn."""
-        vocab = self.tokenizer.vocab
-        special = set(vocab.special_ids)
-        return [
-            i
-            for i, token in enumerate(vocab.tokens)
-            if i != vocab.sep_id
-            and (i in special or (self.characters and len(token) > 1))
-        ]
-
-    def generate(
-        self,
-        decode: Any,
-        examples: Sequence[DialogExample],
-        options: GenerateOptions,
-    ) -> list[dict[str, Any]]:
-        asked = [i for i, example in enumerate(examples) if example.context]
-        contexts = [[self._ids(t) for t in examples[i].context] for i in asked]
-        vocab = self.tokenizer.vocab
-        # Room for the reply inside the lengths that were learnt.
+    def prompts(
+        self, examples: Sequence[DialogExample], options: GenerateOptions
+    ) -> list[Features]:
+        """With room for the reply inside the lengths that were learnt."""
         room = max(self.longest - (options.max_length or 0), self.longest // 2)
-        prompts = [prompt_of(turns, vocab, room) for turns in contexts]
-        if self.options.mmi:
-            wanted = max(options.num or 1, self.options.candidates)
-            beam = options.beam and max(options.beam, wanted)
-            more = replace(options, num=wanted, beam=beam)
-            found = decode(prompts, more, self._constraints, asked)
-            ranked = self._ranked(decode, contexts, found)
-        else:
-            found = decode(prompts, options, self._constraints, asked)
-            ranked = [[Candidate(h) for h in hypotheses] for hypotheses in found]
-        answers: list[dict[str, Any]] = [{"outputs": []} for _ in examples]
-        for i, candidates in zip(asked, ranked, strict=True):
-            best = candidates[: options.num or 1]
-            answers[i]["outputs"] = [self._output(candidate) for candidate in best]
-        if self.options.backward and all(e.reply is not None for e in examples):
-            self._tell_forward_loss(decode, examples, answers)
-        return answers
-
-    def _ranked(
-        self,
-        decode: Any,
-        contexts: Sequence[Sequence[np.ndarray]],
-        found: Sequence[Sequence[Hypothesis]],
-    ) -> list[list[Candidate]]:
-        """Candidates by mutual information with the turn that they answer."""
-        pairs = [
-            pair_of(hypothesis.token_ids, turns[-1], self.tokenizer.vocab, self.longest)
-            for turns, hypotheses in zip(contexts, found, strict=True)
-            for hypothesis in hypotheses
-        ]
-        losses = iter(decode.loss(pairs))
         return [
-            rank(hypotheses, [next(losses) for _ in hypotheses], self.options.mmi)
-            for hypotheses in found
+            layout.prompt_of(self._turns(x.context), self.vocab, room) for x in examples
         ]
 
-    def _output(self, candidate: Candidate) -> dict[str, Any]:
-        vocab, hypothesis = self.tokenizer.vocab, candidate.hypothesis
-        output = {
-            "text": text_of(vocab, hypothesis.token_ids),
-            "score": round(hypothesis.score, 4),
-            "finish_reason": hypothesis.finish_reason,
-            "tokens": [vocab.tokens[i] for i in hypothesis.token_ids],
-        }
-        if candidate.backward is not None:
-            output["backward"] = round(candidate.backward, 4)
-        return output
+    def searched(self, options: GenerateOptions) -> GenerateOptions:
+        if not self.options.mmi:
+            return options
+        wanted = max(options.num or 1, self.options.candidates)
+        beam = options.beam and max(options.beam, wanted)
+        return replace(options, num=wanted, beam=beam)
 
-    def _tell_forward_loss(
+    def outputs(
         self,
-        decode: Any,
-        examples: Sequence[DialogExample],
-        answers: list[dict[str, Any]],
-    ) -> None:
-        """Perplexity is of the dialogues as they are, not of the backward windows."""
-        windows = [self._forward(turns) for _, turns in self._with_ids(examples)]
-        losses = iter(decode.loss([features for own in windows for features in own]))
-        for answer, own in zip(answers, windows, strict=True):
-            parts = [next(losses) for _ in own]
-            answer["forward_nll"] = sum(part[0] for part in parts)
-            answer["forward_tokens"] = sum(part[1] for part in parts)
+        decode: Decode,
+        example: DialogExample,
+        hypotheses: Sequence[Hypothesis],
+        options: GenerateOptions,
+    ) -> list[Answer]:
+        """Under ``mmi`` by mutual information with the turn that they answer."""
+        if not self.options.mmi:
+            return super().outputs(decode, example, hypotheses, options)
+        last = self.ids(example.context[-1])
+        losses = decode.loss(
+            [
+                layout.pair_of(h.token_ids, last, self.vocab, self.longest)
+                for h in hypotheses
+            ]
+        )
+        return [
+            self.output(hypothesis, backward=round(backward, 4))
+            for hypothesis, backward in rank(hypotheses, losses, self.options.mmi)
+        ]
 
-    def gold(self, example: DialogExample) -> str | None:
-        return example.reply
+    def scored(self, examples: Sequence[DialogExample]) -> list[list[EncodedWindow]]:
+        """Perplexity is of the dialogues as they are, not of the backward windows."""
+        return [
+            [x for x in windows if x.features["segment_ids"][0] == layout.FORWARD]
+            for windows in self.encode(examples, gold=True)
+        ]
 
     def score(
-        self, examples: Sequence[DialogExample], answers: Sequence[dict[str, Any]]
+        self, examples: Sequence[DialogExample], answers: Sequence[Answer]
     ) -> dict[str, Any]:
         """``perplexity`` is by token of the turns that are learnt (task.loss_on).
 
         Ends count. The other scores are of the first reply to all turns but the last:
         ``unfinished``, the share that ran out of room, and ``mean_length`` in tokens.
         """
-        nll = sum(answer.get("forward_nll", answer["nll"]) for answer in answers)
-        tokens = sum(
-            answer.get("forward_tokens", answer["target_tokens"]) for answer in answers
-        )
         best = [answer["outputs"][0] for answer in answers if answer["outputs"]]
-        texts = [a["outputs"][0]["text"] if a["outputs"] else "" for a in answers]
-        cut = sum(output["finish_reason"] == "length" for output in best)
+        texts = best_texts(answers)
         length = sum(len(output["tokens"]) for output in best)
         return {
-            "perplexity": perplexity(nll, tokens),
-            "log_likelihood": -nll / tokens if tokens else None,
+            **likelihood(answers),
             "distinct_1": distinct(texts, 1),
             "distinct_2": distinct(texts, 2),
-            "unfinished": cut / len(best) if best else None,
+            "unfinished": accuracy(x["finish_reason"] == "length" for x in best),
             "mean_length": length / len(best) if best else None,
-            "bleu": bleu(texts, [[example.reply or ""] for example in examples]),
+            "bleu": bleu(texts, [[self.target(example)] for example in examples]),
         }
 
+    def _turns(self, turns: Sequence[str]) -> list[np.ndarray]:
+        return [self.ids(turn) for turn in turns]
 
-def build_recipe(config: RunConfig, tokenizer: Tokenizer) -> DialogRecipe:
-    """The recipe for a run."""
-    return DialogRecipe(config, tokenizer)
+
+build_recipe = DialogRecipe
+
+
+def rank(
+    hypotheses: Sequence[Hypothesis],
+    losses: Sequence[tuple[float, int]],
+    weight: float,
+) -> list[tuple[Hypothesis, float]]:
+    """Candidates by mutual information, so that dull replies do not win.
+
+    log p(reply | turn) + weight * log p(turn | reply), both by token (Li et al. 2016,
+    arXiv 1510.03055, their MMI-bidi): a reply that would suit anything tells little
+    of the turn that it answers. losses: for each hypothesis (-log p of the turn given
+    it, tokens). Best first, each with its log p of the turn; what was drawn twice
+    comes after all others.
+    """
+    told = [-loss / max(tokens, 1) for loss, tokens in losses]
+
+    def total(candidate: tuple[Hypothesis, float]) -> float:
+        hypothesis, backward = candidate
+        length = len(hypothesis.token_ids) + (hypothesis.finish_reason == "end")
+        return hypothesis.score / max(length, 1) + weight * backward
+
+    ranked = sorted(zip(hypotheses, told, strict=True), key=total, reverse=True)
+    drawn = [hypothesis.token_ids.tobytes() for hypothesis, _ in ranked]
+    again = [ids in drawn[:number] for number, ids in enumerate(drawn)]
+    return [ranked[i] for i in sorted(range(len(ranked)), key=again.__getitem__)]

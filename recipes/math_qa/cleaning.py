@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from fractions import Fraction
-from typing import Literal, NamedTuple
+from typing import NamedTuple
 
-from nlpcli.errors import DataError
+from nlpcli.records.form import Unfit
+from nlpcli.records.row import shorten
 from nlpcli.text.expression import (
     ExpressionError,
     expression_text,
@@ -17,18 +18,6 @@ from nlpcli.text.expression import (
 from nlpcli.text.rational import equal_values, evaluate, value_of, value_text
 from recipes.math_qa.numbers import align
 
-_SHOWN = 40
-
-Reason = Literal[
-    "no question",
-    "several unknowns",
-    "not solved for x",
-    "unreadable equation",
-    "equation without a value",
-    "unreadable answer",
-    "another answer",
-]
-
 
 class Cleaned(NamedTuple):
     """A question, an expression that answers it, and the value of that expression."""
@@ -36,14 +25,6 @@ class Cleaned(NamedTuple):
     question: str
     expression: str
     value: Fraction
-
-
-class UnfitRow(DataError):
-    """A row that teaches nothing, and why, by name."""
-
-    def __init__(self, reason: Reason, message: str) -> None:
-        self.reason = reason
-        super().__init__(message)
 
 
 def clean_row(question: str, equation: str, answer: str) -> Cleaned:
@@ -54,20 +35,20 @@ def clean_row(question: str, equation: str, answer: str) -> Cleaned:
     tells how the answer is to be written, redundant brackets go, and a number is
     written as the question writes it where the values are the same.
 
-    Raises UnfitRow, with its reason, for several unknowns, for an equation that is
+    Raises Unfit, with its reason, for several unknowns, for an equation that is
     not solved for x, and for an expression whose value is not the answer (to six
     decimals: kexue.fm/archives/7809).
     """
     question = clean_question(question)
     if not question:
-        raise UnfitRow("no question", "expected a question, got an empty one")
+        raise Unfit("no question", "expected a question, got an empty one")
     expression, value = _expression(equation, question)
     told = read_answer(answer)
     if not equal_values(value, told):
-        raise UnfitRow(
+        raise Unfit(
             "another answer",
-            f"equation {shown(expression)} gives {_short(value)}, but the answer is "
-            f"{_short(told)}",
+            f"equation {shown(expression)} gives {shorten(value_text(value))}, "
+            f"but the answer is {shorten(value_text(told))}",
         )
     return Cleaned(question, expression, value)
 
@@ -88,25 +69,23 @@ def clean_question(text: str) -> str:
 def read_answer(text: str) -> Fraction:
     """The value of a published answer: ``12厘米``, ``74%``, ``23(1/3)``, ``约5.2``.
 
-    Raises UnfitRow when it is no single number.
+    Raises Unfit when it is no single number.
     """
     if ";" in text or "；" in text:
-        raise UnfitRow("several unknowns", f"expected one answer, got {shown(text)}")
+        raise Unfit("several unknowns", f"expected one answer, got {shown(text)}")
     try:
         return evaluate(_plain(_LEADING.sub("", text)))
     except ExpressionError as error:
-        raise UnfitRow("unreadable answer", f"answer {error}") from error
+        raise Unfit("unreadable answer", f"answer {error}") from error
 
 
 def _expression(equation: str, question: str) -> tuple[str, Fraction]:
     if ";" in equation or "；" in equation:
-        raise UnfitRow(
-            "several unknowns", f"expected one equation, got {shown(equation)}"
-        )
+        raise Unfit("several unknowns", f"expected one equation, got {shown(equation)}")
     sides = [side.strip() for side in equation.replace("＝", "=").split("=")]
     known = [side for side in sides if side not in ("x", "X")]
     if len(known) != 1 or len(sides) > 2 or _UNKNOWN.search(known[0]):
-        raise UnfitRow(
+        raise Unfit(
             "not solved for x",
             f'expected an equation like "x=3+4", got {shown(equation)}',
         )
@@ -118,11 +97,11 @@ def _expression(equation: str, question: str) -> tuple[str, Fraction]:
             node = parse(tidied)
             text = expression_text(node)  # (2+3)*100% leaves brackets behind
     except ExpressionError as error:
-        raise UnfitRow("unreadable equation", f"equation {error}") from error
+        raise Unfit("unreadable equation", f"equation {error}") from error
     try:
         return text, value_of(node)
     except ExpressionError as error:
-        raise UnfitRow(
+        raise Unfit(
             "equation without a value", f"equation {shown(equation)}: {error}"
         ) from error
 
@@ -132,15 +111,11 @@ def _plain(text: str) -> str:
     return _GAP.sub("+", _UNIT.sub("", text))
 
 
-def _short(value: Fraction) -> str:
-    text = value_text(value)
-    return text if len(text) <= _SHOWN else text[: _SHOWN - 1] + "…"
-
-
 def _without_hundred_percent(pieces: list[str]) -> list[str]:
     kept: list[str] = []
     for place, piece in enumerate(pieces):
-        if piece == "100%" and kept[-1:] == ["*"] and pieces[place + 1 :][:1] != ["^"]:
+        behind = pieces[place + 1 : place + 2]
+        if piece == "100%" and kept[-1:] == ["*"] and behind != ["^"]:
             kept.pop()
         else:
             kept.append(piece)
@@ -156,7 +131,8 @@ _FRACTION = re.compile(r"\(([0-9]+)/([0-9]+)\)")
 
 _UNKNOWN = re.compile(r"(?<![A-Za-z])[xyzXYZ](?![A-Za-z])")
 _LEADING = re.compile(r"^(?:[^\W\d_]|[\s=＝≈:：￥¥])+")
-_LETTERS = r"(?:[A-Za-z]+\^?[23²³]?|[^\W\dA-Za-z_]+|[°℃㎡㎝㎏²³])"
-_UNITS = rf"{_LETTERS}+(?:/{_LETTERS}+)*"
+# Each character has one way to match: two would double the time with every letter.
+_LETTERS = r"(?:[A-Za-z]\^?[23]?|[^\W\dA-Za-z_]|[°℃㎡㎝㎏])+"
+_UNITS = rf"{_LETTERS}(?:/{_LETTERS})*"
 _UNIT = re.compile(rf"(?<=[0-9)）\]%])\s*(?:[(（]{_UNITS}[)）]|{_UNITS})")
 _GAP = re.compile(r"(?<=[0-9])(?=[(（])(?![(（]+[0-9]+[)）]?[/／][(（]?[0-9]+[)）]+)")

@@ -1,15 +1,12 @@
-"""The numbers of a question, and the few that expressions add to them.
-
-Together they are what the grammar lets an expression hold.
-"""
+"""The numbers that an expression may hold: its question's, and a few constants."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from fractions import Fraction
 
-from nlpcli.text.rational import number_value, value_text
+from nlpcli.text.numerals import written_numbers
+from nlpcli.text.rational import number_value
 
 # By how often an expression holds one that its question does not, in Ape210K's
 # validation set; the sizes of days, months, hours, circles and units among them.
@@ -19,23 +16,11 @@ CONSTANTS = (
     *("1", "2", "3", "4", "5", "6", "7", "8", "9", "10", "12", "24", "30", "60"),
     *("100", "180", "360", "1000", "10000", "100000", "3.14"),
 )
-_LONGEST = 20  # characters of a number; what is longer is no quantity
 
 
 def allowed_numbers(question: str) -> list[str]:
     """What an expression may hold, each once, the question's own numbers first."""
-    return list(dict.fromkeys([*question_numbers(question), *CONSTANTS]))
-
-
-def question_numbers(question: str) -> list[str]:
-    """The numbers of a cleaned question in order, as an expression writes them.
-
-    "12", "0.5" and "20%" stand for themselves, the fraction ``3/4`` for its two whole
-    numbers. Chinese ones count too: ``三十五`` is "35", ``三分之一`` "3" and "1",
-    ``百分之八`` "8%", ``半`` "0.5", and a price at ``七五折`` is "75%".
-    """
-    found = (_number(match) for match in _FOUND.finditer(question))
-    return [text for text in found if text and len(text) <= _LONGEST]
+    return list(dict.fromkeys([*written_numbers(question), *CONSTANTS]))
 
 
 def align(pieces: Sequence[str], question: str) -> list[str]:
@@ -46,73 +31,16 @@ def align(pieces: Sequence[str], question: str) -> list[str]:
     so. A whole number never becomes a percent. Raises ExpressionError for a number
     of too many digits.
     """
-    written = question_numbers(question)
+    written = written_numbers(question)
     known = {*written, *CONSTANTS}
+    first: dict[Fraction, str] = {}
+    for text in written:
+        first.setdefault(number_value(text), text)
 
     def aligned(piece: str) -> str:
-        if not piece[0].isdigit() or piece in known:
+        if not first or not piece[0].isdigit() or piece in known:
             return piece
-        for text in written:
-            if number_value(text) == number_value(piece):
-                return piece if piece.isdigit() and text.endswith("%") else text
-        return piece
+        text = first.get(number_value(piece), piece)
+        return piece if piece.isdigit() and text.endswith("%") else text
 
     return [aligned(piece) for piece in pieces]
-
-
-_DIGITS = {digit: value for value, digit in enumerate("零一二三四五六七八九")}
-_DIGITS |= {"〇": 0, "两": 2}
-_UNITS = {"十": 10, "百": 100, "千": 1000, "万": 10**4, "亿": 10**8}
-_PLAIN = r"[0-9]+(?:\.[0-9]+)?"
-_CHINESE = f"[{''.join(_DIGITS)}{''.join(_UNITS)}]+"
-_FOUND = re.compile(
-    rf"(?P<price>{_PLAIN}|[一二三四五六七八九]+)折"
-    rf"|百分之(?P<percent>{_PLAIN}|{_CHINESE})"
-    rf"|(?P<plain>{_PLAIN}%?)"
-    r"|(?P<half>半)"
-    # 三千克 are three kilograms, not three thousand grams
-    rf"|(?P<chinese>{_CHINESE}?(?=千[克米瓦])|{_CHINESE})"
-)
-
-
-def _number(match: re.Match[str]) -> str | None:
-    kind = match.lastgroup
-    text = match[kind] if kind else ""
-    if kind == "half":
-        return "0.5"
-    if kind == "plain":
-        return text
-    number = text if text.isascii() else _chinese_number(text)
-    if kind == "chinese" or number is None:
-        return number
-    if kind == "percent":
-        return f"{number}%"
-    if len(number) > _LONGEST:
-        return None
-    # 7折 is 70% of the price, 75折 and 7.5折 are 75%.
-    tenths = Fraction(number) if len(number) == 1 or "." in number else None
-    return f"{number if tenths is None else value_text(tenths * 10)}%"
-
-
-def _chinese_number(text: str) -> str | None:
-    """``二〇一二`` is "2012", ``三百零五`` "305"; None for a unit alone, as in 千克."""
-    if not any(character in _DIGITS for character in text):
-        return "10" if text == "十" else None
-    if not any(character in _UNITS for character in text):
-        return "".join(str(_DIGITS[character]) for character in text)
-    return str(sum(_sections(text)))
-
-
-def _sections(text: str) -> Iterator[int]:
-    """The values of the parts that end in 亿 and 万, and of the rest."""
-    section, digit, waiting = 0, 0, False
-    for character in text:
-        if character in _DIGITS:
-            digit, waiting = _DIGITS[character], True
-        elif _UNITS[character] < 10**4:
-            section += (digit if waiting else 1) * _UNITS[character]
-            digit, waiting = 0, False
-        else:
-            yield (section + digit) * _UNITS[character]
-            section, digit, waiting = 0, 0, False
-    yield section + digit

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from nlpcli.config import option
 from nlpcli.heads.sequence_options import SequenceOptions
+from recipes.math_qa.form import MathForm
 
 
 @dataclass(frozen=True)
@@ -16,7 +17,12 @@ class TaskOptions(SequenceOptions):
         True,
         "write only well-formed expressions over the numbers of the question and a "
         "few constants",
+        flag=True,
     )
     expression_length: int = option(
         64, "longest expression that is written, in characters", minimum=4
     )
+
+    def form(self) -> MathForm:
+        """What a line of data is."""
+        return MathForm()

@@ -10,7 +10,7 @@ from typing import Any
 
 from nlpcli.records.form import Facts, Form, Reader, Size, Unfit
 from nlpcli.records.row import Row, shorten, shown
-from recipes.qa_gen.squad import read_squad
+from nlpcli.records.squad import read_squad
 
 _NOT_INSIDE = "not_inside"
 _PARTS = ("passage", "answer", "question")

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nlpcli.config import option
+from recipes.simbert.form import SimilarityForm
 
 
 @dataclass(frozen=True)
@@ -35,3 +36,7 @@ class TaskOptions:
     candidates: int = option(
         100, "texts sampled for a text and ranked by similarity", minimum=1
     )
+
+    def form(self) -> SimilarityForm:
+        """What a line of data is."""
+        return SimilarityForm()

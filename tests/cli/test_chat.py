@@ -18,21 +18,30 @@ ROOT = Path(__file__).resolve().parents[2]
 # answers a text with the number of turns it holds; "bad" cannot be answered
 FAKE = """
 import sys, types
-from nlpcli import recipe, samples
+from dataclasses import make_dataclass
+from nlpcli import recipe
+from nlpcli.config import option
 from nlpcli.decoders.options import GenerateOptions
-from nlpcli.errors import DataError, NotFoundError
+from nlpcli.errors import DataError
+from nlpcli.records.row import Row
 
 class Generator:
-    def __init__(self, run, recipe, **options):
-        self.recipe = types.SimpleNamespace(generation=GenerateOptions(top_p=0.9))
-        if recipe == "dialog":
-            self.recipe.turn = lambda history, line: "|".join([*history, line])
+    def __init__(self, run, recipe, batch_size, precision, sets):
+        self.talks = recipe == "dialog"
+        self.sets = sets
         self.timings = {"decode": 1.0}
 
     def options(self, asked):
-        return asked.over(self.recipe.generation)
+        return asked.over(GenerateOptions(top_p=0.9))
 
-    def stream(self, text, asked):
+    def turn(self, history, line):
+        return Row({"turns": [*history, line]} if self.talks else {"text": line})
+
+    def stream(self, row, asked):
+        text = "|".join(row.get("turns", [])) or row.string("text")
+        if "sets" in text:
+            yield " ".join(self.sets)
+            return
         if "bad" in text:
             raise DataError("cannot be answered")
         if "slow" in text:
@@ -45,22 +54,26 @@ class Generator:
         yield "回"
         yield "" if "mute" in text else str(text.count("|") + 1)
 
-    def generate(self, texts, asked):
-        return [{"outputs": [{"text": "束"}]} for _ in texts]
-
-def newest(name):
-    raise NotFoundError("none")
+    def generate(self, rows, asked):
+        return [{"outputs": [{"text": "束"}]} for _ in rows]
 
 def module(name, **values):
     made = types.ModuleType(name)
     made.__dict__.update(values)
     sys.modules[name] = made
 
-entry = lambda name: types.SimpleNamespace(name=name, verbs=("generate", "chat"))
-recipe.find_recipe = entry
-samples.shipped_run = lambda name: name
+flag = ("tones", bool, option(False, "level tones", flag=True))
+
+class Entry(types.SimpleNamespace):
+    def require(self, verb, told):
+        return self
+
+    def task_type(self):
+        return make_dataclass("TaskOptions", [flag] * (self.name == "couplet"))
+
+recipe.find_recipe = lambda name: Entry(name=name, verbs=("generate", "chat"))
 module("nlpcli.engine.generate", Generator=Generator)
-module("nlpcli.engine.run_dir", RunDir=None, newest_finished=newest)
+module("nlpcli.engine.run_dir", choose_run=lambda run, name: name)
 from nlpcli.cli.main import run
 run()
 """
@@ -104,6 +117,14 @@ def test_each_line_has_its_seed_and_the_first_may_be_given() -> None:
 def test_a_recipe_without_turns_answers_each_line_alone() -> None:
     done = piped("海内\n天涯\n", recipe="couplet")
     assert done.stdout.decode() == "回1\n回1\n"
+
+
+def test_flags_of_the_recipe_hold() -> None:
+    done = piped("sets\n", "--tones", recipe="couplet")
+    assert done.stdout.decode() == "task.tones=true\n"
+    done = piped("sets\n", "--tones")
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert b"--tones" in done.stderr
 
 
 def test_a_line_that_looks_like_json_is_a_line() -> None:

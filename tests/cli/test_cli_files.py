@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import json
 import logging
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +17,7 @@ from nlpcli.cli.main import app
 from nlpcli.config.loader import resolve
 from nlpcli.engine.run_dir import RunDir
 
+ROOT = Path(__file__).resolve().parents[2]
 GOOD = '{"text": "王小明在北京", "entities": [{"start": 0, "end": 3, "label": "PER"}]}'
 
 
@@ -121,7 +125,64 @@ def test_data_convert_goes_there_and_back() -> None:
     assert call("data", "convert", "--task", "ner", "none", "d.jsonl").exit_code == 6
 
 
-def test_the_schemes_offered_are_those_of_the_recipe() -> None:
+def test_a_file_that_can_be_read_once_is_read_whole() -> None:
+    lines = (GOOD + "\n") * 2000
+    for words in (
+        ("check", "/dev/stdin", "--task", "ner", "--json"),
+        ("convert", "/dev/stdin", "b.bio", "--task", "ner", "--json"),
+    ):
+        done = subprocess.run(
+            [sys.executable, "-m", "nlpcli", "data", *words],
+            input=lines.encode(),
+            capture_output=True,
+            env={**os.environ, "PYTHONPATH": str(ROOT)},
+            timeout=60,
+        )
+        assert (done.returncode, done.stderr) == (0, b"")
+        assert json.loads(done.stdout)["examples"] == 2000
+
+
+def test_data_convert_takes_names_of_formats() -> None:
+    Path("a").write_text(GOOD + "\n", encoding="utf-8")
+    words = ("data", "convert", "--task", "ner", "a")
+    assert call(*words, "b.txt", "--to", "jsonl", "--json").exit_code == 0
+    assert json.loads(Path("b.txt").read_text("utf-8")) == json.loads(GOOD)
+    report = call(*words, "c.jsonl", "--to", "columns", "--json").stdout
+    assert json.loads(report)["to"] == "BIO"
+    assert Path("c.jsonl").read_text("utf-8").startswith("王\tB-PER\n")
+    for flag in ("--to", "--from"):
+        result = call(*words, "d.jsonl", flag, "xml")
+        assert (result.exit_code, Path("d.jsonl").exists()) == (2, False)
+        assert f"{flag}: expected one of jsonl" in result.stderr
+        assert "got xml" in result.stderr
+    assert call(*words, "e.jsonl", "--from", "columns").exit_code == 4
+
+
+def test_overlapping_answers_are_allowed_when_asked() -> None:
+    two = '{"start": 0, "end": 2, "label": "X"}, '
+    Path("d.jsonl").write_text(GOOD.replace("[{", f"[{two}{{"), encoding="utf-8")
+    words = ("data", "check", "d.jsonl", "--task", "ner", "--json")
+    assert call(*words).exit_code == 4
+    result = call(*words, "--nested")
+    assert (result.exit_code, json.loads(result.stdout)["nested"]) == (0, 1)
+
+
+def test_a_flag_of_another_task_s_data_is_wrong_usage() -> None:
+    Path("d.jsonl").write_text('{"first": "天", "second": "地"}\n', encoding="utf-8")
+    result = call("data", "check", "d.jsonl", "--task", "couplet", "--nested")
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "nlpcli: error: --nested: recipe couplet has no such option for data check\n"
+    )
+    words = ("data", "convert", "--task", "couplet", "d.jsonl", "e.jsonl")
+    flags = ("--scheme", "BIO", "--from-scheme", "BMES", "--repair", "--joiner", " ")
+    result = call(*words, *flags)
+    assert (result.exit_code, Path("e.jsonl").exists()) == (2, False)
+    for flag in ("--scheme", "--from-scheme", "--repair", "--joiner"):
+        assert f" {flag}: recipe couplet has no such option" in result.stderr
+
+
+def test_the_schemes_offered_are_those_that_are_read() -> None:
     from typing import get_args
 
     from nlpcli.cli.data import Scheme

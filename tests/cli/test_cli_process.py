@@ -26,7 +26,7 @@ def module(name, **values):
     sys.modules[name] = made
 
 opened = types.SimpleNamespace(path="run")
-module("nlpcli.engine.run_dir", RunDir=None, newest_finished=lambda name: opened)
+module("nlpcli.engine.run_dir", choose_run=lambda run, name: opened)
 module(
     "nlpcli.engine.predict",
     Predictor=lambda *a, **k: types.SimpleNamespace(predict=predict),

@@ -19,8 +19,10 @@ from nlpcli.cli import console
 from nlpcli.cli.generation import asked_options
 from nlpcli.cli.main import app
 from nlpcli.cli.render import output_lines, render
+from nlpcli.config import option
 from nlpcli.decoders.options import GenerateOptions
 from nlpcli.errors import DataError, NotFoundError, UsageError
+from nlpcli.records.row import Row
 
 
 class Generator:
@@ -28,36 +30,50 @@ class Generator:
 
     made: ClassVar[list[Generator]] = []
 
-    def __init__(self, run: Any, recipe: str, **options: Any) -> None:
+    defaults = GenerateOptions(beam=4, num=1, max_length=40)
+
+    def __init__(
+        self, run: Any, recipe: str, batch_size: int, precision: Any, sets: Any
+    ) -> None:
         self.made.append(self)
-        self.run, self.name, self.how = run, recipe, options
+        self.run, self.name, self.sets = run, recipe, list(sets)
+        self.how = {"batch_size": batch_size, "precision": precision}
         self.asked: list[GenerateOptions] = []
-        self.texts: list[list[str]] = []
-        self.recipe = types.SimpleNamespace(
-            generation=GenerateOptions(beam=4, num=1, max_length=40),
-        )
+        self.rows: list[list[Row]] = []
         self.timings = {"load": 1.0, "compile": 2.0, "decode": 0.5}
 
     def options(self, asked: GenerateOptions) -> GenerateOptions:
-        return asked.over(self.recipe.generation)
+        return asked.over(self.defaults)
 
-    def generate(self, texts: list[str], asked: GenerateOptions) -> list[Any]:
+    def generate(self, rows: list[Row], asked: GenerateOptions) -> list[Any]:
         self.asked.append(asked)
-        self.texts.append(list(texts))
-        return [self.answer(text, asked.num or 1) for text in texts]
+        self.rows.append(list(rows))
+        return [self.answer(row, asked.num or 1) for row in rows]
 
-    def answer(self, text: str, num: int) -> Any:
-        if text == "odd":
-            return DataError("cannot be answered")
-        row = {"score": -1.0, "finish_reason": "end", "tokens": list(text)}
-        return {"outputs": [{"text": f"{text}{n}", **row} for n in range(num)]}
+    def answer(self, row: Row, num: int) -> Any:
+        try:
+            text, told = self.question(row)
+        except DataError as error:
+            return error
+        more = {"score": -1.0, "finish_reason": "end", "tokens": list(text)}
+        outputs = [{"text": f"{text}{n}", **more} for n in range(num)]
+        return {**told, "outputs": outputs}
 
-    def stream(self, text: str, asked: GenerateOptions) -> Iterator[str]:
+    def question(self, row: Row) -> tuple[str, dict[str, str]]:
+        """The text, and what the answer tells of it where the row has none."""
+        if "turns" in row:
+            text = "|".join(row.items("turns"))
+            return text, {"text": text}
+        if row.string("text") == "odd":
+            raise DataError("cannot be answered")
+        return row.string("text"), {}
+
+    def stream(self, row: Row, asked: GenerateOptions) -> Iterator[str]:
         self.asked.append(asked)
-        if text == "odd":
+        if row.string("text") == "odd":
             yield "一"
             raise DataError("cannot be answered")
-        yield from (text, "0")
+        yield from (row.string("text"), "0")
 
 
 @pytest.fixture
@@ -67,13 +83,12 @@ def generators(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
         made.__dict__.update(values)
         monkeypatch.setitem(sys.modules, name, made)
 
-    def newest(recipe: str) -> Any:
-        raise NotFoundError(f"no finished run of {recipe}")
-
-    def opened(path: Path) -> Any:
-        if path.name == "none":
-            raise NotFoundError(f"{path}: is no run")
-        return types.SimpleNamespace(path=path)
+    def chosen(run: Path | None, recipe: str) -> Any:
+        if run is not None and run.name == "none":
+            raise NotFoundError(f"{run}: is no run")
+        if run is None and recipe == "unheard":
+            raise NotFoundError(f"no finished run of {recipe}")
+        return types.SimpleNamespace(path=run or Path("shipped"))
 
     def entry(name: str, verbs: tuple[str, ...]) -> Any:
         return recipes.RecipeEntry(name, "", verbs, tmp_path / name, f"fake_{name}")
@@ -81,23 +96,25 @@ def generators(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     entries = {
         "couplet": entry("couplet", ("train", "generate")),
         "talk": entry("talk", ("train", "generate", "chat")),
+        "unheard": entry("unheard", ("train", "generate")),
         "ner": entry("ner", ("train", "predict")),
     }
-    (tmp_path / "talk").mkdir()
-    (tmp_path / "talk" / "turns.py").touch()
-    module("fake_talk")
-    module("fake_talk.options", TaskOptions=make_dataclass("TaskOptions", []))
-    module("fake_couplet")
-    module("fake_couplet.options", TaskOptions=make_dataclass("TaskOptions", ["tones"]))
-    module("fake_talk.turns", join_turns="|".join)
+
+    def found(name: str) -> Any:
+        if name not in entries:
+            raise NotFoundError(f"recipe {name}: unknown")
+        return entries[name]
+
+    yes_no = ("tones", bool, option(False, "level tones", flag=True))
+    plain = ("corruption", float, option(0.0, "no flag"))
+    for name in entries:
+        keys = [yes_no, plain] if name == "couplet" else []
+        module(f"fake_{name}")
+        options = make_dataclass("TaskOptions", keys)
+        module(f"fake_{name}.options", TaskOptions=options)
     module("nlpcli.engine.generate", Generator=Generator)
-    module(
-        "nlpcli.engine.run_dir",
-        RunDir=types.SimpleNamespace(open=opened),
-        newest_finished=newest,
-    )
-    monkeypatch.setattr(recipes, "find_recipe", entries.__getitem__)
-    monkeypatch.setattr("nlpcli.samples.shipped_run", lambda name: tmp_path)
+    module("nlpcli.engine.run_dir", choose_run=chosen)
+    monkeypatch.setattr(recipes, "find_recipe", found)
     monkeypatch.setattr(Generator, "made", [])
     monkeypatch.chdir(tmp_path)
     yield Generator.made
@@ -130,7 +147,9 @@ def test_texts_become_json_lines_where_stdout_is_no_terminal(generators) -> None
     assert first["outputs"][0]["tokens"] == ["天"]
     assert texts_of(second) == ["地0", "地1"]
     (made,) = generators
-    assert (made.run, made.name, made.how["batch_size"]) == (None, "couplet", 8)
+    assert (made.run.path, made.name) == (Path("shipped"), "couplet")
+    assert (made.how, made.sets) == ({"batch_size": 8, "precision": None}, [])
+    assert [row.values for row in made.rows[0]] == [{"text": "天"}, {"text": "地"}]
 
 
 def test_flags_reach_the_generator_and_the_rest_is_left_to_the_recipe(
@@ -154,11 +173,21 @@ def test_flags_reach_the_generator_and_the_rest_is_left_to_the_recipe(
             min_length=2,
             max_length=9,
             seed=9,
-            extra={"tones": True},
         )
     ]
-    assert str(made.run) == "runs/x"
+    assert made.sets == ["task.tones=true"]
+    assert str(made.run.path) == "runs/x"
     assert made.how == {"batch_size": 2, "precision": "bfloat16"}
+
+
+def test_a_flag_of_the_recipe_stands_anywhere_and_may_be_text(generators) -> None:
+    for words in (["--no-tones", "couplet", "天"], ["couplet", "--no-tones", "天"]):
+        assert call(*words).exit_code == 0
+    assert [made.sets for made in generators] == [["task.tones=false"]] * 2
+    (row,) = rows(call("couplet", "--", "--tones"))
+    assert (row["text"], generators[2].sets) == ("--tones", [])
+    assert call("couplet", "天", "--tones", "--no-tones").exit_code == 0
+    assert generators[3].sets == ["task.tones=true", "task.tones=false"]
 
 
 def test_text_form_has_a_line_an_answer_and_tabs_for_lines_of_input(generators) -> None:
@@ -204,10 +233,14 @@ def test_turns_stand_for_a_text(generators) -> None:
     assert row["text"] == "你好|你好呀"
     (row,) = rows(call("talk", stdin='{"id": 1, "turns": ["你好", "在吗"]}'))
     assert (row["id"], row["text"]) == (1, "你好|在吗")
-    result = call("talk", "--on-error", "skip", stdin='{"turns": ["a", 3]}\n{"x": 1}\n')
+    assert generators[1].rows[0][0].items("turns") == ["你好", "在吗"]
+    result = call("talk", "--on-error", "skip", stdin='{"turns": "a"}\n{"x": 1}\n')
+    assert result.exit_code == 4
     one, other = (row["error"]["message"] for row in rows(result))
-    assert 'expected a list of strings for "turns"' in one
-    assert 'or "turns"' in other
+    assert one == 'stdin:1: expected a list for "turns", got "a"'
+    assert other == (
+        'stdin:2: expected the key "text", got the keys "x" (--text-key names another)'
+    )
 
 
 @pytest.mark.parametrize(
@@ -242,7 +275,7 @@ def test_wrong_values_are_wrong_usage_before_anything_loads(
 
 def test_every_wrong_value_is_told_at_once() -> None:
     with pytest.raises(UsageError) as caught:
-        asked_options(None, beam=0, top_p=1.7, min_length=5, max_length=2)
+        asked_options(beam=0, top_p=1.7, min_length=5, max_length=2)
     assert len(str(caught.value).splitlines()) == 3
 
 
@@ -256,21 +289,20 @@ def test_what_does_not_fit_the_recipe_is_wrong_usage(generators) -> None:
 
 
 def test_an_option_of_another_recipe_is_wrong_usage(generators) -> None:
-    result = call("talk", "天", "--no-tones", "--beam", "0")
-    assert (result.exit_code, generators) == (2, [])
-    assert result.stderr.splitlines() == [
-        "nlpcli: error: --tones: recipe talk has no such option",
-        "  --beam: expected 1 or more, got 0",
-    ]
-    result = call("couplet", "天", "--no-grammar")
-    assert (result.exit_code, "--grammar: recipe couplet" in result.stderr) == (2, True)
-
-
-def test_a_run_that_is_not_there_is_found_out_first(generators, monkeypatch) -> None:
-    assert call("couplet", "天", "--run", "none").exit_code == 6
-    monkeypatch.setattr("nlpcli.samples.shipped_run", lambda name: None)
-    assert call("couplet", "天").exit_code == 6
+    for words in (["talk", "天", "--no-tones"], ["couplet", "天", "--no-grammar"]):
+        result = call(*words)
+        assert (result.exit_code, result.stdout, generators) == (2, "", [])
+        (line,) = result.stderr.splitlines()
+        assert line.startswith("nlpcli: error: ") and words[-1] in line
+    assert call("couplet", "天", "--corruption", "1").exit_code == 2
     assert generators == []
+
+
+def test_a_run_that_is_not_there_is_found_out_first(generators) -> None:
+    assert call("couplet", "天", "--run", "none").exit_code == 6
+    assert call("unheard", "天").exit_code == 6
+    assert call("unheard", "天", "--run", "runs/x").exit_code == 0
+    assert len(generators) == 1
 
 
 def test_an_answer_streams_where_it_grows_from_left_to_right(generators) -> None:
@@ -279,7 +311,7 @@ def test_an_answer_streams_where_it_grows_from_left_to_right(generators) -> None
     assert [asked.num for asked in generators[0].asked] == [1, 1]
     # the recipe's own four beams: the answer comes whole
     assert call("couplet", "--stream", "天").stdout == "天0\n"
-    assert generators[1].texts == [["天"]]
+    assert [row.values for row in generators[1].rows[0]] == [{"text": "天"}]
 
 
 def test_a_stream_that_breaks_off_stops_or_goes_on(generators) -> None:

@@ -7,10 +7,11 @@ from fractions import Fraction
 
 import pytest
 
-from nlpcli.records.read import read_rows
+from nlpcli.records.read import read, read_rows
 from nlpcli.samples import sample
-from recipes.math_qa.examples import MathExample, read_examples
-from recipes.math_qa.numbers import CONSTANTS, question_numbers
+from nlpcli.text.numerals import written_numbers
+from recipes.math_qa.form import MathExample, MathForm
+from recipes.math_qa.numbers import CONSTANTS
 
 SPLITS = ("train", "dev")
 OPERATIONS = {
@@ -73,9 +74,9 @@ def test_each_equation_gives_its_answer(split):
 
 @pytest.mark.parametrize("split", SPLITS)
 def test_the_recipe_reads_each_and_knows_its_numbers(split):
-    for example in read_examples(sample("math-qa", split)):
+    for example in read(MathForm(), sample("math-qa", split)):
         assert isinstance(example, MathExample), example
-        known = {*question_numbers(example.question), *CONSTANTS}
+        known = {*written_numbers(example.text), *CONSTANTS}
         assert set(re.findall(r"[\d.]+%?", example.expression)) <= known, example
 
 

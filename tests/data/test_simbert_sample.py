@@ -6,8 +6,9 @@ import re
 import unicodedata
 from collections import Counter
 
+from nlpcli.records.check import check
 from nlpcli.samples import sample
-from recipes.simbert.check import check
+from recipes.simbert.form import SimilarityForm
 
 FOLDER = sample("simbert", "train").parent
 
@@ -50,5 +51,5 @@ def test_no_text_stands_twice_and_none_of_dev_in_train():
 def test_half_of_dev_means_the_same():
     labels = Counter(row["label"] for row in rows("dev"))
     assert labels[0] == labels[1]
-    report = check(sample("simbert", "dev"))
+    report = check(SimilarityForm(), sample("simbert", "dev"))
     assert not (report["bad_lines"] or report["conflicts"] or report["duplicates"])

@@ -6,6 +6,7 @@ import numpy as np
 from keras import ops
 
 from nlpcli.runtime.decoding import Decoding
+from nlpcli.runtime.forward import Forward
 from nlpcli.text.sequences import prompt_features, sequence_fields
 
 END = 2
@@ -35,8 +36,8 @@ class Markov:
 
 
 def decoding(table, batch_size=8, positions=64):
-    model = Markov(table, positions)
-    return Decoding(model, sequence_fields(0), END, batch_size, compiled=False)
+    forward = Forward(Markov(table, positions), xla=False)
+    return Decoding(forward, sequence_fields(0), END, batch_size, compiled=False)
 
 
 def prompt(*tokens):

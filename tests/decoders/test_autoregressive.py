@@ -6,6 +6,7 @@ import pytest
 from nlpcli.decoders.options import GenerateOptions
 from nlpcli.runtime import decoding as runtime_decoding
 from nlpcli.runtime.decoding import Decoding
+from nlpcli.runtime.forward import Forward
 from nlpcli.text.batching import collate
 from nlpcli.text.sequences import sequence_fields
 from tests.decoders.recomputation import (
@@ -20,6 +21,11 @@ FIELDS = sequence_fields(0)
 WIDTHS = {"greedy": (1, 1), "beam": (3, 2)}
 
 
+def decoding(reader, batch_size=4, compiled=False):
+    forward = Forward(reader.model, xla=False)
+    return Decoding(forward, FIELDS, END, batch_size, compiled=compiled)
+
+
 @pytest.fixture(scope="module", params=["unilm", "causal"])
 def reader(request):
     return Rereader(request.param)
@@ -27,13 +33,13 @@ def reader(request):
 
 @pytest.fixture(scope="module")
 def decode(reader):
-    return Decoding(reader.model, FIELDS, END, batch_size=4, compiled=False)
+    return decoding(reader)
 
 
 @pytest.fixture(scope="module")
 def small():
     reader = Rereader("unilm", vocab_size=4, layers=1, positions=32)
-    return reader, Decoding(reader.model, FIELDS, END, batch_size=1, compiled=False)
+    return reader, decoding(reader, batch_size=1)
 
 
 def check(found, prompts, reader, limits, width, num, penalty=0.0):
@@ -92,7 +98,7 @@ def test_each_row_stops_where_its_positions_end(reader, kind):
     """Rows with less room than their neighbours stay as they are when it ran out."""
     width, num = WIDTHS[kind]
     positions = reader.model.backbone.config.max_position_embeddings
-    decode = Decoding(reader.model, FIELDS, END, batch_size=4, compiled=False)
+    decode = decoding(reader)
     reader.randomise(5, end_bias=-3.0)
     prompts = random_prompts(5, [positions, positions - 1, positions - 5, 30])
     found = decode(prompts, GenerateOptions(beam=width, num=num))
@@ -106,10 +112,7 @@ def test_the_compiled_loop_answers_like_the_plain_one(small):
     reader, _ = small
     reader.randomise(6, end_bias=0.5)
     prompts = random_prompts(6, [9, 4, 14], reader.vocab_size)
-    plain, compiled = (
-        Decoding(reader.model, FIELDS, END, batch_size=4, compiled=choice)
-        for choice in (False, True)
-    )
+    plain, compiled = (decoding(reader, compiled=choice) for choice in (False, True))
     for options in (
         GenerateOptions(beam=3, num=2, max_length=9, length_penalty=0.5),
         GenerateOptions(num=3, max_length=9, top_k=3, top_p=0.9, temperature=1.3),

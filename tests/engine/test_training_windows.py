@@ -43,7 +43,7 @@ def test_the_held_out_share_and_the_rest_make_the_file(tmp_path):
     lines = sum(1 for _ in path.open(encoding="utf-8"))
     assert ready.windows.example_count + len(ready.dev) == lines
     assert len(ready.dev) == pytest.approx(lines * 0.2, rel=0.3)
-    trained = {example.text for example in ready.windows.examples}
+    trained = {example.text for example in ready.windows.split.kept()}
     assert not trained & {example.text for example in ready.dev}
 
 

@@ -14,6 +14,7 @@ from nlpcli.heads.similarity import (
     triplet_loss,
 )
 from nlpcli.layers import masks
+from nlpcli.text.batching import Field, collate
 
 CONFIG = TransformerConfig(
     vocab_size=30,
@@ -105,6 +106,56 @@ def test_triplet_loss_is_supervised_simcse():
         expected += np.log(np.exp(np.array(seen) - seen[i]).sum())
     assert float(count) == 3
     assert float(total) == pytest.approx(expected, rel=1e-4)
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+def test_no_negatives_is_as_good_as_empty_ones(pooling):
+    """What is not computed had no part in the loss: an empty row stood for it."""
+    model = EmbeddingModel(Transformer(CONFIG), pooling, scale=20.0, supervised=True)
+    batch = {"group": np.array([1, 2, 1, 0], np.int32)}
+    for end in ("", "_positive"):
+        mask = np.arange(7) < np.array([[3], [7], [5], [0]])
+        batch["token_ids" + end] = RNG.integers(1, 30, (4, 7)).astype(np.int32) * mask
+        batch["padding_mask" + end] = mask
+    empty = np.zeros((4, 7), np.int32)
+    negative = {"token_ids_negative": empty, "padding_mask_negative": empty > 0}
+    found = []
+    for features in (batch, {**batch, **negative}):
+        logits = model(features, training=True)
+        found.append([float(x) for x in model.task_loss(features, logits)])
+        assert len(logits["pooled"]) == (8 if features is batch else 12)
+    assert found[0] == pytest.approx(found[1], abs=1e-6, rel=1e-6)
+    assert found[0][1] == 3
+
+
+@pytest.mark.parametrize("pooling", ["cls", "mean"])
+def test_a_compact_batch_has_the_loss_of_the_whole_one(pooling):
+    """Rows without a negative take no room among the negatives, and part in no loss."""
+    model = EmbeddingModel(Transformer(CONFIG), pooling, scale=20.0, supervised=True)
+    names = [
+        (name + end, end == "_negative")
+        for name in ("token_ids", "padding_mask")
+        for end in ("", "_positive", "_negative")
+    ]
+    fields = {name: Field(("tokens",), 0, sparse=sparse) for name, sparse in names}
+    fields["group"] = Field(())
+    rows = []
+    for number in range(8):
+        row = {"group": np.array(number, np.int32)}
+        for end in ("", "_positive", "_negative"):
+            length = 0 if end == "_negative" and number % 3 else RNG.integers(2, 8)
+            row["token_ids" + end] = RNG.integers(1, 30, length).astype(np.int32)
+            row["padding_mask" + end] = np.ones(length, bool)
+        rows.append(row)
+    found = []
+    for compact, negatives in ((False, 8), (True, 4)):
+        batch = collate(rows, fields, {"tokens": 8}, compact=compact)
+        assert len(batch["token_ids_negative"]) == negatives
+        logits = model(batch, training=True)
+        assert len(logits["pooled"]) == 16 + negatives
+        found.append([float(x) for x in model.task_loss(batch, logits)])
+    assert found[0] == pytest.approx(found[1], abs=1e-6, rel=1e-6)
+    assert found[0][1] == 8
 
 
 def pair_batch(pairs=3, length=11, padded=0):

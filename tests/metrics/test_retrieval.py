@@ -1,9 +1,10 @@
 """Rankings against a plain loop."""
 
 import numpy as np
+import pytest
 
 from nlpcli.metrics import retrieval
-from nlpcli.metrics.retrieval import ranked
+from nlpcli.metrics.retrieval import ranked, retrieval_scores
 
 
 def test_rankings_are_those_of_a_loop(monkeypatch):
@@ -18,3 +19,12 @@ def test_rankings_are_those_of_a_loop(monkeypatch):
     assert ranked(queries, candidates, 9) == expected
     assert ranked(queries, candidates, 4) == [row[:4] for row in expected]
     assert ranked(queries[:0], candidates, 4) == []
+
+
+def test_scores_of_known_vectors():
+    axes = np.eye(3, dtype=np.float32)
+    near = [axes[[0]], axes[[2]], axes[[1]]]
+    scores = retrieval_scores(axes, near)
+    assert scores["recall_at_1"] == pytest.approx(1 / 3)
+    # the first is found at once; of the others the right one is the third or second
+    assert scores["recall_at_5"] == 1

@@ -12,6 +12,7 @@ from nlpcli.metrics.spearman import (
     best_threshold,
     mean_ranks,
     mean_reciprocal_rank,
+    pair_scores,
     recall_at,
     spearman,
 )
@@ -159,3 +160,9 @@ def test_retrieval_edges():
             score([[1], [2]], [{1}, set()])
         with pytest.raises(DataError, match="got 1 for 2"):
             score([[1], [2]], [{1}])
+
+
+def test_pairs_are_cut_where_their_labels_are_classes():
+    assert pair_scores([0.1, 0.9], [0, 5])["spearman"] == 1
+    assert "accuracy" not in pair_scores([0.1, 0.9], [0, 5])
+    assert pair_scores([0.1, 0.9], [0, 1])["accuracy"] == 1

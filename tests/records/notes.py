@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from nlpcli.errors import DataError
+from nlpcli.files.json_file import parse_json
 from nlpcli.files.json_text import dumps
 from nlpcli.records.form import Facts, Form, Mark, Reader, Size, Unfit
 from nlpcli.records.lines import Lines
-from nlpcli.records.row import Row, parse_json
+from nlpcli.records.row import Row
 
 
 @dataclass(frozen=True)

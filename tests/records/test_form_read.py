@@ -49,9 +49,9 @@ def test_mark_line_ends_and_gzip(tmp_path, packed):
 BAD = {
     "{broken": "a:2: expected a JSON object, got '{broken' (",
     "[1]": "a:2: expected a JSON object, got '[1]'",
-    '{"text": NaN}': "(NaN is not JSON)",
-    '{"text": "a", "n": 1e999}': "(1e999 is too large a number)",
-    '{"text": "a", "text": "b"}': "(the key 'text' stands there twice)",
+    '{"text": NaN}': "(NaN is no finite number)",
+    '{"text": "a", "n": 1e999}': "(1e999 is no finite number)",
+    '{"text": "a", "text": "b"}': "(the name 'text' stands twice)",
     '{"text": ' + "[" * 80 + "]" * 80 + "}": "(nested deeper than 64 levels)",
     '{"text": ' + "[" * 100_000: "a:2: expected a JSON object",
     '{"body": "a"}': 'expected the key "text", got the keys "body" (see the notes)',

@@ -7,6 +7,7 @@ import tensorflow as tf
 from nlpcli.decoders.options import GenerateOptions
 from nlpcli.runtime.blocks import WORTH_IT
 from nlpcli.runtime.decoding import Decoding
+from nlpcli.runtime.forward import Forward
 from nlpcli.text.sequences import sequence_fields, training_features
 from tests.decoders.recomputation import END, Rereader, random_prompts
 
@@ -34,7 +35,8 @@ def made(monkeypatch):
 
 
 def decoding(model, compiled):
-    return Decoding(model, sequence_fields(0), END, batch_size=4, compiled=compiled)
+    forward = Forward(model, xla=False)
+    return Decoding(forward, sequence_fields(0), END, batch_size=4, compiled=compiled)
 
 
 @pytest.mark.parametrize(

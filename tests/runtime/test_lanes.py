@@ -8,7 +8,7 @@ import pytest
 import tensorflow as tf
 
 from nlpcli.config import TrainOptions
-from nlpcli.engine.answers import side_by_side
+from nlpcli.runtime.batches import side_by_side
 from nlpcli.runtime.forward import Forward
 from nlpcli.runtime.step import TrainStep
 from nlpcli.text.batching import Field, collate_halves

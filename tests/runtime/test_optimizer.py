@@ -9,6 +9,7 @@ import pytest
 import tensorflow as tf
 
 from nlpcli.config import TrainOptions
+from nlpcli.heads.task_model import BackboneModel
 from nlpcli.runtime.optimizer import AdamW, learning_rate_scales, schedule
 
 OPTIONS = TrainOptions(weight_decay=0.1, lr=1e-3, head_lr=1e-2, epsilon=1e-3)
@@ -84,25 +85,68 @@ def test_averages_start_at_once():
     np.testing.assert_allclose(optimizer.averages[0].numpy(), expected, rtol=1e-4)
 
 
-def test_layer_wise_rates():
-    def named(path):
-        return SimpleNamespace(path=path)
+class Layers:
+    """A backbone of three blocks between a table and what has no part in training."""
 
+    def __init__(self):
+        block = "backbone/layer_{}/attention/qkv/kernel"
+        self.blocks = [layer(block.format(i)) for i in range(3)]
+        table = layer("backbone/token_embedding/embeddings")
+        own = [v for part in (table, *self.blocks) for v in part.trainable_variables]
+        self.trainable_variables = own
+        self.variables = [*own, named("backbone/seed")]
+
+
+def named(path):
+    return SimpleNamespace(path=path)
+
+
+def layer(*paths):
+    own = [named(path) for path in paths]
+    return SimpleNamespace(trainable_variables=own, variables=own)
+
+
+class Parts:
+    """A model with a published head and a head of its own, as BackboneModel is one."""
+
+    filled: set
+
+    def __init__(self, filled=()):
+        self.backbone = Layers()
+        self.filled = set(filled)
+        self.mlm = layer("mlm/bias", "mlm/transform/kernel")
+        self.tags = layer("tags/transitions")
+        self.trainable_variables = [
+            *self.backbone.trainable_variables,
+            *self.mlm.trainable_variables,
+            *self.tags.trainable_variables,
+        ]
+
+    def published_parts(self):
+        return {"mlm": self.mlm}
+
+    head_variables = BackboneModel.head_variables
+
+
+@pytest.mark.parametrize("filled", [(), ("mlm",)])
+def test_layer_wise_rates(filled):
+    """What a file had learns as the top block does, what starts fresh as a head."""
     options = TrainOptions(lr=1e-4, head_lr=1e-2, layer_decay=0.5)
-    scales = learning_rate_scales(
-        [
-            named("backbone/token_embedding/embeddings"),
-            named("backbone/layer_0/attention/qkv/kernel"),
-            named("backbone/layer_2/attention/qkv/kernel"),
-        ],
-        [named("tags/transitions")],
-        3,
-        options,
-    )
+    model = Parts(filled)
+    scales = learning_rate_scales(model, options)
+    assert scales.keys() == {v.path for v in model.trainable_variables}
     assert scales["backbone/layer_2/attention/qkv/kernel"] == pytest.approx(0.01)
+    assert scales["backbone/layer_1/attention/qkv/kernel"] == pytest.approx(0.005)
     assert scales["backbone/layer_0/attention/qkv/kernel"] == pytest.approx(0.0025)
     assert scales["backbone/token_embedding/embeddings"] == pytest.approx(0.00125)
     assert scales["tags/transitions"] == 1.0
+    for path in ("mlm/bias", "mlm/transform/kernel"):
+        assert scales[path] == pytest.approx(0.01 if filled else 1.0)
+
+
+def test_without_a_rate_of_its_own_the_backbone_learns_as_the_heads_do():
+    scales = learning_rate_scales(Parts(), TrainOptions(lr=None, head_lr=1e-2))
+    assert set(scales.values()) == {1.0}
 
 
 @pytest.mark.parametrize("shape", ["linear", "cosine", "constant"])

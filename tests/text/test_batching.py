@@ -29,6 +29,26 @@ def test_collate_pads_values_and_rows():
     assert (batch["spans"][1:] == -1).all()
 
 
+@pytest.mark.parametrize(
+    ("lengths", "rows", "expected"),
+    [
+        ([0] * 8, 8, [0, 0]),
+        ([0, 2, 0, 1, 0, 0, 0, 3], 8, [2, 1, 3, 0]),
+        ([1] * 8, 8, [1] * 8),
+        ([0, 2, 0], 16, [2, 0, 0, 0]),
+        ([1, 1, 0], 3, [1, 1]),
+    ],
+)
+def test_a_compact_batch_has_quarters_of_a_sparse_field(lengths, rows, expected):
+    fields = {"ids": Field(("tokens",)), "few": Field(("tokens",), sparse=True)}
+    features = [{"ids": np.ones(1), "few": np.ones(n)} for n in lengths]
+    batch = collate(features, fields, {"tokens": 3}, rows, compact=True)
+    assert batch["few"].sum(axis=1).tolist() == expected
+    assert batch["ids"].shape == (rows, 3)
+    whole = collate(features, fields, {"tokens": 3}, rows)
+    assert whole["few"].sum(axis=1)[: len(lengths)].tolist() == lengths
+
+
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_buckets_waste_the_least_padding(count):
     rng = np.random.default_rng(count)

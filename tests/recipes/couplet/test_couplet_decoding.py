@@ -10,9 +10,9 @@ from keras import ops
 
 from nlpcli.decoders.constraints import Context
 from nlpcli.decoders.options import GenerateOptions
+from nlpcli.decoders.places import decode_places
+from nlpcli.decoders.verse import VerseConstraint
 from nlpcli.text.batching import collate
-from recipes.couplet.constraint import VerseConstraint
-from recipes.couplet.places import decode_places
 from recipes.couplet.verse import VERSE_FIELDS, broken_rules, is_mark, verse_features
 
 TOKENS = [

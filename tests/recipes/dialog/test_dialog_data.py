@@ -9,18 +9,33 @@ from hypothesis import strategies as st
 
 from nlpcli.cli.data_report import report_text
 from nlpcli.errors import DataError, NotFoundError, UsageError
+from nlpcli.files.json_text import dumps
+from nlpcli.records.check import check
+from nlpcli.records.convert import convert
+from nlpcli.records.lines import LONGEST_LINE, Lines
+from nlpcli.records.read import open_items, read
+from nlpcli.records.row import Row
 from nlpcli.text.tokenizers.load import tiny_tokenizer
-from recipes.dialog.check import check
-from recipes.dialog.convert import convert, read_published, without_cuts
-from recipes.dialog.examples import DialogExample, dialogue, json_line, read_examples
-from recipes.dialog.turns import join_turns, split_turns
+from recipes.dialog.form import (
+    DialogExample,
+    DialogForm,
+    join_turns,
+    split_turns,
+    without_cuts,
+)
 
+FORM = DialogForm()
 turn_texts = st.text(st.sampled_from("你好|\\ a"), min_size=1).filter(str.strip)
 
 
 @given(st.lists(turn_texts.map(str.strip), min_size=1, max_size=5))
 def test_turns_survive_as_one_text(turns) -> None:
     assert split_turns(join_turns(turns)) == tuple(turns)
+
+
+def test_many_bars_are_read_at_once() -> None:
+    assert split_turns("好" + r"\|" * 100_000) == ("好" + "|" * 100_000,)
+    assert split_turns("好|" * 100_000 + "\\") == ("好",) * 100_000 + ("\\",)
 
 
 def test_turns_as_people_type_them() -> None:
@@ -38,10 +53,10 @@ def test_a_turn_with_nothing_in_it_is_an_error(text) -> None:
 def test_the_last_turn_is_the_reply(tmp_path) -> None:
     path = tmp_path / "a.jsonl"
     path.write_text('{"turns": ["你好", " 你好呀 ", "走吧"], "topic": "x"}\n\n')
-    (example,) = read_examples(path)
+    (example,) = read(FORM, path)
     assert example == DialogExample(("你好", "你好呀"), "走吧", f"{path}:1")
     assert example.text == "你好|你好呀"
-    assert json.loads(json_line(example)) == {"turns": ["你好", "你好呀", "走吧"]}
+    assert json.loads(dumps(FORM.row(example))) == {"turns": ["你好", "你好呀", "走吧"]}
 
 
 @pytest.mark.parametrize(
@@ -61,7 +76,7 @@ def test_a_bad_line_is_an_error_in_its_place(tmp_path, line, told) -> None:
     path = tmp_path / "a.jsonl"
     good = '{"turns": ["a", "b"]}'
     path.write_text(f"{good}\n{line}\n{good}\n")
-    first, bad, last = read_examples(path)
+    first, bad, last = read(FORM, path)
     assert isinstance(bad, DataError)
     assert str(bad).startswith(f"{path}:2: ") and told in str(bad)
     assert isinstance(first, DialogExample) and isinstance(last, DialogExample)
@@ -70,13 +85,17 @@ def test_a_bad_line_is_an_error_in_its_place(tmp_path, line, told) -> None:
 def test_files_that_are_none(tmp_path) -> None:
     (tmp_path / "empty").write_text("\n")
     with pytest.raises(DataError, match="empty file"):
-        list(read_examples(tmp_path / "empty"))
+        list(read(FORM, tmp_path / "empty"))
     with pytest.raises(DataError, match="empty file"):
-        convert(tmp_path / "empty", tmp_path / "out.jsonl")
+        convert(FORM, tmp_path / "empty", tmp_path / "out.jsonl")
     with pytest.raises(NotFoundError):
-        list(read_examples(tmp_path / "none"))
-    (tmp_path / "bad").write_bytes(b'{"turns": ["\xff", "b"]}\n')
-    (bad,) = read_examples(tmp_path / "bad")
+        list(read(FORM, tmp_path / "none"))
+    line = b'{"turns": ["\xff", "b"]}\n'
+    (tmp_path / "bad").write_bytes(line)
+    with pytest.raises(DataError, match="bad:1: expected UTF-8"):
+        list(read(FORM, tmp_path / "bad"))
+    (tmp_path / "bad").write_bytes(b'{"turns": ["a", "b"]}\n' + line)
+    _, bad = read(FORM, tmp_path / "bad")
     assert isinstance(bad, DataError)
 
 
@@ -96,15 +115,51 @@ PUBLIC = {
 @pytest.mark.parametrize("form", PUBLIC)
 def test_public_formats_become_json_lines(tmp_path, form) -> None:
     (tmp_path / "in").write_text(PUBLIC[form], encoding="utf-8", newline="")
-    counts = convert(tmp_path / "in", tmp_path / "out.jsonl.gz")
+    counts = convert(FORM, tmp_path / "in", tmp_path / "out.jsonl.gz")
     assert (counts["examples"], counts["skipped"]) == (2, 0)
     lines = gzip.decompress((tmp_path / "out.jsonl.gz").read_bytes()).decode()
     assert [json.loads(line)["turns"] for line in lines.splitlines()] == [
         ["你好", "在吗?"],
         ["一", "二", "三"],
     ]
-    turns = [item.turns for item in read_examples(tmp_path / "out.jsonl.gz")]
+    turns = [item.turns for item in read(FORM, tmp_path / "out.jsonl.gz")]
     assert turns == [("你好", "在吗?"), ("一", "二", "三")]
+
+
+@pytest.mark.parametrize(
+    ("form", "name"),
+    [
+        ("json", "json"),
+        ("json by split", "json"),
+        ("lists by line", "json lines"),
+        ("objects by line", "json lines"),
+        ("columns", "columns"),
+        ("blocks", "blocks"),
+    ],
+)
+def test_a_format_is_told_by_its_first_lines_or_named(tmp_path, form, name) -> None:
+    (tmp_path / "in").write_text(PUBLIC[form], encoding="utf-8", newline="")
+    assert convert(FORM, tmp_path / "in", tmp_path / "a.jsonl")["from"] == name
+    given = convert(
+        FORM, tmp_path / "in", tmp_path / "b.jsonl", source_format=name, skip_bad=True
+    )
+    assert given["from"] == name
+    assert (tmp_path / "a.jsonl").read_bytes() == (tmp_path / "b.jsonl").read_bytes()
+
+
+def test_a_list_of_dialogues_may_be_one_very_long_line(tmp_path) -> None:
+    rows = [["好" * 1000, "在吗"]] * (LONGEST_LINE // 3000 + 1)
+    (tmp_path / "in").write_text(dumps(rows), encoding="utf-8")
+    assert (tmp_path / "in").stat().st_size > LONGEST_LINE
+    counts = convert(FORM, tmp_path / "in", tmp_path / "out.jsonl")
+    assert (counts["from"], counts["examples"]) == ("json", len(rows))
+
+
+@pytest.mark.parametrize("text", ['[["a", "b"], ["c", NaN]]', '{"a": [], "a": []}'])
+def test_json_that_is_not_json_to_us(tmp_path, text) -> None:
+    (tmp_path / "in").write_text(text)
+    with pytest.raises(DataError, match="expected JSON"):
+        convert(FORM, tmp_path / "in", tmp_path / "out.jsonl")
 
 
 @pytest.mark.parametrize(
@@ -127,19 +182,19 @@ def test_only_spaces_that_cut_go(turn, expected) -> None:
 def test_a_bad_dialogue_stops_the_conversion_or_is_counted(tmp_path, text) -> None:
     (tmp_path / "in").write_text(text)
     with pytest.raises(DataError):
-        convert(tmp_path / "in", tmp_path / "out.jsonl")
+        convert(FORM, tmp_path / "in", tmp_path / "out.jsonl")
     assert not (tmp_path / "out.jsonl").exists()
-    counts = convert(tmp_path / "in", tmp_path / "out.jsonl", skip_bad=True)
+    counts = convert(FORM, tmp_path / "in", tmp_path / "out.jsonl", skip_bad=True)
     assert (counts["examples"], counts["skipped"]) == (1, 1)
     with pytest.raises(UsageError):
-        convert(tmp_path / "in", tmp_path / "out.jsonl")
+        convert(FORM, tmp_path / "in", tmp_path / "out.jsonl")
 
 
 @pytest.mark.parametrize("text", ["[[1, 2", '{"train": 3}', "[3]"])
 def test_json_that_is_no_list_of_dialogues(tmp_path, text) -> None:
     (tmp_path / "in").write_text(text)
     with pytest.raises(DataError):
-        convert(tmp_path / "in", tmp_path / "out.jsonl")
+        convert(FORM, tmp_path / "in", tmp_path / "out.jsonl")
 
 
 def test_check_counts_turns_lengths_and_repeats(tmp_path) -> None:
@@ -147,7 +202,7 @@ def test_check_counts_turns_lengths_and_repeats(tmp_path) -> None:
     rows = [["你好", "在吗"], ["你好", "在吗"], ["你好", "不在"], ["一"] * 12]
     lines = [json.dumps({"turns": row}) for row in rows]
     path.write_text("\n".join([*lines, '{"turns": ["a"]}']))
-    report = check(path, max_length=10, tokenizer=tiny_tokenizer())
+    report = check(FORM, path, max_length=10, tokenizer=tiny_tokenizer())
     assert (report["examples"], report["turns"]) == (4, 18)
     assert report["labels"] == [
         {"turns": 2, "dialogues": 3},
@@ -156,22 +211,27 @@ def test_check_counts_turns_lengths_and_repeats(tmp_path) -> None:
     assert report["duplicates"] == [{"line": f"{path}:2", "first": f"{path}:1"}]
     assert report["conflicts"] == [{"line": f"{path}:3", "first": f"{path}:1"}]
     assert (report["windows"]["longer"], report["unknown"]) == (1, 0.0)
-    assert report["tokens"]["longest"] == 25
+    assert report["tokens"]["longest"] == 12
+    # with special tokens twelve turns of a character are 25
+    for most, longer in ((24, 1), (25, 0)):
+        again = check(FORM, path, max_length=most, tokenizer=tiny_tokenizer())
+        assert again["windows"]["longer"] == longer
     assert len(report["bad_lines"]) == 1
     assert "10 or more" in report_text(report)
-    assert check(path, limit=1)["examples"] == 1
+    assert check(FORM, path, limit=1)["examples"] == 1
 
 
 def test_real_dialogues_are_read(shared, tmp_path) -> None:
     for name in ("cdialgpt-toy.train.jsonl.gz", "crosswoz.train.jsonl.gz"):
-        report = check(shared(f"datasets/dialog/{name}"), limit=300)
+        report = check(FORM, shared(f"datasets/dialog/{name}"), limit=300)
         assert (report["examples"], report["bad_lines"]) == (300, [])
 
 
 def test_errors_name_the_dialogue(tmp_path) -> None:
     (tmp_path / "in").write_text('{"train": [["a", "b"], ["c"]]}')
-    _, examples = read_published(tmp_path / "in")
-    _, bad = examples
+    with Lines(tmp_path / "in") as lines:
+        _, examples = open_items(FORM, lines, every=True)
+        _, bad = examples
     assert "train: dialogue 2: expected two turns" in str(bad)
-    with pytest.raises(DataError, match="turn 1"):
-        dialogue([None, "b"], "x:1")
+    with pytest.raises(DataError, match="x:1: turn 1"):
+        FORM.parse(Row({"turns": [None, "b"]}, "x:1"))

@@ -111,11 +111,11 @@ def test_windows_after_the_first_have_context_and_keep_speakers(
 ) -> None:
     costs = [min(n, longest // 2 - 2) + 1 for n in lengths]
     found = stretches(costs, longest - 1)
-    assert [cut.start for cut in found[1:]] == [cut.last for cut in found[:-1]]
-    assert (found[0].first, found[0].start, found[-1].last) == (0, 0, len(costs))
-    for cut in found:
-        assert sum(costs[cut.first : cut.last]) <= longest - 1
-        assert cut.first % 2 == 0 or cut.first == cut.start
+    assert [start for _, start, _ in found[1:]] == [last for *_, last in found[:-1]]
+    assert (found[0][:2], found[-1][2]) == ((0, 0), len(costs))
+    for first, start, last in found:
+        assert sum(costs[first:last]) <= longest - 1
+        assert first % 2 == 0 or first == start
 
 
 @given(turn_lengths, st.integers(1, 100))

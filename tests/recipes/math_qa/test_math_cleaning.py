@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import re
+from itertools import product
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nlpcli.records.form import Unfit
+from nlpcli.text import numerals
 from nlpcli.text.rational import evaluate
-from recipes.math_qa.cleaning import UnfitRow, clean_question, clean_row, read_answer
+from recipes.math_qa import cleaning
+from recipes.math_qa.cleaning import clean_question, clean_row, read_answer
 
 APPLES = "篮子里有6个苹果和4个梨，一共有几个水果？"
 
@@ -78,14 +84,14 @@ def test_questions(text: str, cleaned: str) -> None:
     ],
 )
 def test_reasons(question: str, equation: str, answer: str, reason: str) -> None:
-    with pytest.raises(UnfitRow) as caught:
+    with pytest.raises(Unfit) as caught:
         clean_row(question, equation, answer)
     assert caught.value.reason == reason
     assert "\n" not in str(caught.value)
 
 
 def test_another_answer_says_both_values() -> None:
-    with pytest.raises(UnfitRow, match='"6-4" gives 2, but the answer is 10'):
+    with pytest.raises(Unfit, match='"6-4" gives 2, but the answer is 10'):
         clean_row(APPLES, "x=6-4", "10")
 
 
@@ -107,6 +113,49 @@ def test_another_answer_says_both_values() -> None:
 )
 def test_answers(text: str, value: str) -> None:
     assert read_answer(text) == evaluate(value)
+
+
+EVIL = (
+    *("1(" + "a" * 5000, "1(" + "a/" * 5000, "1(" + "米" * 5000, "1(" + "m²" * 5000),
+    *("1" + "a^2" * 5000 + "(", "(" * 5000, "1(" * 5000, "1((" * 3000 + "1)/(1"),
+    *("9" * 5000, "9." * 5000, "9" * 5000 + "(", "1(1/" + "9" * 5000, "1(1/" * 3000),
+    *("一" * 5000, "九" * 5000 + "折", "千" * 5000 + "克", "一千百万亿" * 2000),
+    *("百分之" * 3000, "1" + " " * 5000 + "(", "=" * 5000, "x" * 5000, "-" * 5000),
+)
+PATTERNS = {
+    f"{module.__name__}.{name}": value
+    for module in (cleaning, numerals)
+    for name, value in vars(module).items()
+    if isinstance(value, re.Pattern)
+}
+
+
+@pytest.mark.timeout(30)  # a thousand times what it needs
+@pytest.mark.parametrize("name", sorted(PATTERNS))
+def test_every_regular_expression_is_quick(name: str) -> None:
+    assert len(PATTERNS) >= 9
+    for text in EVIL:
+        PATTERNS[name].sub("", text)
+
+
+@pytest.mark.timeout(30)
+@pytest.mark.parametrize("text", EVIL, ids=lambda text: text[:8])
+def test_evil_rows_are_unfit_quickly(text: str) -> None:
+    for row in ((APPLES, "x=6+4", text), (APPLES, text, "10"), (text, "x=6+4", text)):
+        with pytest.raises(Unfit):
+            clean_row(*row)
+    clean_question(text)
+
+
+def test_units_are_what_their_definition_says() -> None:
+    """Against the plain definition, whose time doubles with each letter."""
+    letters = r"(?:[A-Za-z]+\^?[23²³]?|[^\W\dA-Za-z_]+|[°℃㎡㎝㎏²³])"
+    units = rf"{letters}+(?:/{letters}+)*"
+    plain = re.compile(rf"(?<=[0-9)）\]%])\s*(?:[(（]{units}[)）]|{units})")
+    for size in range(1, 6):
+        for characters in product("2m²/(^)米°", repeat=size):
+            text = "1" + "".join(characters)
+            assert cleaning._UNIT.findall(text) == plain.findall(text), text
 
 
 NUMBERS = st.sampled_from(["2", "0.25", "25%", "3(1/2)", "4.0", "100%", "(1/3)", "7"])

@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections import Counter
 from fractions import Fraction
 
 import numpy as np
@@ -14,13 +15,20 @@ from nlpcli.config.loader import resolve
 from nlpcli.decoders.automaton import END, START, allowed, step
 from nlpcli.decoders.hypothesis import Hypothesis
 from nlpcli.decoders.options import GenerateOptions
+from nlpcli.engine.train import prepare
 from nlpcli.errors import ConfigError, DataError
+from nlpcli.records.read import read
+from nlpcli.records.row import Row
 from nlpcli.runtime.decoding import Decoding
+from nlpcli.runtime.forward import Forward
+from nlpcli.tasks.protocol import Setup
 from nlpcli.text.expression import numbers_in, parse
 from nlpcli.text.rational import evaluate, value_text
 from nlpcli.text.tokenizers.load import subset, tiny_tokenizer
+from nlpcli.text.tokenizers.word_piece import WordPieceTokenizer
+from recipes.math_qa import form
 from recipes.math_qa.answers import outputs
-from recipes.math_qa.examples import MathExample
+from recipes.math_qa.form import MathExample
 from recipes.math_qa.grammar import CHARACTERS, QuestionGrammar
 from recipes.math_qa.numbers import allowed_numbers
 from recipes.math_qa.recipe import MathQaRecipe
@@ -36,32 +44,38 @@ def recipe_of(characters=CHARACTERS, **flags):
     keep = {tokenizer.vocab.index[c] for c in text if c not in CHARACTERS}
     keep |= {tokenizer.vocab.index[c] for c in characters}
     small, _ = subset(tokenizer, keep)
-    return MathQaRecipe(resolve("math-qa", flags=flags), small)
+    sizes = TransformerConfig(
+        vocab_size=len(small.vocab.tokens),
+        hidden_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        intermediate_size=16,
+        max_position_embeddings=128,
+    )
+    return MathQaRecipe(Setup(resolve("math-qa", flags=flags), small, sizes))
+
+
+def ready_with(**flags):
+    recipe = recipe_of(**{"task.expression_length": 12}, **flags)
+    model = recipe.build(Transformer(recipe.setup.backbone))
+    sep = recipe.tokenizer.vocab.sep_id
+    forward = Forward(model, xla=False)
+    return recipe, Decoding(forward, recipe.fields, sep, 4, compiled=False)
 
 
 @pytest.fixture(scope="module")
 def ready():
-    recipe = recipe_of(**{"task.expression_length": 12})
-    size = len(recipe.tokenizer.vocab.tokens)
-    backbone = Transformer(
-        TransformerConfig(
-            vocab_size=size,
-            hidden_size=16,
-            num_hidden_layers=1,
-            num_attention_heads=2,
-            intermediate_size=16,
-            max_position_embeddings=128,
-        )
-    )
-    model = recipe.build(backbone)
-    sep = recipe.tokenizer.vocab.sep_id
-    return recipe, Decoding(model, recipe.fields, sep, 4, compiled=False)
+    return ready_with()
+
+
+def ask(recipe, text):
+    return recipe.ask(Row({"text": text}))
 
 
 def answers_of(ready, texts, **options):
     recipe, decode = ready
-    asked = GenerateOptions(**options).over(recipe.generation)
-    return recipe.generate(decode, [recipe.prompt(text) for text in texts], asked)
+    asked = GenerateOptions(**options).over(recipe.defaults)
+    return recipe.write(decode, [ask(recipe, text) for text in texts], asked)
 
 
 @pytest.mark.parametrize(
@@ -73,7 +87,7 @@ def test_answers_are_expressions_over_the_numbers(ready, options):
     for question, answer in zip(QUESTIONS, answers, strict=True):
         number = options.get("num", 1) if question else 0
         assert len(answer["outputs"]) == number
-        prompt = ready[0].prompt(question).question
+        prompt = ask(ready[0], question).text
         for output in answer["outputs"]:
             used = set(numbers_in(parse(output["text"])))
             assert used <= {*allowed_numbers(prompt), "2", "3"}
@@ -93,8 +107,11 @@ def test_batch_equals_single(ready):
 
 
 def test_without_the_grammar_or_without_room_nothing_breaks(ready):
-    for options in ({"extra": {"grammar": False}}, {"max_length": 1}):
-        (answer,) = answers_of(ready, [QUESTION], **options)
+    for writer, options in (
+        (ready_with(**{"task.grammar": False}), {}),
+        (ready, {"max_length": 1}),
+    ):
+        (answer,) = answers_of(writer, [QUESTION], **options)
         (output,) = answer["outputs"]
         json.dumps(output)
     assert not output["satisfied"], "one token is no expression and its end"
@@ -173,11 +190,11 @@ def test_the_grammar_is_what_the_vocabulary_can_spell(characters):
 
 def test_what_cannot_be_asked():
     recipe = recipe_of(**{"data.max_length": 80})
-    assert recipe.prompt("他有一个苹果").question
+    assert ask(recipe, "他有一个苹果").text
     with pytest.raises(DataError, match=r"at most 13 characters .* got 14"):
-        recipe.prompt("3" + "天" * 13)
-    assert recipe.prompt("3 " + "天 " * 12).question
-    assert recipe.prompt(" \n").question == ""
+        ask(recipe, "3" + "天" * 13)
+    assert ask(recipe, "3 " + "天 " * 12).text
+    assert ask(recipe, " \n").text == ""
     with pytest.raises(ConfigError, match=r"data\.max_length: expected 68"):
         recipe_of(**{"data.max_length": 67})
 
@@ -187,10 +204,57 @@ def test_rows_that_do_not_fit_are_named(tmp_path):
     long = {**ROW, "question": QUESTION + "天" * 50}
     path.write_text("\n".join(map(json.dumps, [ROW, long])), encoding="utf-8")
     recipe = recipe_of(**{"data.max_length": 80})
-    good, bad = recipe.read(path)
-    assert good.text == good.question == QUESTION
-    assert isinstance(bad, DataError)
-    assert "a.jsonl:2: expected a question and an expression of at most 80" in str(bad)
+    good, bad = read(recipe.form, path)
+    assert good.text == QUESTION
+    for learning in (True, False):
+        recipe.admit(good, learning)
+        with pytest.raises(
+            DataError,
+            match=r"a\.jsonl:2: expected a question and an expression of at most 80 "
+            r"tokens \(data\.max_length\), special ones included, got 85",
+        ):
+            recipe.admit(bad, learning)
+
+
+def test_only_a_users_problem_needs_numbers(ready):
+    without = "有几个苹果?"
+    (answer,) = answers_of(ready, [without])
+    assert isinstance(answer, DataError)
+    assert "at least one number, got none" in str(answer)
+    gold = MathExample(without, "1+1", Fraction(2))
+    recipe, decode = ready
+    (answer,) = recipe.write(decode, [gold], recipe.defaults)
+    assert answer["outputs"][0]["satisfied"]
+    free, decode = ready_with(**{"task.grammar": False})
+    (answer,) = free.write(decode, [ask(free, without)], free.defaults)
+    assert answer["outputs"]
+
+
+def test_a_row_is_cleaned_and_tokenised_once_on_the_way_to_training(
+    tmp_path, monkeypatch
+):
+    counts = Counter()
+
+    def count(owner, name):
+        function = getattr(owner, name)
+
+        def call(*arguments):
+            counts[name] += 1
+            return function(*arguments)
+
+        monkeypatch.setattr(owner, name, call)
+
+    count(form, "clean_row")
+    count(WordPieceTokenizer, "encode_characters")
+    train, dev = tmp_path / "train.jsonl", tmp_path / "dev.jsonl"
+    rows = [{**ROW, "question": f"{QUESTION}{n}号"} for n in range(1, 6)]
+    train.write_text("\n".join(map(json.dumps, rows)), "utf-8")
+    dev.write_text(json.dumps(ROW), "utf-8")
+    given = {"data.train": str(train), "data.dev": str(dev)}
+    prepared = prepare(resolve("math-qa", flags=given))
+    assert prepared.windows.count == 5
+    assert counts["clean_row"] == 5 + 1, "each row of either file once"
+    assert counts["encode_characters"] == 2 * 5, "a question and an expression a row"
 
 
 def test_scores():

@@ -6,11 +6,14 @@ import json
 import pytest
 
 from nlpcli.errors import DataError, UsageError
-from recipes.simbert.check import check
-from recipes.simbert.convert import convert
-from recipes.simbert.examples import SimilarityExample, json_line, read_examples
-from recipes.simbert.features import synonym_pairs
-from recipes.simbert.text_pairs import join_pair, split_pair
+from nlpcli.files.json_text import dumps
+from nlpcli.records.check import check
+from nlpcli.records.convert import convert
+from nlpcli.records.read import read
+from nlpcli.text.tokenizers.load import tiny_tokenizer
+from recipes.simbert.form import SimilarityExample, SimilarityForm
+
+FORM = SimilarityForm()
 
 
 def write(folder, *lines, name="data.txt"):
@@ -22,7 +25,7 @@ def write(folder, *lines, name="data.txt"):
 def told(path):
     return [
         str(x) if isinstance(x, DataError) else (x.kind, x.texts, x.label)
-        for x in read_examples(path)
+        for x in read(FORM, path)
     ]
 
 
@@ -44,7 +47,8 @@ def test_all_shapes_of_json(tmp_path):
         ("triplet", ("甲", "乙", "丙"), None),
         ("group", ("一个人",), None),
     ]
-    again = write(tmp_path, *map(json_line, read_examples(path)), name="again")
+    lines = [dumps(FORM.row(example)) for example in read(FORM, path)]
+    again = write(tmp_path, *lines, name="again")
     assert told(again) == told(path), "the canonical form reads back"
 
 
@@ -54,6 +58,8 @@ def test_all_shapes_of_json(tmp_path):
         (["甲\t乙\t1", "", "丙\t丁\t0"], 2),
         (["text_a\ttext_b\tlabel", "甲\t乙\t1"], 1),
         (["1\t甲\t乙\t1", "2\t丙\t丁\t0"], 2),
+        (["id\tq1\tq2\tlabel", "1\t甲\t乙\t1"], 1),
+        (["text\ttext\tScore", "甲\t乙\t1"], 1),
     ],
 )
 def test_columns_as_published(tmp_path, lines, count):
@@ -73,15 +79,19 @@ def test_columns_as_published(tmp_path, lines, count):
 )
 def test_a_bad_line_of_columns_has_its_number(tmp_path, line, expected):
     path = write(tmp_path, "甲\t乙\t1", line, "丙\t丁\t0")
-    first, bad, last = read_examples(path)
+    first, bad, last = read(FORM, path)
     assert f"{path}{expected}" in str(bad) and first.texts and last.texts
     out = tmp_path / "out.jsonl"
     with pytest.raises(DataError, match=":2:"):
-        convert(path, out)
+        convert(FORM, path, out)
     assert not out.exists()
-    assert convert(path, out, skip_bad=True) == {
+    assert convert(FORM, path, out, skip_bad=True) == {
+        "from": "columns",
         "to": "jsonl",
+        "examples": 2,
+        "groups": 0,
         "pairs": 2,
+        "triplets": 0,
         "skipped": 1,
     }
 
@@ -98,7 +108,7 @@ def test_a_bad_line_of_columns_has_its_number(tmp_path, line, expected):
 def test_a_file_that_is_none(tmp_path, lines, expected):
     path = write(tmp_path, *lines)
     with pytest.raises(DataError, match=expected):
-        list(read_examples(path))
+        list(read(FORM, path))
 
 
 @pytest.mark.parametrize(
@@ -110,6 +120,7 @@ def test_a_file_that_is_none(tmp_path, lines, expected):
         ({"text": "  "}, 'expected text for "text"'),
         ({"text_a": "甲", "text_b": "乙"}, 'number for "label", got none'),
         ({"text_a": "甲", "text_b": "乙", "label": True}, 'number for "label"'),
+        ({"text_a": "甲", "text_b": "乙", "label": 10**400}, 'number for "label"'),
         ({"anchor": "甲", "positive": "乙"}, 'the key "negative"'),
     ],
 )
@@ -120,33 +131,43 @@ def test_bad_objects(tmp_path, row, expected):
 
 def test_what_is_synonymous():
     group = SimilarityExample(("甲", "乙", "丙"))
-    assert synonym_pairs(group) == [("甲", "乙"), ("乙", "丙"), ("丙", "甲")]
-    assert synonym_pairs(SimilarityExample(("甲", "乙"))) == [("甲", "乙")]
-    assert synonym_pairs(SimilarityExample(("甲",))) == []
-    assert synonym_pairs(SimilarityExample(("甲", "乙"), "pair", 0.0)) == []
-    assert synonym_pairs(SimilarityExample(("甲", "乙"), "pair", 1.0)) == [("甲", "乙")]
+    assert group.synonyms() == [("甲", "乙"), ("乙", "丙"), ("丙", "甲")]
+    assert SimilarityExample(("甲", "乙")).synonyms() == [("甲", "乙")]
+    assert SimilarityExample(("甲",)).synonyms() == []
+    assert SimilarityExample(("甲", "乙"), "pair", 0.0).synonyms() == []
+    assert SimilarityExample(("甲", "乙"), "pair", 1.0).synonyms() == [("甲", "乙")]
     triplet = SimilarityExample(("甲", "乙", "丙"), "triplet")
-    assert synonym_pairs(triplet) == [("甲", "乙")]
+    assert triplet.synonyms() == [("甲", "乙")]
+
+
+def test_check_counts_groups_and_measures_each_text(tmp_path):
+    rows = [{"text": "一" * 30, "synonyms": ["二" * 31, "三"]}, {"text": "四"}]
+    path = write(tmp_path, *map(dumps, rows))
+    report = check(FORM, path, max_length=64, tokenizer=tiny_tokenizer())
+    assert (report["groups"], report["texts"], report["alone"]) == (2, 4, 1)
+    assert report["synonym_pairs"] == 3 and report["labels"] == []
+    assert report["lengths"]["longest"] == report["tokens"]["longest"] == 31
+    assert report["windows"]["longer"] == 1, "30 is the share of a text"
+
+
+def test_labels_are_told_in_the_order_of_their_values(tmp_path):
+    path = write(tmp_path, *(f"甲{n}\t乙\t{n}" for n in (10, 2, 2.5, 1)))
+    labels = check(FORM, path)["labels"]
+    assert [row["label"] for row in labels] == ["1", "2", "2.5", "10"]
 
 
 def test_check_and_convert_count(tmp_path):
     rows = ["甲\t乙\t1", "乙\t甲\t1", "甲\t乙\t0", "丙\t丁" + "长" * 40 + "\t0"]
     path = write(tmp_path, *rows)
-    report = check(path, max_length=64)
+    report = check(FORM, path, max_length=64)
     assert report["format"] == "columns" and report["pairs"] == 4
     assert [row["line"] for row in report["duplicates"]] == [f"{path}:2"]
     assert [row["line"] for row in report["conflicts"]] == [f"{path}:3"]
     assert report["labels"] == [{"label": "0", "pairs": 2}, {"label": "1", "pairs": 2}]
     assert report["synonym_pairs"] == 2 and report["windows"]["longer"] == 1
     out = tmp_path / "out.jsonl.gz"
-    assert convert(path, out)["pairs"] == 4
+    assert convert(FORM, path, out)["pairs"] == 4
     lines = gzip.decompress(out.read_bytes()).decode().splitlines()
     assert json.loads(lines[0]) == {"text_a": "甲", "text_b": "乙", "label": 1}
     with pytest.raises(UsageError, match="exists already"):
-        convert(path, out)
-
-
-def test_pairs_on_a_line():
-    assert split_pair(join_pair("甲\t乙", "丙")) == ("甲 乙", "丙")
-    assert split_pair("一句") == ("一句",)
-    assert split_pair(" \t ") == ("",)
+        convert(FORM, path, out)

@@ -7,6 +7,7 @@ from itertools import islice, pairwise
 import numpy as np
 import pytest
 
+from nlpcli.backbones.bert import TINY
 from nlpcli.config.loader import resolve
 from nlpcli.decoders.options import GenerateOptions
 from nlpcli.engine.embed import Embedder
@@ -15,14 +16,18 @@ from nlpcli.engine.generate import Generator
 from nlpcli.engine.predict import Predictor
 from nlpcli.engine.train import train
 from nlpcli.errors import ConfigError, DataError, UsageError
+from nlpcli.files.json_text import dumps
+from nlpcli.records.read import read
+from nlpcli.records.row import Row
 from nlpcli.samples import sample
+from nlpcli.tasks.protocol import Setup
 from nlpcli.text.batching import collate, round_up, sizes_of
 from nlpcli.text.tokenizers.load import tiny_tokenizer
 from recipes.simbert import recipe as module
-from recipes.simbert.corpus import Corpus
-from recipes.simbert.examples import SimilarityExample, json_line, read_examples
+from recipes.simbert.form import SimilarityExample, SimilarityForm
 from recipes.simbert.recipe import build_recipe
-from recipes.simbert.scores import pair_scores, retrieval_scores
+
+FORM = SimilarityForm()
 
 
 @pytest.fixture(scope="module")
@@ -54,14 +59,14 @@ def run(groups):
 def test_groups_are_learnt(run, groups):
     assert run.scores["mrr"] > 0.9 and run.scores["recall_at_10"] > 0.9
     pairs = groups.with_name("pairs.jsonl")
-    known = list(islice(read_examples(groups), 24))
+    known = list(islice(read(FORM, groups), 24))
     rows = [SimilarityExample(x.texts[:2], "pair", 1.0) for x in known]
     rows += [
         SimilarityExample((x.texts[0], y.texts[1]), "pair", 0.0)
         for x, y in pairwise(known)
     ]
     rows.append(SimilarityExample((*known[0].texts[:2], known[1].texts[0]), "triplet"))
-    pairs.write_text("".join(json_line(row) + "\n" for row in rows), "utf-8")
+    pairs.write_text("".join(dumps(FORM.row(row)) + "\n" for row in rows), "utf-8")
     out = groups.with_name("answers.jsonl")
     scores = evaluate_run(run.run, "simbert", data=pairs, predictions=out)
     assert scores["spearman"] > 0.8 and scores["accuracy"] > 0.95
@@ -70,7 +75,7 @@ def test_groups_are_learnt(run, groups):
 
 
 def test_answers_are_vectors_and_similarities(run, groups):
-    known = next(iter(read_examples(groups)))
+    known = next(iter(read(FORM, groups)))
     one, other = known.texts[:2]
     answers = Predictor(run.run, "simbert").predict(
         [one, f"{one}\t{other}", "", f"{one}\t", "甲\t乙\t丙", f"{one}\t{one}"]
@@ -88,7 +93,7 @@ def test_answers_are_vectors_and_similarities(run, groups):
 
 
 def test_generated_sentences_are_new_distinct_and_ranked(run, groups):
-    known = next(iter(read_examples(groups)))
+    known = next(iter(read(FORM, groups)))
     generator = Generator(run.run, "simbert")
     asked = GenerateOptions(num=5)
     answer, empty, pair = generator.generate([known.text, "", "甲\t乙"], asked)
@@ -107,14 +112,14 @@ def test_generated_sentences_are_new_distinct_and_ranked(run, groups):
 def test_what_is_written_greedily_is_what_training_rates_highest(run, groups):
     """Decoding and the training step see one model: prompt, mask and segments agree."""
     generator = Generator(run.run, "simbert")
-    recipe, model = generator.recipe, generator.recipe.model
+    recipe, model = generator.recipe, generator.decode.model
     vocab = recipe.tokenizer.vocab
-    for known in islice(read_examples(groups), 3):
-        prompts = [recipe._prompt(ids) for ids in recipe.reader.pieces(known.texts, 30)]
+    for known in islice(read(FORM, groups), 3):
+        prompts = [recipe.prompt(SimilarityExample((text,))) for text in known.texts]
         options = replace(GenerateOptions(beam=1), max_length=12).over(
-            replace(recipe.generation, num=1)
+            replace(recipe.defaults, num=1)
         )
-        found = generator.decode(prompts, options, recipe._constraints)
+        found = generator.decode(prompts, options, recipe.constraints())
         for text, (hypothesis,) in zip(known.texts, found, strict=True):
             written = "".join(vocab.tokens[i] for i in hypothesis.token_ids)
             [[(features, _)]] = recipe.encode(
@@ -142,7 +147,7 @@ def test_whitening_is_kept_with_the_run(groups, tmp_path):
     found = train(resolve("simbert", flags=flags), out=tmp_path / "run")
     embedder = Embedder.open(found.run, "simbert")
     assert embedder.dimension == 12
-    texts = [text for x in read_examples(groups) for text in x.texts]
+    texts = [text for x in read(FORM, groups) for text in x.texts]
     rows = embedder.reader.features(texts)
     assert len(rows) == len(texts)
     white = embedder.model.whitening
@@ -156,7 +161,9 @@ def test_whitening_is_kept_with_the_run(groups, tmp_path):
 
 
 def make(**flags):
-    return build_recipe(resolve("simbert", flags=flags), tiny_tokenizer())
+    tokenizer = tiny_tokenizer()
+    config = resolve("simbert", flags=flags)
+    return build_recipe(Setup(config, tokenizer, replace(TINY, vocab_size=99)))
 
 
 def test_rows_of_the_objectives():
@@ -172,13 +179,41 @@ def test_rows_of_the_objectives():
     [[(features, _)], [(other, _)]] = supervised.encode([negative, group], gold=True)
     assert features["token_ids"].tolist() == features["token_ids_positive"].tolist()
     assert len(features["token_ids_negative"]) == 4
-    assert len(other["token_ids_negative"]) == 0 and set(other) == set(features)
+    assert not any(name.endswith("_negative") for name in other)
+    assert supervised.targets(group, None) == {}, "no line has a negative"
+    supervised.learn(negative)
+    assert supervised.targets(negative, None) == {}
+    filler = supervised.targets(group, None)
+    assert {*other, *filler} == set(features)
+    assert all(len(array) == 0 for array in filler.values())
     alone = make(**{"task.objective": "simcse", "task.prefix": "问："})
     [windows] = alone.encode([group], gold=True)
     assert (
         len(windows) == 2 and windows[0].features["token_ids"][1] == vocab.index["问"]
     )
     assert make().encode([negative], gold=True) == [[]]
+
+
+def test_a_line_is_a_text_or_a_pair():
+    def texts(**row):
+        asked = make().ask(Row(row))
+        return asked.kind, asked.texts
+
+    assert texts(text=" 一句 ") == ("group", ("一句",))
+    assert texts(text=" \t ") == texts(text_a="", text_b=" ") == ("group", ("",))
+    assert texts(text="甲\t 乙") == ("pair", ("甲", "乙"))
+    keyed = texts(text_a="甲\t乙", text_b="丙")
+    assert keyed == ("pair", ("甲 乙", "丙")), "the tab inside is no border"
+    assert make().ask(Row({"text_a": "甲\t乙", "text_b": "丙"})).text == "甲 乙\t丙"
+    for row in (
+        {"text": "甲\t"},
+        {"text": "甲\t乙\t丙"},
+        {"text_a": "甲", "text_b": ""},
+    ):
+        with pytest.raises(DataError, match="or two with a tab between"):
+            make().ask(Row(row))
+    with pytest.raises(DataError, match='expected the key "text"'):
+        make().ask(Row({"text_a": "甲"}))
 
 
 def test_long_texts_share_the_room_of_a_pair():
@@ -193,16 +228,17 @@ def test_long_texts_share_the_room_of_a_pair():
 def test_a_grade_is_for_scoring_only():
     graded = SimilarityExample(("甲", "乙"), "pair", 4.0, "a:3")
     with pytest.raises(DataError, match="a:3: expected label 0 or 1"):
-        make().learn(graded)
-    make(**{"task.objective": "simcse"}).learn(graded)
+        make().admit(graded, learning=True)
+    make().admit(graded, learning=False)
+    make(**{"task.objective": "simcse"}).admit(graded, learning=True)
 
 
 def test_the_main_score_is_of_what_dev_has():
     recipe = make()
     assert recipe.main_score == "spearman"
-    recipe.check(SimilarityExample(("甲", "乙")))
+    recipe.meet(SimilarityExample(("甲", "乙")))
     assert recipe.main_score == "mrr"
-    recipe.check(SimilarityExample(("甲", "乙"), "pair", 1.0))
+    recipe.meet(SimilarityExample(("甲", "乙"), "pair", 1.0))
     assert recipe.main_score == "spearman"
     other = make()
     other.restore(recipe.state())
@@ -213,26 +249,6 @@ def test_a_whitening_wider_than_the_encoder_is_refused(groups, tmp_path):
     config = resolve("simbert", flags={"task.whitening": 999})
     with pytest.raises(ConfigError, match="at most 128"):
         train(config, out=tmp_path / "run")
-
-
-def test_scores_of_known_vectors():
-    axes = np.eye(3, dtype=np.float32)
-    near = [axes[[0]], axes[[2]], axes[[1]]]
-    scores = retrieval_scores(axes, near)
-    assert scores["recall_at_1"] == pytest.approx(1 / 3)
-    # the first is found at once; of the others the right one is the third or second
-    assert scores["recall_at_5"] == 1
-    assert pair_scores([0.1, 0.9], [0, 5])["spearman"] == 1
-    assert "accuracy" not in pair_scores([0.1, 0.9], [0, 5])
-    assert pair_scores([0.1, 0.9], [0, 1])["accuracy"] == 1
-
-
-def test_the_corpus_is_the_same_in_any_order():
-    texts = [str(number) for number in range(100)]
-    one, other = Corpus(10), Corpus(10)
-    one.add(texts)
-    other.add(texts[::-1] + texts)
-    assert one.texts() == other.texts() and len(set(one.texts())) == 10
 
 
 def test_beams_give_as_many_candidates(run):

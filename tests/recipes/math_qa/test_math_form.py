@@ -6,19 +6,25 @@ import gzip
 import json
 from fractions import Fraction
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
 import pytest
 
 from nlpcli.cli.data_report import report_text
 from nlpcli.decoders.arithmetic import arithmetic
 from nlpcli.decoders.automaton import END, START, allowed, step
 from nlpcli.errors import DataError, NotFoundError, UsageError
+from nlpcli.files.json_text import dumps
+from nlpcli.records.check import check
+from nlpcli.records.convert import convert
+from nlpcli.records.read import read
 from nlpcli.text.expression import tokens
-from recipes.math_qa.check import check
-from recipes.math_qa.convert import convert
-from recipes.math_qa.examples import MathExample, json_line, read_examples
+from recipes.math_qa.form import MathExample, MathForm
 from recipes.math_qa.numbers import allowed_numbers
+
+FORM = MathForm()
 
 ROWS = [
     {"question": "有6个苹果和4个梨，共几个？", "equation": "x=6+4", "answer": "10个"},
@@ -47,7 +53,7 @@ def write(path: Path, *rows: Any) -> Path:
 
 def test_reads_cleaned_examples_with_their_place(tmp_path: Path) -> None:
     path = write(tmp_path / "a.jsonl", "", *ROWS[:2])
-    first, second = read_examples(path)
+    first, second = read(FORM, path)
     assert first == MathExample(ROWS[0]["question"], "6+4", Fraction(10), f"{path}:2")
     assert isinstance(second, MathExample)
     assert second.expression == "180*25%"
@@ -67,7 +73,7 @@ def test_reads_cleaned_examples_with_their_place(tmp_path: Path) -> None:
 )
 def test_bad_lines_stand_in_their_place(tmp_path: Path, row: Any, message: str) -> None:
     path = write(tmp_path / "a.jsonl", ROWS[0], row, ROWS[1])
-    good, bad, behind = read_examples(path)
+    good, bad, behind = read(FORM, path)
     assert isinstance(good, MathExample)
     assert isinstance(behind, MathExample)
     assert isinstance(bad, DataError)
@@ -77,9 +83,14 @@ def test_bad_lines_stand_in_their_place(tmp_path: Path, row: Any, message: str) 
 
 def test_empty_and_missing_files(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="empty file"):
-        list(read_examples(write(tmp_path / "a.jsonl", "")))
+        list(read(FORM, write(tmp_path / "a.jsonl", "")))
     with pytest.raises(NotFoundError):
-        list(read_examples(tmp_path / "b.jsonl"))
+        list(read(FORM, tmp_path / "b.jsonl"))
+
+
+def line_of(example: Any) -> str:
+    assert isinstance(example, MathExample)
+    return dumps(FORM.row(example))
 
 
 def published(row: dict[str, str], number: int) -> dict[str, str]:
@@ -111,16 +122,16 @@ def file_in(kind: str, path: Path) -> Path:
 )
 def test_converts_what_is_published(tmp_path: Path, kind: str) -> None:
     destination = tmp_path / "out.jsonl.gz"
-    report = convert(file_in(kind, tmp_path / "in.json"), destination)
+    report = convert(FORM, file_in(kind, tmp_path / "in.json"), destination)
     assert (report["examples"], report["skipped"], report["unfit"]) == (6, 0, {})
-    direct = read_examples(write(tmp_path / "direct.jsonl", *ROWS))
-    converted = list(read_examples(destination))
+    direct = read(FORM, write(tmp_path / "direct.jsonl", *ROWS))
+    converted = list(read(FORM, destination))
     for example, expected in zip(converted, direct, strict=True):
         assert isinstance(example, MathExample)
         assert isinstance(expected, MathExample)
-        assert json_line(example) == json_line(expected)
+        assert line_of(example) == line_of(expected)
     lines = gzip.decompress(destination.read_bytes()).decode().splitlines()
-    assert lines == [json_line(e) for e in converted if isinstance(e, MathExample)]
+    assert lines == [line_of(e) for e in converted if isinstance(e, MathExample)]
 
 
 def test_convert_stops_at_a_bad_row_or_counts_it(tmp_path: Path) -> None:
@@ -128,42 +139,68 @@ def test_convert_stops_at_a_bad_row_or_counts_it(tmp_path: Path) -> None:
     source = write(tmp_path / "in.json", published(ROWS[0], 1), broken, WRONG, "?")
     destination = tmp_path / "out.jsonl"
     with pytest.raises(DataError, match=r"in\.json:2: expected a JSON object"):
-        convert(source, destination)
+        convert(FORM, source, destination)
     assert not destination.exists()
-    report = convert(source, destination, skip_bad=True)
+    report = convert(FORM, source, destination, skip_bad=True)
     assert (report["examples"], report["skipped"]) == (1, 3)
     assert report["unfit"] == {"another answer": 1}
     with pytest.raises(UsageError, match="--force"):
-        convert(source, destination, skip_bad=True)
-    convert(source, destination, skip_bad=True, force=True)
+        convert(FORM, source, destination, skip_bad=True)
+    convert(FORM, source, destination, skip_bad=True, force=True)
     with pytest.raises(NotFoundError):
-        convert(source, tmp_path / "none" / "out.jsonl")
+        convert(FORM, source, tmp_path / "none" / "out.jsonl")
     with pytest.raises(DataError, match="empty file"):
-        convert(write(tmp_path / "empty", ""), tmp_path / "x.jsonl")
+        convert(FORM, write(tmp_path / "empty", ""), tmp_path / "x.jsonl")
 
 
 def test_answers_may_be_numbers_in_published_files(tmp_path: Path) -> None:
     row = {**published(ROWS[0], 1), "ans": 10}
-    assert convert(write(tmp_path / "a", row), tmp_path / "b.jsonl")["examples"] == 1
+    assert (
+        convert(FORM, write(tmp_path / "a", row), tmp_path / "b.jsonl")["examples"] == 1
+    )
+
+
+def test_published_files_are_strict_json(tmp_path: Path) -> None:
+    deep: Any = 1
+    for _ in range(70):
+        deep = [deep]
+    text = dumps(published(ROWS[0], 1))
+    bad = [
+        text.replace('"10个"', "NaN"),
+        text.replace('"10个"', "1e999"),
+        text.replace("{", '{"ans": "10", ', 1),
+        dumps({**published(ROWS[0], 1), "more": deep}),
+    ]
+    source = write(tmp_path / "a", *bad, text)
+    report = convert(FORM, source, tmp_path / "b.jsonl", skip_bad=True)
+    assert (report["examples"], report["skipped"]) == (1, 4)
+    with pytest.raises(DataError, match=r"a:1: .*NaN is not JSON"):
+        convert(FORM, source, tmp_path / "c.jsonl")
 
 
 class Characters:
     """A tokenizer of a piece a character, with four more for each text."""
 
+    vocab = SimpleNamespace(unk_id=0)
+
+    def encode_batch(self, texts: Any) -> Any:
+        raise AssertionError("each character is a token")
+
     def encode_characters(self, text: str) -> Any:
-        return type("E", (), {"token_ids": range(len(text) + 4)})()
+        return SimpleNamespace(token_ids=np.arange(len(text) + 4))
 
 
 def test_check_reports_on_a_file(tmp_path: Path) -> None:
     rows = [*ROWS, WRONG, ROWS[0], {**ROWS[0], "equation": "x=6-4", "answer": "2"}]
     path = write(tmp_path / "a.jsonl", *rows, {**ROWS[0], "equation": "x=48-38"})
-    report = check(path, max_length=12, tokenizer=Characters())
+    report = check(FORM, path, max_length=12, tokenizer=Characters())
     assert json.loads(json.dumps(report)) == report
     assert (report["lines"], report["examples"]) == (10, 9)
     assert report["unfit"] == {"another answer": 1}
     assert len(report["bad_lines"]) == 1
-    assert report["numbers"] == {"question": 18, "constants": 0, "elsewhere": 2}
-    assert report["covered"] == pytest.approx(8 / 9)
+    places = ("question", "constants", "elsewhere")
+    assert [report[f"numbers_{place}"] for place in places] == [18, 0, 2]
+    assert report["covered"] == round(8 / 9, 4)
     operators = {row["operator"]: row["count"] for row in report["labels"]}
     assert operators == {"+": 3, "-": 4, "*": 1, "/": 3, "^": 1, "(": 1}
     assert report["duplicates"] == [
@@ -171,7 +208,7 @@ def test_check_reports_on_a_file(tmp_path: Path) -> None:
     ]
     assert report["conflicts"] == [{"line": f"{path}:9", "first": f"{path}:1"}]
     assert sum(row["count"] for row in report["lengths"]["histogram"]) == 9
-    assert report["tokens"]["longest"] == report["lengths"]["longest"] + 4
+    assert report["tokens"]["longest"] == report["lengths"]["longest"] + 2 * 4
     windows = report["windows"]
     assert [windows[key] for key in ("unit", "max_length", "longer")] == [
         "tokens",
@@ -180,15 +217,15 @@ def test_check_reports_on_a_file(tmp_path: Path) -> None:
     ]
     assert "in windows" not in report_text(report)
     assert "operator" in report_text(report)
-    assert check(path, limit=2)["examples"] == 2
+    assert check(FORM, path, limit=2)["examples"] == 2
 
 
 def test_the_grammar_lets_every_example_through(tmp_path: Path) -> None:
     characters = "#0123456789.%+-*/^()"
-    for example in read_examples(write(tmp_path / "a.jsonl", *ROWS)):
+    for example in read(FORM, write(tmp_path / "a.jsonl", *ROWS)):
         assert isinstance(example, MathExample)
         automaton = arithmetic(
-            allowed_numbers(example.question),
+            allowed_numbers(example.text),
             lambda text: [characters.index(c) for c in text],
             end_id=0,
         )

@@ -1,0 +1,80 @@
+"""Masked places of texts, filled by a published model as it is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from nlpcli.backbones import bert
+from nlpcli.backbones.bert_rules import MLM_RULES
+from nlpcli.backbones.transformer import Transformer
+from nlpcli.checkpoints.rows import Rows
+from nlpcli.config import Precision, RuntimeOptions
+from nlpcli.engine import build
+from nlpcli.errors import CheckpointError, NlpcliError
+from nlpcli.heads.sequence_model import sequence_model
+from nlpcli.heads.sequence_options import SequenceOptions
+from nlpcli.records.row import Row
+from nlpcli.runtime.batches import in_batches
+from nlpcli.runtime.device import open_device
+from nlpcli.runtime.forward import Forward
+from nlpcli.tasks.masked import MaskedReader
+from nlpcli.tasks.protocol import Answer
+from nlpcli.text.sequences import sequence_fields
+from nlpcli.text.tokenizers.load import load_tokenizer
+from nlpcli.text.tokenizers.vocab import check_rows
+
+
+class Filler:
+    """A model with its output head; ``fill`` may be called again and again."""
+
+    def __init__(
+        self, folder: Path, batch_size: int = 32, precision: Precision | None = None
+    ) -> None:
+        """Load a model folder; CheckpointError when it has no masked-token head."""
+        options = RuntimeOptions(precision=precision or "float32", strategy="one")
+        device = open_device(options, seed=0)
+        source = build.open_source(folder)
+        config, _ = bert.read_config(folder, source.dialect)
+        tokenizer = load_tokenizer(folder)
+        check_rows(tokenizer.vocab, config.vocab_size, str(folder))
+        backbone = Transformer(replace(config, hidden_dropout_prob=0.0))
+        build.fill_backbone(backbone, source)
+        vocab = tokenizer.vocab
+        model = sequence_model(backbone, SequenceOptions(), "masked", vocab)
+        if not build.fill_layer(
+            model.head, MLM_RULES, source, Rows(), "masked-token head"
+        ):
+            raise CheckpointError(
+                f"{folder}: expected a masked-token head (an encoder for masked "
+                "language modelling), found none"
+            )
+        self.reader = MaskedReader(tokenizer, config.longest)
+        self.fields = sequence_fields(vocab.pad_id)
+        self.forward = Forward(model, device.xla, (), device.lanes)
+        self.batch_size = batch_size
+
+    def fill(self, rows: Sequence[Row], top: int) -> list[Answer | NlpcliError]:
+        """The likeliest tokens of each line's masks; an error in a bad one's place."""
+        answers: list[Answer | NlpcliError] = []
+        features, asked = [], []
+        for row in rows:
+            try:
+                features.append(self.reader.features(row.string("text")))
+                asked.append((len(answers), row.string("text")))
+                answers.append({})
+            except CheckpointError:
+                raise
+            except NlpcliError as error:
+                answers.append(error)
+        found = in_batches(
+            features,
+            self.fields,
+            self.forward,
+            self.batch_size,
+            lambda batch: self.forward(batch)["targets"],
+        )
+        for (number, text), logits in zip(asked, found, strict=True):
+            answers[number] = self.reader.answer(text, logits, top)
+        return answers
