@@ -21,8 +21,6 @@ from nlpcli.engine import loaded
 from nlpcli.engine.train import train
 from nlpcli.samples import sample
 
-pytestmark = pytest.mark.parity  # trains five models, if only for a step
-
 SMALL = {
     "train.max_steps": 1,
     "data.limit": 24,

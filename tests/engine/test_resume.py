@@ -56,6 +56,7 @@ def undisturbed(tmp_path_factory):
     return weights_of(out)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])
 def test_same_weights_after_a_kill(tmp_path, undisturbed, sent):
     run = tmp_path / "run"

@@ -16,6 +16,7 @@ from nlpcli.engine.train import train
 from nlpcli.recipe import list_recipes
 from nlpcli.records.read import read_rows
 from nlpcli.samples import sample
+from tests.slow import first_is_quick
 
 RECIPES = [entry.name for entry in list_recipes()]
 WRITERS = {entry.name for entry in list_recipes() if "generate" in entry.verbs}
@@ -33,7 +34,11 @@ STEPS = {
     "triple-extract": 100,
 }  # others need not have learnt: what they write is compared
 DEV = 24
-CASES = [(name, flags) for name in RECIPES for flags in VARIANTS.get(name, [{}])]
+CASES = [
+    case
+    for name in RECIPES
+    for case in first_is_quick([(name, flags) for flags in VARIANTS.get(name, [{}])])
+]
 REAL = {"ner": "datasets/ner/cluener.dev.jsonl"}
 TOLERANCE = {"float32": 2e-3, "bfloat16": 0.2}
 
@@ -108,8 +113,8 @@ def scores_in(value):
     return [s for v in value for s in scores_in(v)] if isinstance(value, list) else []
 
 
-@pytest.mark.parametrize("precision", ["float32", "bfloat16"])
-@pytest.mark.parametrize("source", ["sample", "real"])
+@pytest.mark.parametrize("precision", first_is_quick(["float32", "bfloat16"]))
+@pytest.mark.parametrize("source", first_is_quick(["sample", "real"]))
 def test_batch_equals_single(trained, shared, precision, source):
     name, run = trained
     if source == "real" and (precision != "float32" or name not in REAL):
