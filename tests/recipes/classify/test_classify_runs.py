@@ -328,6 +328,7 @@ def files_of(run):
     }
 
 
+@pytest.mark.slow
 def test_a_resumed_training_gives_the_same_bytes(several, tmp_path):
     """Labels are counted again for their weights, thresholds are chosen again."""
     data = several.run.parent / "a.jsonl"
