@@ -20,13 +20,13 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+from recipes.couplet.examples import CoupletExample, read_examples
 
 from nlpcli.cli.table import pairs
 from nlpcli.errors import DataError
 from nlpcli.metrics.bleu import bleu
 from nlpcli.metrics.distinct import distinct
 from nlpcli.metrics.exact_match import exact_match
-from recipes.couplet.examples import CoupletExample, read_examples
 from recipes.couplet.form import broken_rules, is_mark
 from recipes.couplet.tones import has_tones, tonal_agreement
 
