@@ -26,9 +26,9 @@ from nlpcli.errors import DataError
 from nlpcli.metrics.bleu import bleu
 from nlpcli.metrics.distinct import distinct
 from nlpcli.metrics.exact_match import exact_match
-from recipes.couplet.examples import CoupletExample, read_examples
-from recipes.couplet.form import broken_rules, is_mark
-from recipes.couplet.tones import has_tones, tonal_agreement
+from nlpcli.recipes.couplet.examples import CoupletExample, read_examples
+from nlpcli.recipes.couplet.form import broken_rules, is_mark
+from nlpcli.recipes.couplet.tones import has_tones, tonal_agreement
 
 DISCOUNT = 0.75
 UNKNOWN = 0

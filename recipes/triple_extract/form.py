@@ -13,7 +13,8 @@ from typing import Any, NamedTuple
 
 from nlpcli.records.form import Facts, Form, Unfit
 from nlpcli.records.row import Row, shorten, shown
-from recipes.triple_extract.schema import Schema, read_schema, slots
+
+from .schema import Schema, read_schema, slots
 
 Span = tuple[int, int]  # half open, in code points
 
