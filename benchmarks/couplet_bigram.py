@@ -26,11 +26,11 @@ from nlpcli.errors import DataError
 from nlpcli.metrics.bleu import bleu
 from nlpcli.metrics.distinct import distinct
 from nlpcli.metrics.exact_match import exact_match
+from nlpcli.recipes.couplet.form import CoupletExample, CoupletForm
+from nlpcli.recipes.couplet.tones import tonal_agreement
+from nlpcli.recipes.couplet.verse import broken_rules, is_mark
 from nlpcli.records.read import read
 from nlpcli.text.tones import has_tones
-from recipes.couplet.form import CoupletExample, CoupletForm
-from recipes.couplet.tones import tonal_agreement
-from recipes.couplet.verse import broken_rules, is_mark
 
 DISCOUNT = 0.75
 UNKNOWN = 0

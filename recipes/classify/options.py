@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nlpcli.config import option
-from recipes.classify.form import ClassifyForm
+
+from .form import ClassifyForm
 
 
 @dataclass(frozen=True)

@@ -2,10 +2,10 @@
 
 import json
 
+from nlpcli.recipes.classify.form import ClassifyForm
+from nlpcli.recipes.ner.form import NerForm
+from nlpcli.recipes.triple_extract.form import TripleForm
 from nlpcli.records.convert import convert
-from recipes.classify.form import ClassifyForm
-from recipes.ner.form import NerForm
-from recipes.triple_extract.form import TripleForm
 
 NER, TRIPLES, CLASSES = NerForm(), TripleForm(), ClassifyForm()
 FORMATS = ("doccano", "label-studio")

@@ -5,12 +5,12 @@ import json
 import pytest
 
 from nlpcli.errors import DataError
+from nlpcli.recipes.classify.form import ClassifyExample, ClassifyForm
 from nlpcli.records.check import check
 from nlpcli.records.convert import convert
 from nlpcli.records.read import read
 from nlpcli.records.row import Row
 from nlpcli.text.tokenizers.load import tiny_tokenizer
-from recipes.classify.form import ClassifyExample, ClassifyForm
 
 FORM = ClassifyForm()
 

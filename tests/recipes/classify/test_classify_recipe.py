@@ -7,12 +7,12 @@ from nlpcli.backbones.transformer import Transformer, TransformerConfig
 from nlpcli.config.loader import resolve
 from nlpcli.engine.train import prepare
 from nlpcli.errors import ConfigError, DataError
+from nlpcli.recipes.classify.form import ClassifyExample
+from nlpcli.recipes.classify.recipe import build_recipe
 from nlpcli.records.row import Row
 from nlpcli.tasks.protocol import Setup
 from nlpcli.text.tokenizers.load import tiny_tokenizer
 from nlpcli.text.windows import whole_window
-from recipes.classify.form import ClassifyExample
-from recipes.classify.recipe import build_recipe
 
 TOKENIZER = tiny_tokenizer()
 SIZES = TransformerConfig(

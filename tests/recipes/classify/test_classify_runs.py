@@ -13,10 +13,10 @@ from nlpcli.engine.predict import Predictor
 from nlpcli.engine.train import prepare, train
 from nlpcli.errors import DataError
 from nlpcli.metrics.classification import best_thresholds
+from nlpcli.recipes.classify.form import ClassifyForm
 from nlpcli.records.read import read
 from nlpcli.records.row import Row
 from nlpcli.text.tokenizers.load import load_tokenizer
-from recipes.classify.form import ClassifyForm
 from tests.checkpoints.tiny_bert import SPECIAL, VOCAB, write_hf
 
 NAMES = ("小明", "老师", "妈妈", "我们", "他", "大家")
