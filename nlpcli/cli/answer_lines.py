@@ -45,17 +45,18 @@ def write_answers(
     show: Show,
     on_error: str,
     output: Path | None,
+    force: bool = False,
     as_list: bool = False,
 ) -> int:
     """Answer all that arrives, a flush for each chunk; returns how many lines failed.
 
     Under ``on_error`` "stop" raises the first error when the lines before it are out.
-    ``as_list``: they are the items of one JSON list.
+    ``as_list``: they are the items of one JSON list; ``force``: see ``open_output``.
     """
     from nlpcli.cli.output import open_output
 
     failed = written = 0
-    with open_output(output) as out:
+    with open_output(output, force) as out:
         if as_list:
             out.write("[")
         for chunk in arrivals.chunks(chunk_size):
