@@ -105,7 +105,9 @@ def test_the_mode_of_the_file_replaced_is_kept(
 
 @pytest.mark.parametrize("write", WRITERS)
 @pytest.mark.parametrize(
-    "name", ["名" * 80, "名" * 85, "a" * 255, os.fsdecode("名".encode("gbk") * 120)]
+    "name",
+    ["名" * 80, "名" * 85, "a" * 255, os.fsdecode("名".encode("gbk") * 120)],
+    ids=["80", "85", "255 of one byte", "no UTF-8"],
 )
 def test_a_long_name_is_counted_in_bytes(
     write: Writer, name: str, tmp_path: Path
@@ -180,8 +182,7 @@ def test_predict_keeps_its_answers_beside(
     assert "北京" in Path("o-2").read_text()
 
 
-@pytest.mark.parametrize("made", [True, False])
-def test_answers_do_not_replace_their_questions(made: bool, engine: Engine) -> None:
+def test_answers_do_not_replace_their_questions(engine: Engine) -> None:
     """Protects the input: `predict ner --input a --output a --force`."""
     Path("a").write_text("北京\n")
     Path("b").symlink_to("a")
