@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Sequence
@@ -198,12 +199,20 @@ def root(
 
 def run() -> None:
     """The console script."""
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _leave)
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
             # a lone surrogate is written as \\udXXX instead of stopping the output
             reconfigure(encoding="utf-8", errors="backslashreplace")
     app()
+
+
+def _leave(number: int, frame: Any) -> None:
+    """SIGTERM: clean up on the way out; a second one does not wait for that."""
+    signal.signal(number, signal.SIG_DFL)
+    raise SystemExit(128 + number)
 
 
 def _fail(lines: list[str], code: int) -> int:

@@ -12,8 +12,8 @@ from nlpcli.engine.examples import ExampleFile, chunks, dev_source
 from nlpcli.engine.loaded import decoding, open_run
 from nlpcli.engine.run_dir import RunDir
 from nlpcli.errors import DataError
-from nlpcli.files.atomic import write_atomic
 from nlpcli.files.json_text import dumps
+from nlpcli.files.named import refuse_existing, write_lines
 from nlpcli.progress import SILENT, Progress
 
 CHUNK = 2048
@@ -28,6 +28,7 @@ def evaluate_run(
     skip_bad: bool = False,
     progress: Progress = SILENT,
     sets: Sequence[str] = (),
+    force: bool = False,
 ) -> dict[str, Any]:
     """The recipe's scores, with counts, seconds and where they come from.
 
@@ -35,6 +36,7 @@ def evaluate_run(
     development data.
     ``predictions`` is a file that gets each example's text, gold and answer;
     ``sets`` are assignments to keys of ``task`` that stand over the run's.
+    UsageError when that file exists, unless ``force`` replaces it.
     """
     started = time.monotonic()
     loaded = open_run(run, recipe, sets=sets)
@@ -44,6 +46,7 @@ def evaluate_run(
     name, source = dev_source(loaded.run.config, loaded.recipe)
     if data is not None:
         name, source = str(data), ExampleFile(loaded.recipe, data, skip_bad)
+    refuse_existing(predictions, force, name, loaded.run.config.data.train)
     examples: list[Any] = []
     answers: list[dict[str, Any]] = []
     progress.start(f"evaluate {recipe}", None)
@@ -58,20 +61,11 @@ def evaluate_run(
         raise DataError(f"{name}: expected examples, got none")
     scores = loaded.recipe.score(examples, answers)
     if predictions is not None:
-        write_atomic(
-            predictions,
-            "".join(
-                dumps(
-                    {
-                        "text": example.text,
-                        "gold": loaded.recipe.gold(example),
-                        **answer,
-                    }
-                )
-                + "\n"
-                for example, answer in zip(examples, answers, strict=True)
-            ),
+        rows = (
+            {"text": example.text, "gold": loaded.recipe.gold(example), **answer}
+            for example, answer in zip(examples, answers, strict=True)
         )
+        write_lines(predictions, (dumps(row) + "\n" for row in rows), force)
     return {
         **scores,
         "examples": len(examples),

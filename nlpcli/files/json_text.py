@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import math
 import re
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 _BYTES = re.compile("[\udc80-\udcff]+")
@@ -32,6 +35,21 @@ def readable(text: str) -> str:
     """
     named = _BYTES.sub(lambda match: _decoded(match[0]), text)
     return named.encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def plain(value: Any) -> Any:
+    """Values that JSON has: numpy's numbers as Python's, NaN and infinities as null."""
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [plain(item) for item in value]
+    if isinstance(value, Path):
+        return str(value)
+    if hasattr(value, "tolist"):
+        return plain(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value
 
 
 def _decoded(surrogates: str) -> str:

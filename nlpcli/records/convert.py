@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from nlpcli.errors import DataError, UsageError
-from nlpcli.files.atomic import refuse_existing, write_lines
 from nlpcli.files.json_text import dumps
+from nlpcli.files.named import refuse_existing, write_lines
 from nlpcli.records.form import E, Form, Mark, Unfit
 from nlpcli.records.lines import LONGEST_DOCUMENT, Lines
 from nlpcli.records.read import open_items
@@ -68,7 +68,7 @@ def convert(
             counts["examples"] += 1
             counts.update(form.facts(item).counts)
             written += [between] * (len(written) > 0) + [piece]
-    write_lines(destination, [head, *written, tail])
+    write_lines(destination, [head, *written, tail], force)
     counts["empty"] = empty  # those that the target cannot hold, not those written
     return {
         "from": name,
