@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from nlpcli.files.atomic import explained, is_special, sync_folder
-from nlpcli.files.json_text import readable
+from nlpcli.files.json_text import escaped, named, readable
 
 
 @dataclass
@@ -76,11 +76,12 @@ def print_json(value: Any) -> None:
     """One JSON value for machines, indented, on stdout."""
     import json
 
-    print_text(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+    text = json.dumps(value, ensure_ascii=False, indent=2, default=str)
+    sys.stdout.write(escaped(named(text)) + "\n")
 
 
 def print_text(text: str) -> None:
-    """Text for people, on stdout."""
+    """Text for people, on stdout; whatever made it up, a terminal obeys none of it."""
     if text:
         sys.stdout.write(readable(text) + "\n")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -28,22 +29,28 @@ def evaluate_run(
     skip_bad: bool = False,
     progress: Progress = SILENT,
     sets: Sequence[str] = (),
+    longest: int | None = None,
 ) -> dict[str, Any]:
     """The recipe's scores, with counts, seconds and where they come from.
 
     ``run`` None is the newest finished run; ``data`` None is the run's
     development data.
     ``predictions`` is a file that gets each example's text, gold and answer;
-    ``sets`` are assignments to keys of ``task`` that stand over the run's.
+    ``sets`` are assignments to keys of ``task`` that stand over the run's;
+    ``longest``: bytes of a line, otherwise the run's ``data.longest_line``.
     """
     started = time.monotonic()
     loaded = open_run(run, recipe, sets=sets)
     size = batch_size or 32
     decode = decoding(loaded.recipe, loaded.forward, loaded.device, size)
     answer = answering(loaded.recipe, loaded.forward, decode, size)
-    name, source = dev_source(loaded.run.config, loaded.recipe)
+    config = loaded.run.config
+    longest = longest or config.data.longest_line
+    config = replace(config, data=replace(config.data, longest_line=longest))
+    name, source = dev_source(config, loaded.recipe)
     if data is not None:
-        name, source = str(data), ExampleFile(loaded.recipe, data, skip_bad)
+        source = ExampleFile(loaded.recipe, data, skip_bad, longest=longest)
+        name = str(data)
     examples: list[Any] = []
     answers: list[dict[str, Any]] = []
     progress.start(f"evaluate {recipe}", None)
