@@ -60,7 +60,7 @@ class TransformerConfig:
                 if item.name in _REQUIRED:
                     problems.append(f"{origin}: missing key {item.name}")
                 continue
-            value = values[item.name]
+            value: Any = values[item.name]
             came = short(repr(value))
             least, most = _BOUNDS.get(item.name, (1, MOST_ROWS))
             if not isinstance(value, kind) or isinstance(value, bool):

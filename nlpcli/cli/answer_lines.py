@@ -8,10 +8,10 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from nlpcli.cli.stream import Arrivals, Request, from_lines, from_texts
+from nlpcli.cli.stream import Arrivals, Request, from_lines, from_texts, typed
 from nlpcli.errors import DataError, NlpcliError, UsageError
 from nlpcli.files.json_text import dumps, readable
-from nlpcli.records.lines import STDIN, Lines
+from nlpcli.records.lines import LONGEST_LINE, STDIN, Lines
 from nlpcli.records.row import Row
 
 Answers = Iterable["dict[str, Any] | NlpcliError"]
@@ -25,8 +25,10 @@ def requests_of(
     source: str | None,
     text_key: str,
     id_key: str,
+    longest: int | None = None,
 ) -> Iterator[Request]:
-    """TEXT of the command line, else the lines of --input, else those of stdin.
+    """TEXT of the command line, else the lines of --input, else those of stdin, each of
+    ``longest`` bytes at most.
 
     Raises UsageError when both or none are there, NotFoundError for a missing file.
     """
@@ -34,9 +36,10 @@ def requests_of(
         raise UsageError("--input: does not go together with TEXT")
     if texts:
         return from_texts(texts)
-    if source is None and sys.stdin.isatty():
+    if source is None and (sys.stdin is None or typed()):
         raise UsageError("expected TEXT, --input FILE or lines on stdin, got none")
-    return from_lines(Lines(source or STDIN).open(), text_key, id_key)
+    lines = Lines(source or STDIN, longest or LONGEST_LINE)
+    return from_lines(lines.open(), text_key, id_key)
 
 
 def write_answers(

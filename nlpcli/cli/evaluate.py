@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nlpcli.cli.command import AnswerCommand, flag_sets, verb
-from nlpcli.cli.options import BatchSize, Force, Json, Recipe, Run
+from nlpcli.cli.options import BatchSize, Force, Json, LongestLine, Recipe, Run
 
 EXAMPLES = """\
 Examples:
@@ -54,6 +54,7 @@ def evaluate(
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Count and skip bad lines.")
     ] = False,
+    longest_line: LongestLine = None,
     as_json: Json = False,
     force: Force = False,
 ) -> None:
@@ -82,6 +83,7 @@ def evaluate(
         progress=open_progress(),
         sets=[*flag_sets(context), *(sets or ())],
         force=force,
+        longest=longest_line,
     )
     if not per_label:
         scores.pop("per_label", None)

@@ -35,6 +35,7 @@ from nlpcli.cli.generation import (
 from nlpcli.cli.options import (
     Force,
     IdKey,
+    LongestLine,
     OnError,
     OutputFile,
     PrecisionOption,
@@ -44,9 +45,10 @@ from nlpcli.cli.options import (
     TextKey,
     Texts,
 )
-from nlpcli.cli.render import one_line, output_lines
+from nlpcli.cli.render import output_lines
 from nlpcli.cli.stream import Arrivals, Request
 from nlpcli.errors import NlpcliError, UsageError
+from nlpcli.files.json_text import in_one_line
 
 EXAMPLES = """\
 Examples:
@@ -81,6 +83,7 @@ def generate(
     output: OutputFile = None,
     text_key: TextKey = "text",
     id_key: IdKey = "id",
+    longest_line: LongestLine = None,
     batch_size: Annotated[
         int, typer.Option("--batch-size", min=1, metavar="N", help="Prompts a batch.")
     ] = 8,
@@ -141,7 +144,7 @@ def generate(
     chosen = chosen_run(run, entry.name)
     bare = bool(texts) and output is None and sys.stdout.isatty()
     # reading begins while the model loads
-    arrivals = Arrivals(requests_of(texts, source, text_key, id_key))
+    arrivals = Arrivals(requests_of(texts, source, text_key, id_key, longest_line))
     try:
         sets = flag_sets(context)
         writer = open_writer(chosen, entry.name, asked, batch_size, precision, sets)
@@ -184,7 +187,7 @@ def _stream(writer: Writer, arrivals: Arrivals, on_error: str) -> int:
                 if request.error is not None:
                     raise request.error
                 for piece in writer.reply(request.row):
-                    sys.stdout.write(one_line(piece))
+                    sys.stdout.write(in_one_line(piece))
                     sys.stdout.flush()
             except NlpcliError as error:
                 error = placed(request, error)

@@ -25,6 +25,7 @@ from nlpcli.cli.options import (
     Force,
     IdKey,
     Json,
+    LongestLine,
     OnError,
     OutputFile,
     Run,
@@ -32,9 +33,9 @@ from nlpcli.cli.options import (
     TextKey,
     Texts,
 )
-from nlpcli.cli.render import one_line
 from nlpcli.cli.stream import Request
 from nlpcli.errors import NlpcliError, NotFoundError, UsageError
+from nlpcli.files.json_text import in_one_line
 from nlpcli.records.row import Row
 
 app = verb(
@@ -80,6 +81,7 @@ def build(
     ] = None,
     text_key: TextKey = "text",
     id_key: IdKey = "id",
+    longest_line: LongestLine = None,
     batch_size: BatchSize = 64,
     on_error: OnError = "stop",
     resume: Annotated[
@@ -103,7 +105,7 @@ def build(
     if going_on and not (resume or force):
         raise UsageError(f"{address}: {EXISTS}")
     chosen = named_model(run, model) or newest_run()
-    with arriving(None, source, text_key, id_key) as arrivals:
+    with arriving(None, source, text_key, id_key, longest_line) as arrivals:
         embedder = open_model(chosen, pooling, prefix, batch_size)
         if going_on and resume:
             store = open_store(address)
@@ -134,6 +136,7 @@ def add(
     model: ModelOption = None,
     text_key: TextKey = "text",
     id_key: IdKey = "id",
+    longest_line: LongestLine = None,
     batch_size: BatchSize = 64,
     on_error: OnError = "stop",
     as_json: Json = False,
@@ -141,7 +144,7 @@ def add(
     """Add texts; one whose id is there takes its place."""
     with (
         opened(address) as store,
-        arriving(texts, source, text_key, id_key) as arrivals,
+        arriving(texts, source, text_key, id_key, longest_line) as arrivals,
     ):
         embedder = model_of(store.meta, address, run, model, batch_size)
         fill_index(store, embedder, arrivals, on_error, as_json, building=False)
@@ -178,6 +181,7 @@ def search(
     model: ModelOption = None,
     text_key: TextKey = "text",
     id_key: IdKey = "id",
+    longest_line: LongestLine = None,
     batch_size: BatchSize = 64,
     form: Annotated[
         Literal["json", "text"] | None,
@@ -200,7 +204,7 @@ def search(
     )
     with (
         opened(address) as store,
-        arriving(texts, source, text_key, id_key) as arrivals,
+        arriving(texts, source, text_key, id_key, longest_line) as arrivals,
     ):
         embedder = model_of(store.meta, address, run, model, batch_size)
 
@@ -277,7 +281,7 @@ def info(address: Address, as_json: Json = False) -> None:
 def _readable(request: Request, answer: dict[str, Any]) -> str:
     """A text, and its hits below it, score first."""
     hits = [
-        f"  {hit['score']:.4f}  {one_line(hit['id'])}  {one_line(hit['text'])}"
+        f"  {hit['score']:.4f}  {in_one_line(hit['id'])}  {in_one_line(hit['text'])}"
         for hit in answer["hits"]
     ]
-    return "\n".join([one_line(request.text), *hits])
+    return "\n".join([in_one_line(request.text), *hits])

@@ -6,16 +6,23 @@ import importlib
 import os
 import signal
 import sys
-import traceback
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Annotated, Any, Literal
 
 import typer
 
 from nlpcli.cli.command import Group
-from nlpcli.cli.console import Settings, configure, error_lines, settings, show_error
+from nlpcli.cli.console import (
+    Settings,
+    configure,
+    drop,
+    error_lines,
+    settings,
+    show_error,
+    show_traceback,
+)
 from nlpcli.errors import NlpcliError, UsageError
+from nlpcli.files.atomic import explained
 
 EXAMPLES = """\
 Examples:
@@ -73,6 +80,8 @@ class Root(Group):
             sys.stdout.flush()
         except BrokenPipeError:
             code = _drop_stdout()
+        except OSError as error:
+            code = _fail_stdout(error)
         except SystemExit as leaving:
             # how Click tells that the reader of our output went away
             if not isinstance(leaving.__context__, BrokenPipeError):
@@ -110,7 +119,9 @@ class Root(Group):
             return 130
         except BrokenPipeError:
             raise
-        except Exception as error:  # noqa: BLE001 - the last place that can tell
+        except Exception as error:  # the last place that can tell
+            if isinstance(error, OSError) and _stdout_fails():
+                raise
             if hasattr(error, "format_message"):  # Click's errors, wherever they live
                 return _fail([f"nlpcli: error: {_usage(error)}"], 2)
             told = " ".join(str(error).split()) or "no message"
@@ -201,6 +212,7 @@ def run() -> None:
     """The console script."""
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _leave)
+    _fill_descriptors()
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
@@ -216,10 +228,10 @@ def _leave(number: int, frame: Any) -> None:
 
 
 def _fail(lines: list[str], code: int) -> int:
-    with suppress(ValueError, OSError):
-        sys.stdout.flush()
+    if _stdout_fails():
+        drop(sys.stdout)
     if settings.debug and sys.exc_info()[0] is not None and code != 2:
-        traceback.print_exc()
+        show_traceback()
     show_error(lines, code)
     return code
 
@@ -234,7 +246,41 @@ def _usage(error: Any) -> str:
 
 
 def _drop_stdout() -> int:
-    """Send what is still buffered nowhere: the reader has seen what it wanted."""
-    with suppress(ValueError, OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """The reader has seen what it wanted."""
+    drop(sys.stdout)
     return 0
+
+
+def _stdout_fails() -> bool:
+    """Whether what was written to stdout cannot leave."""
+    try:
+        sys.stdout.flush()
+    except (OSError, ValueError):
+        return True
+    return False
+
+
+def _fail_stdout(error: OSError) -> int:
+    """A full disk behind stdout, or a stdout that was closed from the beginning."""
+    try:
+        with explained("stdout"):
+            raise error
+    except NlpcliError as told:
+        return _fail(error_lines(told), told.exit_code)
+
+
+def _fill_descriptors() -> None:
+    """Stand in for standard streams that were closed (``>&-``): the first file that is
+    opened would take their numbers, and what is printed would be written into it.
+
+    Reading and writing there fails, as before; stdin stays None.
+    """
+    for number, mode in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, mode)  # the lowest number that is free
+    if sys.stdout is None:
+        sys.stdout = os.fdopen(1, "w", closefd=False)
+    if sys.stderr is None:
+        sys.stderr = os.fdopen(2, "w", closefd=False)

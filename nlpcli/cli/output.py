@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from nlpcli.files.atomic import explained
-from nlpcli.files.json_text import plain, readable
+from nlpcli.files.json_text import escaped, named, plain, readable
 from nlpcli.files.named import descriptor_of, named_file
 
 
@@ -66,14 +66,14 @@ def print_json(value: Any) -> None:
     """One JSON value for machines, indented, on stdout; NaN and infinities are null."""
     import json
 
-    told = json.dumps(
+    text = json.dumps(
         plain(value), ensure_ascii=False, indent=2, default=str, allow_nan=False
     )
-    print_text(told)
+    sys.stdout.write(escaped(named(text)) + "\n")
 
 
 def print_text(text: str) -> None:
-    """Text for people, on stdout."""
+    """Text for people, on stdout; whatever made it up, a terminal obeys none of it."""
     if text:
         sys.stdout.write(readable(text) + "\n")
 

@@ -19,6 +19,7 @@ from nlpcli.cli.options import (
     BatchSize,
     Force,
     IdKey,
+    LongestLine,
     OnError,
     OutputFile,
     PrecisionOption,
@@ -66,6 +67,7 @@ def predict(
     output: OutputFile = None,
     text_key: TextKey = "text",
     id_key: IdKey = "id",
+    longest_line: LongestLine = None,
     batch_size: BatchSize = 32,
     precision: PrecisionOption = None,
     xla: Annotated[
@@ -99,7 +101,7 @@ def predict(
     refuse_existing(output, force, source or "-")
     chosen = chosen_run(run, name)
     # reading begins while the model loads
-    arrivals = Arrivals(requests_of(texts, source, text_key, id_key))
+    arrivals = Arrivals(requests_of(texts, source, text_key, id_key, longest_line))
     mode: Xla | None = None if xla is None else "on" if xla else "off"
     ahead = BATCHES_AHEAD * batch_size
     try:

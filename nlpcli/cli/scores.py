@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from nlpcli.cli.table import pairs, table
+from nlpcli.files.json_text import in_a_cell
 
 WIDEST = 12  # columns of a matrix that is shown whole
 # what is said about the scoring rather than scored
@@ -51,7 +52,7 @@ def _matrix(name: str, rows: Mapping[str, Mapping[str, int]]) -> str:
     if len(columns) <= WIDEST:
         # no label is empty, but one may be called gold
         shown = [{**row, "": label} for label, row in rows.items()]
-        return f"{name}\n" + table(shown, ["", *columns], ["gold", *columns])
+        return f"{in_a_cell(name)}\n" + table(shown, ["", *columns], ["gold", *columns])
     errors: list[dict[str, Any]] = [
         {"gold": gold, "predicted": found, "count": count}
         for gold, row in rows.items()
@@ -59,5 +60,5 @@ def _matrix(name: str, rows: Mapping[str, Mapping[str, int]]) -> str:
         if found != gold and count
     ]
     errors.sort(key=lambda row: -row["count"])
-    told = f"{name}: the most frequent errors (--json has all)\n"
+    told = f"{in_a_cell(name)}: the most frequent errors (--json has all)\n"
     return told + table(errors[:WIDEST], ["gold", "predicted", "count"])

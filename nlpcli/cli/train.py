@@ -9,7 +9,15 @@ import typer
 
 from nlpcli.cli.command import RecipeCommand, verb
 from nlpcli.cli.complete import complete_models, complete_runs
-from nlpcli.cli.options import ConfigFiles, Force, Precision, Recipe, Sets, Strategy
+from nlpcli.cli.options import (
+    ConfigFiles,
+    Force,
+    LongestLine,
+    Precision,
+    Recipe,
+    Sets,
+    Strategy,
+)
 
 EXAMPLES = """\
 Examples:
@@ -98,6 +106,7 @@ def train(
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Count and skip bad lines.")
     ] = False,
+    longest_line: LongestLine = None,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Say what would be trained; write nothing."),
@@ -118,6 +127,7 @@ def train(
         "data.train": ("--data", data),
         "data.dev": ("--dev", dev),
         "data.skip_bad": ("--skip-bad", skip_bad or None),
+        "data.longest_line": ("--longest-line", longest_line),
         "train.epochs": ("--epochs", epochs),
         "train.batch_size": ("--batch-size", batch_size),
         "train.lr": ("--lr", lr),

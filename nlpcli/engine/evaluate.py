@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -29,13 +30,15 @@ def evaluate_run(
     progress: Progress = SILENT,
     sets: Sequence[str] = (),
     force: bool = False,
+    longest: int | None = None,
 ) -> dict[str, Any]:
     """The recipe's scores, with counts, seconds and where they come from.
 
     ``run`` None is the newest finished run; ``data`` None is the run's
     development data.
     ``predictions`` is a file that gets each example's text, gold and answer;
-    ``sets`` are assignments to keys of ``task`` that stand over the run's.
+    ``sets`` are assignments to keys of ``task`` that stand over the run's;
+    ``longest``: bytes of a line, otherwise the run's ``data.longest_line``.
     UsageError when that file exists, unless ``force`` replaces it.
     """
     started = time.monotonic()
@@ -43,10 +46,14 @@ def evaluate_run(
     size = batch_size or 32
     decode = decoding(loaded.recipe, loaded.forward, loaded.device, size)
     answer = answering(loaded.recipe, loaded.forward, decode, size)
-    name, source = dev_source(loaded.run.config, loaded.recipe)
+    config = loaded.run.config
+    longest = longest or config.data.longest_line
+    config = replace(config, data=replace(config.data, longest_line=longest))
+    name, source = dev_source(config, loaded.recipe)
     if data is not None:
-        name, source = str(data), ExampleFile(loaded.recipe, data, skip_bad)
-    refuse_existing(predictions, force, name, loaded.run.config.data.train)
+        source = ExampleFile(loaded.recipe, data, skip_bad, longest=longest)
+        name = str(data)
+    refuse_existing(predictions, force, name, config.data.train)
     examples: list[Any] = []
     answers: list[dict[str, Any]] = []
     progress.start(f"evaluate {recipe}", None)

@@ -46,11 +46,21 @@ def named_file(path: Path, force: bool) -> Iterator[BinaryIO]:
 def write_lines(path: str | Path, lines: Iterable[str], force: bool = False) -> None:
     """An output of lines that have their ends, as UTF-8; a name in .gz packs them."""
     path = Path(path)
-    data = "".join(lines).encode("utf-8")
-    if path.suffix == ".gz":
-        data = gzip.compress(data, mtime=0)  # same lines, same bytes
-    with named_file(path, force) as stream, explained(path):
-        stream.write(data)
+    with named_file(path, force) as stream, _packing(path, stream) as packed:
+        for line in lines:
+            data = line.encode("utf-8")
+            with explained(path):
+                packed.write(data)
+
+
+@contextmanager
+def _packing(path: Path, stream: BinaryIO) -> Iterator[BinaryIO]:
+    if path.suffix != ".gz":
+        yield stream
+        return
+    # same lines, same bytes: neither the time nor a name
+    with gzip.GzipFile("", "wb", fileobj=stream, mtime=0) as packed:
+        yield packed  # type: ignore[misc]
 
 
 def refuse_existing(path: Path | None, force: bool, *inputs: str | Path | None) -> None:

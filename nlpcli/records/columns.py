@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from nlpcli.errors import DataError
 from nlpcli.records.form import Mark
-from nlpcli.records.lines import Lines
+from nlpcli.records.lines import BESIDE, Lines
 from nlpcli.records.row import shorten
 from nlpcli.records.tag_schemes import (
     SCHEMES,
@@ -35,6 +35,7 @@ _BY_SPACE = re.compile(r"(?P<token> |[^ ]+) +(?:.* +)?(?P<tag>[^ ]+)")
 # the reader would take these for a line end, a separator or a byte order mark
 _UNWRITABLE = re.compile("[\t\n\r\ufeff\ud800-\udfff]")
 LOOKED_AT = 50_000  # sentences by whose tags the scheme is told
+_TOKENS = 3_000_000  # that may be held for it
 
 
 @dataclass(frozen=True)
@@ -56,7 +57,8 @@ def read_columns(
     """The tag scheme and the sentences; a bad line is a DataError in its sentence's
     place.
 
-    ``scheme`` None recognises it from the tags of the first 50,000 sentences. Tags
+    ``scheme`` None recognises it from the tags of the first 50,000 sentences, fewer
+    where they are very long. A sentence longer than a line may be is a bad one. Tags
     that the scheme forbids (an I without its B) are errors, unless ``repair`` mends
     the sentence; each is then a mark.
 
@@ -64,7 +66,7 @@ def read_columns(
     """
     sentences = _sentences(lines)
     if scheme is None:
-        ahead = list(islice(sentences, LOOKED_AT))
+        ahead = list(_first(sentences))
         scheme = _detected(lines.name, (rows for rows, _ in ahead))
         sentences = chain(ahead, sentences)
     return scheme, _read(lines, sentences, scheme, joiner, repair)
@@ -148,6 +150,15 @@ def _read(
         )
 
 
+def _first(sentences: Iterator[Sentence]) -> Iterator[Sentence]:
+    held = 0
+    for sentence in islice(sentences, LOOKED_AT):
+        yield sentence
+        held += len(sentence[0])
+        if held > _TOKENS:
+            return
+
+
 def _detected(name: str, sentences: Iterable[list[_Token]]) -> Scheme:
     detector = SchemeDetector()
     for rows in sentences:
@@ -165,15 +176,21 @@ def _sentences(lines: Lines) -> Iterator[Sentence]:
     """Rows between blank lines, with the errors of the lines that are no rows."""
     rows: list[_Token] = []
     errors: list[DataError] = []
+    size = 0
     for number, line in lines:
         if isinstance(line, DataError):
             errors.append(line)
             continue
+        size += len(line) + BESIDE
+        if size > lines.longest:  # no blank line, and all of it would be held
+            error = lines.too_long(rows[0].line if rows else number, "sentence")
+            yield [], [*errors, error]
+            rows, errors, size = [], [], 0
         line = line.rstrip(" \t")
         if not line or line.startswith("-DOCSTART-"):
             if rows or errors:
                 yield rows, errors
-            rows, errors = [], []
+            rows, errors, size = [], [], 0
             continue
         if match := _match(line):
             rows.append(_Token(number, match["token"], match["tag"]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from nlpcli.errors import DataError
@@ -44,7 +45,7 @@ class Row:
     def missing(self, *keys: str) -> DataError:
         """That one of these keys should be here."""
         wanted = " or ".join(f'"{self.names.get(key, key)}"' for key in keys)
-        there = ", ".join(f'"{name}"' for name in self.values) or "none"
+        there = ", ".join(f'"{name}"' for name in islice(self.values, SHOWN)) or "none"
         return self.error(
             f"expected the key {wanted}, got the keys {shorten(there, 80)}{self.hint}"
         )

@@ -110,11 +110,13 @@ def _pair(lines: Lines) -> tuple[str, Iterator[CoupletExample | DataError]]:
             raise NotFoundError(
                 f"{part}: no such file (first lines are in in.txt, second in out.txt)"
             )
-    return " and ".join(_PAIR), _read_pair(*found)
+    return " and ".join(_PAIR), _read_pair(lines.longest, *found)
 
 
-def _read_pair(first: Path, second: Path) -> Iterator[CoupletExample | DataError]:
-    with Lines(first) as firsts, Lines(second) as seconds:
+def _read_pair(
+    longest: int, first: Path, second: Path
+) -> Iterator[CoupletExample | DataError]:
+    with Lines(first, longest) as firsts, Lines(second, longest) as seconds:
         for one, other in zip_longest(firsts, seconds):
             if one is None or other is None:
                 short, (number, _) = (first, other) if one is None else (second, one)

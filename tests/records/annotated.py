@@ -2,6 +2,7 @@
 
 import json
 
+from nlpcli.files.json_text import dumps
 from nlpcli.recipes.classify.form import ClassifyForm
 from nlpcli.recipes.ner.form import NerForm
 from nlpcli.recipes.triple_extract.form import TripleForm
@@ -13,8 +14,8 @@ TEXT = "刘慈欣写了《三体》"
 
 
 def jsonl(path, rows):
-    lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
-    path.write_text("".join(lines), "utf-8")
+    """As ``data convert`` writes it."""
+    path.write_text("".join(dumps(row) + "\n" for row in rows), "utf-8")
     return path
 
 
