@@ -6,7 +6,9 @@ Both are reached through canonical rows, told by their keys: ``entities``, ``spo
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from nlpcli.errors import DataError
@@ -116,15 +118,17 @@ def _marks(
 ) -> tuple[list[tuple[int, int, str]], list[tuple[int, str, int]]]:
     """Spans with their labels, and links between spans by their numbers."""
     entities = [(e["start"], e["end"], e["label"]) for e in row.get("entities", ())]
+    numbers = {entity: number for number, entity in reversed([*enumerate(entities)])}
     relations = []
     for spo in row.get("spo_list", ()):
         ends = []
         for role in ("subject", "object"):
             label = spo.get(f"{role}_type", role)
             entity = (*spo[f"{role}_span"], label)
-            if entity not in entities:
+            if entity not in numbers:
+                numbers[entity] = len(entities)
                 entities.append(entity)
-            ends.append(entities.index(entity))
+            ends.append(numbers[entity])
         relations.append((ends[0], spo["predicate"], ends[1]))
     return entities, relations
 
@@ -260,11 +264,31 @@ def _label_studio(row: Row) -> Found:
 def _span(value: Row, text: str) -> Values:
     """Code points; a span of old versions, in UTF-16 units, where its text says so."""
     start, end, own = value.integer("start"), value.integer("end"), value.get("text")
-    if isinstance(own, str) and text[start:end] != own:
-        units = text.encode("utf-16-le")
-        found = units[2 * start : 2 * end].decode("utf-16-le", "replace")
-        if found == own:
-            start = len(units[: 2 * start].decode("utf-16-le", "replace"))
-            end = start + len(own)
+    if isinstance(own, str) and not _stands(text, start, end, own):
+        first, last = _point(text, start), _point(text, end)
+        if _stands(text, first, last, own):
+            start, end = first, last
     told = {"text": own} if isinstance(own, str) else {}
     return {"start": start, "end": end, **told}
+
+
+def _stands(text: str, start: int, end: int, own: str) -> bool:
+    """Whether a span, as far as it is in the text, holds its own; nothing is cut out
+    to see that."""
+    size = min(end, len(text)) - start
+    return start >= 0 and size == len(own) and text.startswith(own, start)
+
+
+def _point(text: str, unit: int) -> int:
+    """The code point at a UTF-16 unit, or the end; -1 in the middle of one."""
+    wide = _wide(text)
+    before = bisect_left(wide, unit)
+    inside = before and wide[before - 1] == unit - 1
+    return -1 if inside else min(unit - before, len(text))
+
+
+@lru_cache(maxsize=1)  # a text is asked for each of its spans
+def _wide(text: str) -> list[int]:
+    """The units at which the characters begin that take two."""
+    places = (i for i, character in enumerate(text) if character > "\uffff")
+    return [place + number for number, place in enumerate(places)]
