@@ -55,7 +55,7 @@ class TransformerConfig:
         problems = []
         known: dict[str, Any] = {}
         for item in fields(cls):
-            kind = _KINDS[str(item.type)]
+            kind: Any = _KINDS[str(item.type)]
             if item.name not in values:
                 if item.name in _REQUIRED:
                     problems.append(f"{origin}: missing key {item.name}")

@@ -6,7 +6,7 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from nlpcli.records.annotation import annotation_readers
 from nlpcli.records.form import Facts, Form, Reader, Unfit
 from nlpcli.records.row import Row, shorten, shown
+from nlpcli.records.spans import Blocks, in_blocks, near
 
 from .schema import VALUE, Schema, read_schema, slots
 
@@ -47,6 +48,15 @@ class TripleExample:
         """Subject, predicate and object of each triple."""
         text = self.text
         return [(text[slice(*s)], p, text[slice(*o)]) for s, p, o in self.triples]
+
+    def near(self, start: int, end: int) -> list[Triple]:
+        """Triples that begin in or near [start, end) of the text."""
+        return near(self._blocks, start, end)
+
+    @cached_property
+    def _blocks(self) -> Blocks[Triple]:
+        begins = ((min(t.subject[0], t.object[0]), t) for t in self.triples)
+        return in_blocks((begin, begin + 1, triple) for begin, triple in begins)
 
 
 class TripleForm(Form[TripleExample]):
@@ -234,12 +244,27 @@ def _occurrences(text: str, argument: str, origin: str) -> list[Span]:
     return [(start, start + len(wanted)) for start in starts]
 
 
+@lru_cache(maxsize=2)  # a text is asked for each of its triples
 def _lower(text: str) -> str:
     return "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
 
 
 def _find(text: str, part: str) -> Iterator[int]:
+    """Every place of a part, those that overlap too (哈哈 in 哈哈哈 is there twice).
+
+    Where two overlap, the text repeats itself in steps; they are followed as far as
+    that goes, so that the part is not compared again at each.
+    """
     start = text.find(part)
     while start >= 0:
         yield start
-        start = text.find(part, start + 1)
+        following = text.find(part, start + 1)
+        step = following - start
+        if 0 < step < len(part):
+            end = following + len(part)
+            while end < len(text) and text[end] == text[end - step]:
+                end += 1
+            places = range(following, end - len(part) + 1, step)
+            yield from places
+            following = text.find(part, places[-1] + 1)
+        start = following
