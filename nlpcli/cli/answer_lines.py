@@ -17,6 +17,7 @@ from nlpcli.records.row import Row
 Answers = Iterable["dict[str, Any] | NlpcliError"]
 AnswerRows = Callable[[list[Row]], Answers]
 Show = Callable[[Request, dict[str, Any]], str]
+ShowError = Callable[[Request, NlpcliError], str]
 
 
 def requests_of(
@@ -47,11 +48,14 @@ def write_answers(
     output: Path | None,
     force: bool = False,
     as_list: bool = False,
+    show_error: ShowError | None = None,
 ) -> int:
     """Answer all that arrives, a flush for each chunk; returns how many lines failed.
 
     Under ``on_error`` "stop" raises the first error when the lines before it are out.
-    ``as_list``: they are the items of one JSON list; ``force``: see ``open_output``.
+    ``as_list``: they are the items of one JSON list. ``show_error``: what stands for
+    the answer of a bad line, otherwise an ``error_line``. ``force``: see
+    ``open_output``.
     """
     from nlpcli.cli.output import open_output
 
@@ -60,7 +64,9 @@ def write_answers(
         if as_list:
             out.write("[")
         for chunk in arrivals.chunks(chunk_size):
-            for line, error in _answer_chunk(answer, chunk, show, on_error):
+            for line, error in _answer_chunk(
+                answer, chunk, show, show_error or error_line, on_error
+            ):
                 failed += error
                 out.write("," * (as_list and written > 0) + line)
                 written += 1
@@ -72,24 +78,37 @@ def write_answers(
 
 def json_line(request: Request, answer: dict[str, Any]) -> str:
     """The JSON line of an answer: id where there is one, text, then the answer."""
+    return dumps(answered(request, answer))
+
+
+def answered(request: Request, answer: dict[str, Any]) -> dict[str, Any]:
+    """Id where there is one, text, then the answer."""
     known = {} if request.id is None else {"id": request.id}
-    return dumps({**known, "text": request.text, **answer})
+    return {**known, "text": request.text, **answer}
 
 
 def placed(request: Request, error: NlpcliError) -> NlpcliError:
     """An error of answering, with the line that it is about."""
-    told = str(error).startswith(f"{request.origin}: ")
-    return error if told else DataError(f"{request.origin}: {error}")
+    known = str(error).startswith(f"{request.origin}: ")
+    return error if known else DataError(f"{request.origin}: {error}")
 
 
 def error_line(request: Request, error: NlpcliError) -> str:
     """What stands for the answer of a bad line under ``--on-error skip``."""
-    told = {"code": error.exit_code, "message": readable(str(error))}
-    return dumps({"id": request.id, "error": told})
+    return dumps({"id": request.id, "error": told(error)})
+
+
+def told(error: NlpcliError) -> dict[str, Any]:
+    """An error as a part of an answer."""
+    return {"code": error.exit_code, "message": readable(str(error))}
 
 
 def _answer_chunk(
-    answer: AnswerRows, chunk: list[Request], show: Show, on_error: str
+    answer: AnswerRows,
+    chunk: list[Request],
+    show: Show,
+    show_error: ShowError,
+    on_error: str,
 ) -> Iterator[tuple[str, bool]]:
     """Each line of output, and whether it stands for an error."""
     stop = on_error == "stop"
@@ -106,4 +125,4 @@ def _answer_chunk(
         error = placed(request, given)
         if stop:
             raise error
-        yield error_line(request, error), True
+        yield show_error(request, error), True

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nlpcli.files.json_text import dumps
+from nlpcli.records.marks import names_of
 
 
 def render(text: str, answer: Mapping[str, Any]) -> str:
@@ -16,8 +17,8 @@ def render(text: str, answer: Mapping[str, Any]) -> str:
         return one_line(bracketed(text, answer["entities"]))
     if "spo_list" in answer:
         return one_line("; ".join(map(_triple, answer["spo_list"])))
-    if "label" in answer:
-        return one_line(str(answer["label"]))
+    if "label" in answer or "labels" in answer:
+        return one_line(", ".join(names_of(answer)))
     return dumps(dict(answer))
 
 

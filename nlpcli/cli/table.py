@@ -7,15 +7,22 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 
-def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
-    """Rows under a header; numbers to the right, None as ``-``, floats to 4 places."""
+def table(
+    rows: Sequence[Mapping[str, Any]],
+    columns: Sequence[str],
+    header: Sequence[str] | None = None,
+) -> str:
+    """Rows under a header; numbers to the right, None as ``-``, floats to 4 places.
+
+    ``header``: how the columns are called, otherwise by their names without ``_``.
+    """
     cells = [[cell(row.get(name)) for name in columns] for row in rows]
     numeric = [
         any(_is_number(row.get(name)) for row in rows)
         and all(row.get(name) is None or _is_number(row.get(name)) for row in rows)
         for name in columns
     ]
-    header = [name.replace("_", " ") for name in columns]
+    header = header or [name.replace("_", " ") for name in columns]
     widths = [
         max(width(line[i]) for line in [header, *cells]) for i in range(len(columns))
     ]

@@ -57,16 +57,16 @@ def open_items(
 def json_items(form: Form[E], lines: Lines) -> Iterator[E | DataError]:
     """The examples of canonical JSON Lines."""
     for row in json_rows(lines, form.hint):
-        if isinstance(row, DataError):
-            yield row
-            continue
-        try:
-            example = form.parse(row)
-        except DataError as error:
-            yield error
-            continue
+        yield from parsed(form, row)
+
+
+def parsed(form: Form[E], row: Row | DataError) -> Iterator[E | DataError]:
+    """The example of a canonical row behind the problems of its parts; what is wrong
+    with the whole row stands alone."""
+    found = form.tried(row)
+    if isinstance(row, Row) and not isinstance(found, DataError):
         yield from row.problems
-        yield example
+    yield found
 
 
 def read_rows(source: str | Path) -> Iterator[dict[str, Any]]:

@@ -68,6 +68,12 @@ class Row:
         """A list."""
         return list(self._typed(key, list, "a list"))
 
+    def object(self, key: str) -> Row:
+        """An object, named by its key in messages."""
+        values = self._typed(key, dict, "an object")
+        origin = f"{self.origin}: {key}" if self.origin else key
+        return Row(values, origin, problems=self.problems)
+
     def objects(self, key: str, what: str) -> Iterator[Row]:
         """The objects of a list, each named ``what`` and its number in messages."""
         for number, item in enumerate(self.items(key), start=1):

@@ -13,10 +13,14 @@ class Labels:
 
     def __init__(self, what: str = "label", names: Sequence[str] = ()) -> None:
         self.what = what
-        self.names = list(names)
-        self._known = set(names)
+        self.restore(names)
         self.counts: Counter[str] = Counter()
         self.examples = 0
+
+    def restore(self, names: Sequence[str]) -> None:
+        """Take over the names; what was counted stays."""
+        self.names = list(names)
+        self._known = set(names)
 
     def learn(self, names: Iterable[str]) -> None:
         """Take in the labels of a training example."""

@@ -63,6 +63,7 @@ CODES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sent", CODES)
 def test_same_weights_after_a_kill(tmp_path, undisturbed, sent):
     run = tmp_path / "run"
