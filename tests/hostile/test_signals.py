@@ -1,4 +1,4 @@
-"""SIGTERM, as schedulers send it: what was begun is cleaned up, what is learnt stays."""
+"""SIGTERM, as schedulers send it: what was begun goes, what was learnt stays."""
 
 from __future__ import annotations
 
