@@ -1,4 +1,4 @@
-"""Plain files, opened neither through a link nor to wait at a pipe."""
+"""Plain files of our own folders, opened through no link and waiting at no pipe."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _KINDS = {
 
 
 @contextmanager
-def open_plain(path: Path, access: int, what: str) -> Iterator[int]:
+def open_own(path: Path, access: int, what: str) -> Iterator[int]:
     """A descriptor of the file itself; ``access`` as os.open takes it.
 
     Raises NlpcliError, which says that a plain file ``what`` was expected, where the
