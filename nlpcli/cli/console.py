@@ -12,10 +12,11 @@ import time
 import traceback
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from nlpcli.cli.standard import drop
 from nlpcli.errors import ConfigError, NlpcliError
 from nlpcli.files.json_text import escaped, in_a_cell, in_one_line, readable
 from nlpcli.files.programs import keep_programs
@@ -282,9 +283,3 @@ def _write(line: str) -> None:
     except (OSError, ValueError):
         # nobody reads the messages any more, or the disk is full; the work goes on
         drop(sys.stderr)
-
-
-def drop(stream: Any) -> None:
-    """Send what is still buffered nowhere, so that the end of the process is quiet."""
-    with suppress(ValueError, OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())

@@ -172,9 +172,9 @@ def convert(
         longest=longest_line or LONGEST_DOCUMENT,
     )
     if as_json:
-        print_json(report)
+        print_json(report, destination)
     else:
-        print_text(pairs(report))
+        print_text(pairs(report), destination)
 
 
 def _form(config: RunConfig, verb: str, **flags: Any) -> Form[Any]:

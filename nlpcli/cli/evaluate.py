@@ -88,6 +88,6 @@ def evaluate(
     if not per_label:
         scores.pop("per_label", None)
     if as_json:
-        print_json(scores)
+        print_json(scores, predictions)
     else:
-        print_text(score_table(scores))
+        print_text(score_table(scores), predictions)

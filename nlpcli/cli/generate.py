@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -182,22 +183,29 @@ def _stream(writer: Writer, arrivals: Arrivals, on_error: str) -> int:
     failed = 0
     for chunk in arrivals.chunks(1):
         for request in chunk:
-            pending = ""
-            try:
-                if request.error is not None:
-                    raise request.error
-                for piece in writer.reply(request.row):
-                    sys.stdout.write(in_one_line(piece))
-                    sys.stdout.flush()
-            except NlpcliError as error:
-                error = placed(request, error)
-                if on_error == "stop":
-                    raise error from None
-                pending = error_line(request, error)
-                failed += 1
-            sys.stdout.write(pending + "\n")
+            for piece in _pieces(writer, request):
+                if not isinstance(piece, NlpcliError):
+                    shown = in_one_line(piece)
+                elif on_error == "stop":
+                    raise piece
+                else:
+                    shown = error_line(request, piece)
+                    failed += 1
+                sys.stdout.write(shown)
+                sys.stdout.flush()
+            sys.stdout.write("\n")
             sys.stdout.flush()
     return failed
+
+
+def _pieces(writer: Writer, request: Request) -> Iterator[str | NlpcliError]:
+    """The reply, piece by piece, and what stopped it."""
+    try:
+        if request.error is not None:
+            raise request.error
+        yield from writer.reply(request.row)
+    except NlpcliError as error:
+        yield placed(request, error)
 
 
 def _lines(request: Request, answer: dict[str, Any]) -> str:

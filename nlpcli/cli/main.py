@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -15,14 +14,13 @@ from nlpcli.cli.command import Group
 from nlpcli.cli.console import (
     Settings,
     configure,
-    drop,
     error_lines,
     settings,
     show_error,
     show_traceback,
 )
+from nlpcli.cli.standard import drop, open_standard_streams
 from nlpcli.errors import NlpcliError, UsageError
-from nlpcli.files.atomic import explained
 
 EXAMPLES = """\
 Examples:
@@ -80,8 +78,8 @@ class Root(Group):
             sys.stdout.flush()
         except BrokenPipeError:
             code = _drop_stdout()
-        except OSError as error:
-            code = _fail_stdout(error)
+        except NlpcliError as error:  # stdout's own
+            code = _fail(error_lines(error), error.exit_code)
         except SystemExit as leaving:
             # how Click tells that the reader of our output went away
             if not isinstance(leaving.__context__, BrokenPipeError):
@@ -119,9 +117,7 @@ class Root(Group):
             return 130
         except BrokenPipeError:
             raise
-        except Exception as error:  # the last place that can tell
-            if isinstance(error, OSError) and _stdout_fails():
-                raise
+        except Exception as error:  # noqa: BLE001 - the last place that can tell
             if hasattr(error, "format_message"):  # Click's errors, wherever they live
                 return _fail([f"nlpcli: error: {_usage(error)}"], 2)
             told = " ".join(str(error).split()) or "no message"
@@ -212,12 +208,7 @@ def run() -> None:
     """The console script."""
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _leave)
-    _fill_descriptors()
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:
-            # a lone surrogate is written as \\udXXX instead of stopping the output
-            reconfigure(encoding="utf-8", errors="backslashreplace")
+    open_standard_streams()
     app()
 
 
@@ -228,7 +219,9 @@ def _leave(number: int, frame: Any) -> None:
 
 
 def _fail(lines: list[str], code: int) -> int:
-    if _stdout_fails():
+    try:
+        sys.stdout.flush()
+    except (ValueError, OSError, NlpcliError):
         drop(sys.stdout)
     if settings.debug and sys.exc_info()[0] is not None and code != 2:
         show_traceback()
@@ -249,38 +242,3 @@ def _drop_stdout() -> int:
     """The reader has seen what it wanted."""
     drop(sys.stdout)
     return 0
-
-
-def _stdout_fails() -> bool:
-    """Whether what was written to stdout cannot leave."""
-    try:
-        sys.stdout.flush()
-    except (OSError, ValueError):
-        return True
-    return False
-
-
-def _fail_stdout(error: OSError) -> int:
-    """A full disk behind stdout, or a stdout that was closed from the beginning."""
-    try:
-        with explained("stdout"):
-            raise error
-    except NlpcliError as told:
-        return _fail(error_lines(told), told.exit_code)
-
-
-def _fill_descriptors() -> None:
-    """Stand in for standard streams that were closed (``>&-``): the first file that is
-    opened would take their numbers, and what is printed would be written into it.
-
-    Reading and writing there fails, as before; stdin stays None.
-    """
-    for number, mode in ((0, os.O_WRONLY), (1, os.O_RDONLY), (2, os.O_WRONLY)):
-        try:
-            os.fstat(number)
-        except OSError:
-            os.open(os.devnull, mode)  # the lowest number that is free
-    if sys.stdout is None:
-        sys.stdout = os.fdopen(1, "w", closefd=False)
-    if sys.stderr is None:
-        sys.stderr = os.fdopen(2, "w", closefd=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -62,20 +63,29 @@ def open_output(path: Path | None, force: bool = False) -> Iterator[Output]:
                 text.detach()
 
 
-def print_json(value: Any) -> None:
-    """One JSON value for machines, indented, on stdout; NaN and infinities are null."""
+def print_json(value: Any, beside: Path | None = None) -> None:
+    """One JSON value for machines, indented, NaN and infinities as null; where to as
+    ``print_text``."""
     import json
 
     text = json.dumps(
         plain(value), ensure_ascii=False, indent=2, default=str, allow_nan=False
     )
-    sys.stdout.write(escaped(named(text)) + "\n")
+    _beside(beside).write(escaped(named(text)) + "\n")
 
 
-def print_text(text: str) -> None:
-    """Text for people, on stdout; whatever made it up, a terminal obeys none of it."""
+def print_text(text: str, beside: Path | None = None) -> None:
+    """Text for people on stdout, none of which a terminal obeys; on stderr where stdout
+    is ``beside``, the output that was written (``/dev/stdout``)."""
     if text:
-        sys.stdout.write(readable(text) + "\n")
+        _beside(beside).write(readable(text) + "\n")
+
+
+def _beside(output: Path | None) -> TextIO:
+    with suppress(OSError):
+        if output and os.path.samestat(output.stat(), os.fstat(1)):
+            return sys.stderr
+    return sys.stdout
 
 
 def stdout_columns() -> int:

@@ -27,7 +27,7 @@ _BOM = b"\xef\xbb\xbf"
 _GZIP = b"\x1f\x8b"
 _HEAD = 200  # lines that are looked at before the first is read
 _FAR = 64 * 2**20  # about the bytes in memory that looking ahead may hold
-_SKIPPED = 2**16  # bytes at a time
+_ENDLESS = 2**30  # bytes: what goes on for longer without a line end has no lines
 
 
 class BadLine(DataError):
@@ -55,8 +55,8 @@ class Lines:
     hold more than 64 MB. "-" is stdin; a byte order mark and CRLF are accepted, gzip is
     recognised by its first bytes.
 
-    Raises NotFoundError for a missing file; DataError for a folder and, where it is
-    met, for broken gzip.
+    Raises NotFoundError for a missing file; DataError for a folder and, where they are
+    met, for broken gzip and for a line without an end.
     """
 
     def __init__(
@@ -161,12 +161,19 @@ class Lines:
             while raw := stream.readline(most):
                 self.number += 1
                 yield self.number, self._text(raw)
-                if len(raw) == most:  # skipped when more is wanted: it may never end
-                    while raw and not raw.endswith(b"\n"):
-                        raw = stream.readline(_SKIPPED)
+                if len(raw) == most and not raw.endswith(b"\n"):
+                    self._skip(stream)
             self.ended = True
         except (OSError, EOFError, zlib.error) as error:
             raise DataError(f"{self.name}: cannot be read: {_why(error)}") from error
+
+    def _skip(self, stream: IO[bytes]) -> None:
+        """The rest of a line, when what comes after it is wanted."""
+        left = _ENDLESS
+        while (raw := stream.readline(2**16)) and not raw.endswith(b"\n"):
+            left -= len(raw)
+            if left < 0:
+                raise DataError(f"{self.origin(self.number)}: expected lines, got none")
 
     def _text(self, raw: bytes) -> str | BadLine:
         line = raw.removesuffix(b"\n").removesuffix(b"\r")
