@@ -19,8 +19,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 
 from nlpcli.metrics.classification import score_labels
+from nlpcli.recipes.classify.form import ClassifyExample, ClassifyForm
 from nlpcli.records.read import read
-from recipes.classify.form import ClassifyExample, ClassifyForm
 
 
 def main() -> None:

@@ -17,7 +17,7 @@ from typing import Any
 
 from nlpcli.backbones.transformer import TransformerConfig
 from nlpcli.errors import CheckpointError, NotFoundError
-from nlpcli.files.json_file import read_json_object
+from nlpcli.files.json_file import read_json_object, short
 
 FAMILY = "bert"
 NEZHA_DISTANCE = 64  # beyond it all distances are one
@@ -40,7 +40,7 @@ def read_config(folder: Path, dialect: str) -> tuple[TransformerConfig, dict[str
     """
     names = ("config.json", "bert_config.json")
     paths = [folder / name for name in (names if dialect == "hf" else names[::-1])]
-    path = next((path for path in paths if path.is_file()), None)
+    path = next((path for path in paths if path.exists()), None)
     if path is None:
         raise NotFoundError(
             f"{folder}: expected config.json (Hugging Face) or bert_config.json "
@@ -51,7 +51,7 @@ def read_config(folder: Path, dialect: str) -> tuple[TransformerConfig, dict[str
     relative = family == "nezha" or bool(raw.get("use_relative_position"))
     if family != FAMILY and not relative:
         raise CheckpointError(
-            f"{path}: model_type: expected 'bert', got {family!r} "
+            f"{path}: model_type: expected 'bert', got {short(repr(family))} "
             "(other families are not supported yet)"
         )
     if relative:

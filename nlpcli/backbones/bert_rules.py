@@ -7,12 +7,17 @@ the next-sentence matrix, (2, hidden) (google-research/bert run_pretraining.py).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
 from nlpcli.checkpoints.families import Family
-from nlpcli.checkpoints.source import Shape
+from nlpcli.checkpoints.rules import resolve
+from nlpcli.checkpoints.source import Shape, Source
 from nlpcli.checkpoints.table import Rule, RuleTable
+from nlpcli.errors import CheckpointError
+
+MOST_GAPS = 100  # lines of a message; twelve wrong layers are 192
 
 _FOREIGN = {
     "roberta.": (
@@ -195,12 +200,11 @@ def expected_shapes(config: Mapping[str, Any]) -> dict[str, dict[str, Shape]]:
     backbone: dict[str, Shape] = {
         "token_embedding/embeddings": (vocab, hidden),
         "segment_embedding/embeddings": (_size(config, "type_vocab_size", 2), hidden),
-        "position_embedding/embeddings": (
-            _size(config, "max_position_embeddings", 512),
-            hidden,
-        ),
         **_norm_shapes("embedding_norm", hidden),
     }
+    if not config.get("max_relative_position"):
+        longest = _size(config, "max_position_embeddings", 512)
+        backbone["position_embedding/embeddings"] = (longest, hidden)
     for index in range(_size(config, "num_hidden_layers", most=1000)):
         layer = f"layer_{index}"
         backbone |= {
@@ -221,6 +225,44 @@ def expected_shapes(config: Mapping[str, Any]) -> dict[str, dict[str, Shape]]:
         },
         "nsp": _dense_shapes("nsp", hidden, 2),
     }
+
+
+def check_sizes(config: Mapping[str, Any], source: Source) -> None:
+    """Raise CheckpointError where a configuration is not that of the weights.
+
+    To be asked before a model is built: a configuration may ask for any memory.
+    """
+    shapes = expected_shapes(config)["backbone"]
+    gaps = resolve(RULES[source.dialect], shapes, source).gaps
+    if gaps:
+        raise CheckpointError(_some(gaps))
+
+
+def check_run_sizes(config: Mapping[str, Any], source: Source) -> int:
+    """How many numbers of a backbone a run's weights leave out.
+
+    A run keeps our own paths, and none for blocks that its model does not use. Raises
+    CheckpointError where the shapes it has are not those of its configuration.
+    """
+    shapes = expected_shapes(config)["backbone"]
+    found = source.describe()
+    pairs = [
+        (path, shape, found.get(f"backbone/{path}")) for path, shape in shapes.items()
+    ]
+    gaps = [
+        f"{source.label}: backbone/{path}: expected {shape}, file has {there}"
+        for path, shape, there in pairs
+        if there not in (None, shape)
+    ]
+    if gaps:
+        raise CheckpointError(_some(gaps))
+    return sum(math.prod(shape) for _, shape, there in pairs if there is None)
+
+
+def _some(gaps: list[str]) -> str:
+    """Gaps as lines, the first ones of very many."""
+    more = len(gaps) - MOST_GAPS
+    return "\n".join(gaps[:MOST_GAPS] + ([f"... and {more} more"] if more > 0 else []))
 
 
 def _size(

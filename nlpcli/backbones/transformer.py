@@ -14,6 +14,7 @@ import keras
 from keras import ops
 
 from nlpcli.errors import CheckpointError
+from nlpcli.files.json_file import short
 from nlpcli.layers import masks
 from nlpcli.layers.attention import Cache, SelfAttention
 from nlpcli.layers.dense import Dense
@@ -59,15 +60,22 @@ class TransformerConfig:
                 if item.name in _REQUIRED:
                     problems.append(f"{origin}: missing key {item.name}")
                 continue
-            value = values[item.name]
-            least = 0 if item.name == "max_relative_position" else 1
+            value: Any = values[item.name]
+            came = short(repr(value))
+            least, most = _BOUNDS.get(item.name, (1, MOST_ROWS))
             if not isinstance(value, kind) or isinstance(value, bool):
                 problems.append(
-                    f"{origin}: {item.name}: expected {item.type}, got {value!r}"
+                    f"{origin}: {item.name}: expected {item.type}, got {came}"
                 )
-            elif isinstance(value, int) and not least <= value <= 10_000_000:
+            elif item.type == "int" and not least <= value <= most:
                 problems.append(
-                    f"{origin}: {item.name}: expected a positive size, got {value!r}"
+                    f"{origin}: {item.name}: expected a positive size, got {came} "
+                    f"(at most {most})"
+                )
+            elif item.type == "float" and not least <= value < most:
+                problems.append(
+                    f"{origin}: {item.name}: expected a number from {least} to below "
+                    f"{most}, got {came}"
                 )
             else:
                 known[item.name] = value
@@ -81,7 +89,7 @@ class TransformerConfig:
             if config.hidden_act not in ACTIVATIONS:
                 problems.append(
                     f"{origin}: hidden_act: expected one of "
-                    f"{', '.join(ACTIVATIONS)}, got {config.hidden_act!r}"
+                    f"{', '.join(ACTIVATIONS)}, got {short(repr(config.hidden_act))}"
                 )
         if problems:
             raise CheckpointError("\n".join(problems))
@@ -96,6 +104,16 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "int": (int,),
     "float": (int, float),
     "str": (str,),
+}
+MOST_ROWS, MOST_LAYERS = 10_000_000, 1000
+# Least and most; sizes without an entry are 1 to MOST_ROWS.
+_BOUNDS: dict[str, tuple[float, float]] = {
+    "num_hidden_layers": (1, MOST_LAYERS),
+    "max_relative_position": (0, 4096),
+    "layer_norm_eps": (0, 1),
+    "hidden_dropout_prob": (0, 1),
+    "attention_probs_dropout_prob": (0, 1),
+    "initializer_range": (0, 100),
 }
 _REQUIRED = {
     "vocab_size",

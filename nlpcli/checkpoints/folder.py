@@ -29,18 +29,18 @@ def open_checkpoint(path: str | Path, openers: Sequence[Opener] = ()) -> Source:
     there, CheckpointError when they cannot be read.
     """
     path = Path(path)
-    if path.is_file():
+    if path.exists() and not path.is_dir():
         if path.name.endswith((".bin", ".pt", ".pth", ".bin.index.json")):
             return TorchSource(path)
         if path.name.endswith((".safetensors", ".safetensors.index.json")):
             return SafetensorsSource(path)
-    elif path.is_dir() and any((path / name).is_file() for name in _SAFE):
+    elif path.is_dir() and any((path / name).exists() for name in _SAFE):
         return SafetensorsSource(path)
     for opener in openers:
         source = opener(path)
         if source is not None:
             return source
-    if path.is_dir() and any((path / name).is_file() for name in _TORCH):
+    if path.is_dir() and any((path / name).exists() for name in _TORCH):
         return TorchSource(path)
     if not path.exists():
         raise NotFoundError(f"{path}: no such file or folder")
@@ -58,12 +58,12 @@ def tensorflow_prefixes(path: Path) -> list[Path]:
     for ending in (".index", ".meta"):
         name = name.removesuffix(ending)
     prefix = path.with_name(name.split(".data-", 1)[0])
-    return [prefix] if prefix.with_name(prefix.name + ".index").is_file() else []
+    return [prefix] if prefix.with_name(prefix.name + ".index").exists() else []
 
 
 def _nothing(path: Path) -> NotFoundError | CheckpointError:
     expected = "model.safetensors, pytorch_model.bin or a TensorFlow checkpoint"
-    if path.is_file():
+    if not path.is_dir():
         return CheckpointError(f"{path}: not a checkpoint; expected {expected}")
     if tensorflow_prefixes(path):
         return CheckpointError(

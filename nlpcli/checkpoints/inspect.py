@@ -16,8 +16,9 @@ from nlpcli.checkpoints.rules import resolve
 from nlpcli.checkpoints.source import Opener, Shape, Source
 from nlpcli.checkpoints.storage import CONFIGS, missing_files
 from nlpcli.errors import CheckpointError, NotFoundError
-from nlpcli.files.json_file import read_json_object
+from nlpcli.files.json_file import read_json_object, short
 from nlpcli.text.tokenizers.load import load_tokenizer
+from nlpcli.text.tokenizers.settings import MOST_VALUES
 from nlpcli.text.tokenizers.vocab import Vocab, has_words
 
 
@@ -70,9 +71,9 @@ def inspect(
     report = Inspection(str(path))
     folder = path if path.is_dir() else path.parent
     best = path / "best"
-    if (best / "model.safetensors").is_file():
+    if (best / "model.safetensors").exists():
         report.kind, path, folder = "run", best, best
-    elif (folder / "task.json").is_file():
+    elif (folder / "task.json").exists():
         report.kind = "run"
     config = _config(folder, report)
     report.layers = _integer(config, "num_hidden_layers")
@@ -98,12 +99,13 @@ def inspect(
 def tokenizer_kind(folder: Path) -> str | None:
     """The tokenizer a folder's files speak of: wordpiece, word, unigram or other."""
     vocab = folder / "vocab.txt"
-    if vocab.is_file():
+    if vocab.exists():
         return "word" if has_words(vocab) else "wordpiece"
-    if (folder / "tokenizer.json").is_file():
-        model = read_json_object(folder / "tokenizer.json").get("model")
+    path = folder / "tokenizer.json"
+    if path.exists():
+        model = read_json_object(path, most_values=MOST_VALUES).get("model")
         kind = model.get("type") if isinstance(model, dict) else None
-        return str(kind).lower() if kind else "unknown tokenizer.json"
+        return short(str(kind).lower()) if kind else "unknown tokenizer.json"
     if any(folder.glob("*.model")):
         return "sentencepiece (no tokenizer.json)"
     return None
@@ -111,7 +113,7 @@ def tokenizer_kind(folder: Path) -> str | None:
 
 def _config(folder: Path, report: Inspection) -> dict[str, Any]:
     for name in CONFIGS:
-        if (folder / name).is_file():
+        if (folder / name).exists():
             return read_json_object(folder / name)
     report.notes.append(f"no {' or '.join(CONFIGS)} beside the weights")
     return {}
@@ -185,7 +187,7 @@ def _judge_run(
 ) -> None:
     """A run keeps our own paths, with the backbone's name in front."""
     report.dialect = "nlpcli"
-    report.family = str(config.get("model_type", "bert"))
+    report.family = short(str(config.get("model_type", "bert")))
     family = next((f for f in families if f.name == report.family), None)
     if family is None:
         return
@@ -245,7 +247,7 @@ def _repeated(name: str, vocab: Vocab) -> list[str]:
     unit = "line" if name == "vocab.txt" else "place"
     more = len(vocab.repeated) - 1
     return [
-        f"{name}: {token!r} stands twice, on {unit} {numbers[0] + 1} and "
+        f"{name}: {short(token)!r} stands twice, on {unit} {numbers[0] + 1} and "
         f"{unit} {numbers[-1] + 1}: the last is its id"
         + (f" (and {more} more such tokens)" if more else "")
     ]

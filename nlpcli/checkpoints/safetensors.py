@@ -11,6 +11,7 @@ Format: 8 bytes little-endian header length, a JSON header, the data
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,10 +21,12 @@ import numpy as np
 
 from nlpcli.checkpoints.source import Shape
 from nlpcli.errors import CheckpointError, NotFoundError
-from nlpcli.files.json_file import NotJson, parse_json_object, read_json_object
+from nlpcli.files.json_file import NotJson, parse_json_object, read_json_object, short
+from nlpcli.files.plain_file import open_plain
 
 LARGEST_HEADER = 100_000_000
 MOST_AXES = 8
+LONGEST_NAME = 1000
 INDEX = "model.safetensors.index.json"
 
 _NUMPY = {
@@ -34,7 +37,7 @@ _NUMPY = {
 _LONG_NAMES = {"BF16": "bfloat16", "BOOL": "bool"}
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Tensor:
     """Where one tensor lies: ``start`` counts from the beginning of the file."""
 
@@ -57,8 +60,8 @@ class SafetensorsSource:
         """
         path = Path(path)
         if path.is_dir():
-            path = path / (INDEX if (path / INDEX).is_file() else "model.safetensors")
-        if not path.is_file():
+            path = path / (INDEX if (path / INDEX).exists() else "model.safetensors")
+        if not path.exists():
             raise NotFoundError(f"{path}: no such file; expected safetensors")
         self.label = str(path)
         if path.name.endswith(".index.json"):
@@ -83,10 +86,14 @@ class SafetensorsSource:
         if count == 0:
             return np.zeros(tensor.shape, dtype)
         try:
-            with tensor.path.open("rb") as stream:
+            with open_plain(tensor.path) as stream:
                 flat = np.fromfile(stream, dtype, count, offset=tensor.start)
         except OSError as error:
             raise CheckpointError(f"{tensor.path}: {error.strerror}") from error
+        except MemoryError as error:  # a file with holes may be larger than the disk
+            raise CheckpointError(
+                f"{tensor.path}: {name}: {count} numbers are more than fit in memory"
+            ) from error
         if flat.size != count:
             raise CheckpointError(f"{tensor.path}: {name} ends before its promised end")
         if tensor.dtype == "BF16":
@@ -102,8 +109,8 @@ def read_header(path: Path) -> dict[str, Tensor]:
     Raises CheckpointError, in one line, when anything in it cannot be true.
     """
     try:
-        size = path.stat().st_size
-        with path.open("rb") as stream:
+        with open_plain(path) as stream:
+            size = os.fstat(stream.fileno()).st_size
             first = stream.read(8)
             length = int.from_bytes(first, "little")
             if len(first) < 8:
@@ -137,6 +144,8 @@ class _Absurd(Exception):
 
 
 def _tensor(path: Path, name: str, entry: Any, data: int) -> Tensor:
+    if len(name) > LONGEST_NAME:
+        raise _Absurd(f"{_short(name)} is a name of {len(name)} characters")
     if not isinstance(entry, dict):
         raise _Absurd(f"{_short(name)} is described by {_short(entry)}")
     dtype = entry.get("dtype")
@@ -194,7 +203,7 @@ def _read_shards(index: Path) -> tuple[list[Path], dict[str, Tensor]]:
     """All tensors of the shards that ``model.safetensors.index.json`` names."""
     weight_map = read_weight_map(index)
     files = sorted({index.parent / name for name in weight_map.values()})
-    missing = [path.name for path in files if not path.is_file()]
+    missing = [path.name for path in files if not path.exists()]
     if missing:
         raise NotFoundError(f"{index}: shards not there: {', '.join(missing)}")
     headers = {path.name: read_header(path) for path in files}
@@ -226,5 +235,4 @@ def _is_plain_name(name: str) -> bool:
 
 
 def _short(value: Any) -> str:
-    text = " ".join(repr(value).split())
-    return text if len(text) <= 60 else text[:57] + "..."
+    return short(" ".join(repr(value).split()))

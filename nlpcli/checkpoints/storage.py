@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from nlpcli.checkpoints.registry import MODELS, Model, find_model
-from nlpcli.errors import CheckpointError, NotFoundError, UsageError
+from nlpcli.errors import CheckpointError, NlpcliError, NotFoundError, UsageError
 from nlpcli.files.atomic import explained
+from nlpcli.files.plain_file import open_plain
 
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 VOCABULARIES = ("vocab.txt", "tokenizer.json")
@@ -123,10 +124,19 @@ def _snapshots(model: Model) -> list[Path]:
         return []
     folder = _repository(model)
     main = folder / "refs" / "main"
-    commit = main.read_text(encoding="utf-8").strip() if main.is_file() else ""
+    commit = _first_bytes(main).decode("utf-8", "replace").strip()
     snapshots = folder / "snapshots"
     found = [p for p in snapshots.iterdir() if p.is_dir()] if snapshots.is_dir() else []
     return sorted(found, key=lambda p: (p.name != commit, -p.stat().st_mtime))
+
+
+def _first_bytes(path: Path) -> bytes:
+    """Those of a small file; nothing where there is none."""
+    try:
+        with open_plain(path) as stream:
+            return stream.read(1000)
+    except NlpcliError:
+        return b""
 
 
 def _repository(model: Model) -> Path:

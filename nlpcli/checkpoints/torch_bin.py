@@ -2,24 +2,36 @@
 
 Such a file is a pickle, and a pickle can run code. torch's weights-only unpickler
 admits tensors and plain containers and refuses everything else; nothing here ever
-falls back to the other one.
+falls back to the other one. What it admits may still ask for more memory than the file
+has bytes: packed members, buffers made by their length, tensors of one number repeated.
 """
 
 from __future__ import annotations
 
+import os
+import pickletools
 import re
 import warnings
+import zipfile
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from nlpcli.checkpoints.safetensors import read_weight_map
 from nlpcli.checkpoints.source import Shape
 from nlpcli.errors import CheckpointError, NotFoundError
+from nlpcli.files.json_file import short
+from nlpcli.files.plain_file import open_plain
 
 INDEX = "pytorch_model.bin.index.json"
 OLDEST_TORCH = (2, 6)  # before it, weights_only=True could be tricked: CVE-2025-32434
+LONGEST_PICKLE = 16 * 2**20  # of the names and shapes; BERT's is 30 KB
+_PICKLES = 5  # before the data of a file that is no zip
+# Called with a length alone, these make something of that length.
+_MAKERS = re.compile(r"\bbytearray$|Tensor$|_no_storage$|_wrapper_subclass$")
 
 
 class TorchSource:
@@ -36,14 +48,14 @@ class TorchSource:
         """
         path = Path(path)
         if path.is_dir():
-            path = path / (INDEX if (path / INDEX).is_file() else "pytorch_model.bin")
+            path = path / (INDEX if (path / INDEX).exists() else "pytorch_model.bin")
         self.label = str(path)
         self.files = [path]
         if path.name.endswith(".index.json"):
             shards = set(read_weight_map(path).values())
             self.files = sorted(path.parent / name for name in shards)
         for file in self.files:
-            if not file.is_file():
+            if not file.exists():
                 raise NotFoundError(f"{file}: no such file; expected a torch file")
         self._tensors: dict[str, Any] = {}
         for file in self.files:
@@ -67,6 +79,9 @@ class TorchSource:
 
 def _read(path: Path) -> dict[str, Any]:
     torch = _import_torch(path)
+    with open_plain(path) as stream:
+        size = os.fstat(stream.fileno()).st_size
+        _refuse_bombs(path, stream, size)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it thinks aloud before it refuses
@@ -81,7 +96,76 @@ def _read(path: Path) -> dict[str, Any]:
         raise CheckpointError(
             f"{path}: expected a dict of tensors, got {type(content).__name__}"
         )
-    return {str(n): t for n, t in content.items() if isinstance(t, torch.Tensor)}
+    tensors = {str(n): t for n, t in content.items() if isinstance(t, torch.Tensor)}
+    _refuse_expanded(path, tensors, size)
+    return tensors
+
+
+def _refuse_bombs(path: Path, stream: BinaryIO, size: int) -> None:
+    """Raise CheckpointError for a file that unfolds to more than it is."""
+    zipped = stream.read(4) == b"PK\3\4"
+    stream.seek(0)
+    if not zipped:
+        # what is no pickle at all the loader tells better
+        with suppress(ValueError, EOFError, LookupError):
+            _refuse_makers(path, _names(path, stream, _PICKLES))
+        return
+    try:
+        with zipfile.ZipFile(stream) as members:
+            found = members.infolist()
+            unfolded = sum(one.file_size for one in found)
+            if unfolded > size or any(one.compress_type for one in found):
+                raise CheckpointError(
+                    f"{path}: expected tensors as torch saves them, got packed ones"
+                )
+            for one in found:
+                if one.filename.endswith(".pkl"):
+                    with members.open(one) as content:
+                        _refuse_makers(path, _names(path, content, 1))
+    except (ValueError, EOFError, LookupError, RuntimeError, zipfile.BadZipFile) as e:
+        raise CheckpointError(
+            f"{path}: refused before torch's weights-only loader: {_first_line(e)}"
+        ) from e
+
+
+def _names(path: Path, stream: Any, pickles: int) -> Iterator[str]:
+    """What the pickles at a stream's beginning look up: "module name"."""
+    for _ in range(pickles):
+        for code, value, place in pickletools.genops(stream):
+            if (place or 0) > LONGEST_PICKLE:
+                raise CheckpointError(
+                    f"{path}: expected at most {LONGEST_PICKLE} bytes that describe "
+                    "tensors, got more"
+                )
+            if code.name == "GLOBAL":
+                yield str(value)
+
+
+def _refuse_makers(path: Path, names: Iterator[str]) -> None:
+    for name in names:
+        if _MAKERS.search(name):
+            raise CheckpointError(
+                f"{path}: expected a pickle of tensors, it asks for {short(name)!r}"
+            )
+
+
+def _refuse_expanded(path: Path, tensors: Mapping[str, Any], size: int) -> None:
+    """Raise CheckpointError where tensors hold more numbers than the file has."""
+    total = 0
+    for name, tensor in tensors.items():
+        kind = f"{tensor.layout}, {tensor.device}".replace("torch.", "")
+        if kind != "strided, cpu" or tensor.is_quantized or tensor.is_nested:
+            raise CheckpointError(
+                f"{path}: {short(name)}: expected plain numbers, got a tensor that is "
+                f"{kind}"
+            )
+        total += tensor.numel() * tensor.element_size()
+        # twice: one table may stand under the names of two layers that share it
+        if total > 2 * size:
+            raise CheckpointError(
+                f"{path}: {short(name)}: a tensor of shape {tuple(tensor.shape)} in a "
+                f"file of {size} bytes"
+            )
 
 
 def _import_torch(path: Path) -> Any:

@@ -49,6 +49,7 @@ def write_answers(
     show: Show,
     on_error: str,
     output: Path | None,
+    force: bool = False,
     as_list: bool = False,
     show_error: ShowError | None = None,
 ) -> int:
@@ -56,12 +57,13 @@ def write_answers(
 
     Under ``on_error`` "stop" raises the first error when the lines before it are out.
     ``as_list``: they are the items of one JSON list. ``show_error``: what stands for
-    the answer of a bad line, otherwise an ``error_line``.
+    the answer of a bad line, otherwise an ``error_line``. ``force``: see
+    ``open_output``.
     """
     from nlpcli.cli.output import open_output
 
     failed = written = 0
-    with open_output(output) as out:
+    with open_output(output, force) as out:
         if as_list:
             out.write("[")
         for chunk in arrivals.chunks(chunk_size):

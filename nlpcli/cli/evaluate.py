@@ -63,11 +63,11 @@ def evaluate(
     from nlpcli.cli.output import print_json, print_text
     from nlpcli.cli.runs import chosen_run
     from nlpcli.cli.scores import score_table
-    from nlpcli.files.atomic import refuse_existing
+    from nlpcli.files.named import refuse_existing
     from nlpcli.recipe import find_recipe
 
     name = find_recipe(recipe).name
-    refuse_existing(predictions, force)
+    refuse_existing(predictions, force, data)
     chosen = chosen_run(run, name)
 
     with quiet_imports():
@@ -82,6 +82,7 @@ def evaluate(
         skip_bad=skip_bad,
         progress=open_progress(),
         sets=[*flag_sets(context), *(sets or ())],
+        force=force,
         longest=longest_line,
     )
     if not per_label:

@@ -78,9 +78,9 @@ def fill(
     """Say what may stand for each [MASK]: JSON Lines out, answer n for line n."""
     from nlpcli.checkpoints.download import resolve_model
     from nlpcli.cli.console import open_progress, quiet_imports
-    from nlpcli.files.atomic import refuse_existing
+    from nlpcli.files.named import refuse_existing
 
-    refuse_existing(output, force)
+    refuse_existing(output, force, source or "-")
     folder = resolve_model(model, offline=offline, progress=open_progress())
     bare = bool(texts) and output is None and sys.stdout.isatty()
     arrivals = Arrivals(requests_of(texts, source, text_key, id_key, longest_line))
@@ -95,6 +95,7 @@ def fill(
             _readable if form == "text" or (form is None and bare) else json_line,
             on_error,
             output,
+            force,
         )
     finally:
         arrivals.close()

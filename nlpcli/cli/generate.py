@@ -117,7 +117,7 @@ def generate(
 ) -> None:
     """Write text for texts: JSON Lines out, answer n for line n."""
     from nlpcli.cli.runs import chosen_run
-    from nlpcli.files.atomic import refuse_existing
+    from nlpcli.files.named import refuse_existing
 
     entry = writing_recipe(recipe)
     asked = asked_options(
@@ -141,7 +141,7 @@ def generate(
         if "chat" not in entry.verbs:
             raise UsageError(f"--turns: recipe {entry.name} takes no turns")
         texts = [turns]
-    refuse_existing(output, force)
+    refuse_existing(output, force, source or "-")
     chosen = chosen_run(run, entry.name)
     bare = bool(texts) and output is None and sys.stdout.isatty()
     # reading begins while the model loads
@@ -160,6 +160,7 @@ def generate(
                 show if form == "text" or (form is None and bare) else json_line,
                 on_error,
                 output,
+                force,
             )
         writer.tell_times()
     finally:

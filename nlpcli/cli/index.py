@@ -196,9 +196,9 @@ def search(
     """Find the nearest entries of texts: JSON Lines out, answer n for line n."""
     from nlpcli.engine.index.search import plain_hits
     from nlpcli.engine.index.search import search as nearest
-    from nlpcli.files.atomic import refuse_existing
+    from nlpcli.files.named import refuse_existing
 
-    refuse_existing(output, force)
+    refuse_existing(output, force, source or "-")
     as_text = form == "text" or (
         form is None and bool(texts) and output is None and sys.stdout.isatty()
     )
@@ -220,6 +220,7 @@ def search(
             _readable if as_text else json_line,
             on_error,
             output,
+            force,
         )
     if failed:
         raise typer.Exit(4)

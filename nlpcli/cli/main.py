@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal
@@ -205,8 +206,16 @@ def root(
 
 def run() -> None:
     """The console script."""
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _leave)
     open_standard_streams()
     app()
+
+
+def _leave(number: int, frame: Any) -> None:
+    """SIGTERM: clean up on the way out; a second one does not wait for that."""
+    signal.signal(number, signal.SIG_DFL)
+    raise SystemExit(128 + number)
 
 
 def _fail(lines: list[str], code: int) -> int:

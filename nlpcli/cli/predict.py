@@ -85,7 +85,7 @@ def predict(
     """Answer texts: JSON Lines out, answer n for line n."""
     from nlpcli.cli.console import quiet_imports
     from nlpcli.cli.runs import chosen_run
-    from nlpcli.files.atomic import refuse_existing
+    from nlpcli.files.named import refuse_existing
     from nlpcli.recipe import find_recipe
 
     entry = find_recipe(recipe)
@@ -98,7 +98,7 @@ def predict(
         )
     if form in ANNOTATED and form not in entry.task_type()().form().published:
         raise UsageError(f"--format {form}: recipe {name} marks nothing in a text")
-    refuse_existing(output, force)
+    refuse_existing(output, force, source or "-")
     chosen = chosen_run(run, name)
     # reading begins while the model loads
     arrivals = Arrivals(requests_of(texts, source, text_key, id_key, longest_line))
@@ -107,7 +107,7 @@ def predict(
     try:
         if matrix is not None:
             embedder = _embedder(chosen, name, batch_size, precision, mode)
-            failed = write_vectors(arrivals, ahead, embedder, on_error, matrix)
+            failed = write_vectors(arrivals, ahead, embedder, on_error, matrix, force)
         else:
             with quiet_imports():
                 from nlpcli.engine.predict import Predictor
@@ -122,6 +122,7 @@ def predict(
                 show,
                 on_error,
                 output,
+                force,
                 as_list=form == "label-studio",
                 show_error=show_error,
             )

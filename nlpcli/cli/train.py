@@ -27,7 +27,8 @@ Examples:
   nlpcli train ner -c my.yaml --set train.accumulate=4 --dry-run
   nlpcli train ner --resume runs/rbt3
 
-Ctrl-C saves last/ and exits with 130; a second one leaves at once."""
+Ctrl-C saves last/ and exits with 130, SIGTERM with 143; a second one leaves at once.
+--resume exits with 3 when data or nlpcli changed since; --accept-changes goes on."""
 
 app = verb("train")
 
@@ -94,6 +95,13 @@ def train(
             autocompletion=complete_runs,
         ),
     ] = None,
+    accept_changes: Annotated[
+        bool,
+        typer.Option(
+            "--accept-changes",
+            help="With --resume: go on although its data or nlpcli changed.",
+        ),
+    ] = False,
     force: Force = False,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Count and skip bad lines.")
@@ -140,6 +148,8 @@ def train(
                 f"--resume: the run's own configuration counts; leave out "
                 f"{', '.join(names)}"
             )
+    elif accept_changes:
+        raise UsageError("--accept-changes: goes together with --resume")
     resolved = resolve(recipe, config or [], sets or [], given)
     if dry_run:
         with quiet_imports():
@@ -160,6 +170,7 @@ def train(
         resume=resume,
         offline=offline,
         progress=open_progress(),
+        accept_changes=accept_changes,
     )
     scores = {k: v for k, v in result.scores.items() if not isinstance(v, dict)}
     summary = {
@@ -170,4 +181,4 @@ def train(
     }
     print_text(pairs({**summary, **scores}))
     if result.status == "interrupted":
-        raise typer.Exit(130)
+        raise typer.Exit(128 + result.stopped_by)

@@ -12,18 +12,25 @@ from typing import Any
 import numpy as np
 
 from nlpcli.backbones import bert
-from nlpcli.backbones.bert_rules import MLM_RULES, POOLER_RULES, RULES
+from nlpcli.backbones.bert_rules import (
+    MLM_RULES,
+    POOLER_RULES,
+    RULES,
+    check_run_sizes,
+    check_sizes,
+)
 from nlpcli.backbones.transformer import Transformer, TransformerConfig
 from nlpcli.checkpoints.download import resolve_model
 from nlpcli.checkpoints.folder import open_checkpoint
 from nlpcli.checkpoints.rows import Rows
 from nlpcli.checkpoints.rules import load, resolve
+from nlpcli.checkpoints.safetensors import SafetensorsSource
 from nlpcli.checkpoints.source import Source
 from nlpcli.checkpoints.table import RuleTable
 from nlpcli.config import BackboneOptions, RunConfig
 from nlpcli.errors import CheckpointError, ConfigError
 from nlpcli.files.atomic import write_atomic
-from nlpcli.files.json_file import read_json_object
+from nlpcli.files.json_file import read_json_object, short
 from nlpcli.progress import SILENT, Progress
 from nlpcli.recipe import find_recipe
 from nlpcli.runtime import weights
@@ -66,6 +73,7 @@ def open_start(
         tokenizer = load_tokenizer(folder, config.tokenizer.kind)
         start = Start(source, model_config, tokenizer, Rows())
         _check_vocabulary(name, start)
+        check_sizes(model_config.to_dict(), source)
         _refuse_built_in_keys(config.backbone)
     if config.backbone.dropout is not None:
         start.config = replace(
@@ -292,8 +300,27 @@ def load_run(config: RunConfig, folder: Path) -> Loaded:
     tokenizer = load_tokenizer(folder)
     check_rows(tokenizer.vocab, backbone_config.vocab_size, str(folder))
     recipe = open_recipe(config, tokenizer, backbone_config)
-    state = read_json_object(folder / "task.json", CheckpointError)
-    recipe.restore(state["task"])
-    model = recipe.build(Transformer(backbone_config))
+    buckets = _restore(recipe, folder / "task.json")
+    source = SafetensorsSource(folder / "model.safetensors")
+    unused = check_run_sizes(backbone_config.to_dict(), source)
+    with weights.at_most(unused, source):
+        model = recipe.build(Transformer(backbone_config))
     weights.assign(weights.learnt_variables(model), folder / "model.safetensors")
-    return Loaded(recipe, model, state["buckets"])
+    return Loaded(recipe, model, buckets)
+
+
+def _restore(recipe: Recipe[Any], path: Path) -> Buckets:
+    """Give a recipe what it learnt, and return the sizes of its batches.
+
+    Raises CheckpointError for a file that is not the recipe's.
+    """
+    state = read_json_object(path, CheckpointError)
+    try:
+        recipe.restore(state["task"])
+        return [{str(k): int(v) for k, v in b.items()} for b in state["buckets"]]
+    except (TypeError, ValueError, LookupError, AttributeError) as error:
+        told = short(" ".join(str(error).split()))
+        raise CheckpointError(
+            f"{path}: not what this recipe keeps of a run: "
+            f"{type(error).__name__}: {told}"
+        ) from error

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from nlpcli.backbones import bert
-from nlpcli.backbones.bert_rules import POOLER_RULES
+from nlpcli.backbones.bert_rules import POOLER_RULES, check_sizes
 from nlpcli.backbones.transformer import Transformer
 from nlpcli.checkpoints.rows import Rows
 from nlpcli.config import Precision, RuntimeOptions, Xla
@@ -124,6 +124,11 @@ class Embedder:
             raise ConfigError(
                 [f"{folder}: pooling: expected one of {', '.join(POOLINGS)}, {kind!r}"]
             )
+        if not isinstance(prefix, str):
+            raise ConfigError(
+                [f"{folder}: query_prefix: expected text, got {prefix!r}"]
+            )
+        check_sizes(config.to_dict(), source)
         backbone = Transformer(replace(config, hidden_dropout_prob=0.0))
         model = EmbeddingModel(backbone, kind)
         used: set[str] = set()

@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from nlpcli.backbones import bert
-from nlpcli.backbones.bert_rules import MLM_RULES
+from nlpcli.backbones.bert_rules import MLM_RULES, check_sizes
 from nlpcli.backbones.transformer import Transformer
 from nlpcli.checkpoints.rows import Rows
 from nlpcli.config import Precision, RuntimeOptions
@@ -39,6 +39,7 @@ class Filler:
         config, _ = bert.read_config(folder, source.dialect)
         tokenizer = load_tokenizer(folder)
         check_rows(tokenizer.vocab, config.vocab_size, str(folder))
+        check_sizes(config.to_dict(), source)
         backbone = Transformer(replace(config, hidden_dropout_prob=0.0))
         vocab = tokenizer.vocab
         model = sequence_model(backbone, SequenceOptions(), "masked", vocab)

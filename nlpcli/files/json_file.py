@@ -7,11 +7,14 @@ import math
 from pathlib import Path
 from typing import Any
 
-from nlpcli.errors import CheckpointError, NlpcliError, NotFoundError
+from nlpcli.errors import CheckpointError, NlpcliError
+from nlpcli.files.plain_file import MOST_BYTES, read_plain
 
 _BOM = b"\xef\xbb\xbf"
 SHOWN = 60  # characters of what came, in a message
 DEEPEST = 64  # objects and lists inside one another
+# A value takes up to a hundred times its text: `{},{},` of 64 MiB would be 6 GiB.
+MOST_VALUES = 2_000_000
 
 
 class NotJson(ValueError):
@@ -19,25 +22,31 @@ class NotJson(ValueError):
 
 
 def read_json_object(
-    path: str | Path, error: type[NlpcliError] = CheckpointError
+    path: str | Path,
+    error: type[NlpcliError] = CheckpointError,
+    most_values: int = MOST_VALUES,
 ) -> dict[str, Any]:
     """The JSON object that a file holds; a byte order mark is no content.
 
     Raises NotFoundError for a missing file and ``error``, with the path and what came,
-    for a file that cannot be read or holds anything else.
+    for a file that is not plain, is too large, or holds anything else.
     """
+    raw = read_plain(path, MOST_BYTES, error)
     try:
-        return parse_json_object(Path(path).read_bytes().removeprefix(_BOM))
-    except FileNotFoundError:
-        raise NotFoundError(f"{path}: no such file") from None
-    except OSError as problem:
-        raise error(f"{path}: cannot be read: {problem.strerror}") from problem
+        return parse_json_object(raw.removeprefix(_BOM), most_values)
     except NotJson as problem:
         raise error(f"{path}: {problem}") from problem
 
 
-def parse_json_object(raw: bytes) -> dict[str, Any]:
-    """The JSON object in some bytes; raises NotJson."""
+def parse_json_object(
+    raw: bytes | bytearray, most_values: int = MOST_VALUES
+) -> dict[str, Any]:
+    """The JSON object in some bytes, in bounded memory; raises NotJson."""
+    if raw[:100].lstrip().startswith(b"["):  # told before a long list is read
+        text = raw[: 4 * SHOWN].decode("utf-8", "replace")
+        raise NotJson(f"expected a JSON object, got {short(' '.join(text.split()))}")
+    if sum(map(raw.count, (b",", b":", b"[", b"{"))) > most_values:
+        raise NotJson(f"expected JSON of at most {most_values} values, got more")
     try:
         text = raw.decode("utf-8")
     except UnicodeDecodeError as error:
@@ -48,10 +57,10 @@ def parse_json_object(raw: bytes) -> dict[str, Any]:
     try:
         value = parse_json(text)
     except NotJson as error:
-        came = repr(_short(text.strip())) if text.strip() else "nothing"
+        came = repr(short(text.strip())) if text.strip() else "nothing"
         raise NotJson(f"expected JSON, got {came} ({error})") from error
     if not isinstance(value, dict):
-        raise NotJson(f"expected a JSON object, got {_short(text.strip())}")
+        raise NotJson(f"expected a JSON object, got {short(' '.join(text.split()))}")
     return value
 
 
@@ -76,7 +85,7 @@ def parse_json(text: str) -> Any:
     except NotJson:
         raise
     except ValueError as error:  # an integer of thousands of digits
-        raise NotJson(_short(str(error))) from error
+        raise NotJson(short(str(error))) from error
     if text.count("[") + text.count("{") > DEEPEST and _depth(value) > DEEPEST:
         raise NotJson(f"nested deeper than {DEEPEST} levels")
     return value
@@ -85,16 +94,16 @@ def parse_json(text: str) -> Any:
 def _finite(text: str) -> float:
     number = float(text)
     if not math.isfinite(number):
-        raise NotJson(f"{_short(text)} is no finite number")
+        raise NotJson(f"{short(text)} is no finite number")
     return number
 
 
 def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
-        twice = next(name for name in names if names.count(name) > 1)
-        raise NotJson(f"the name {_short(twice)!r} stands twice")
+        last = {name: place for place, (name, _) in enumerate(pairs)}
+        twice = next(n for place, (n, _) in enumerate(pairs) if last[n] != place)
+        raise NotJson(f"the name {short(twice)!r} stands twice")
     return found
 
 
@@ -110,5 +119,6 @@ def _depth(value: Any) -> int:
     return depth
 
 
-def _short(text: str) -> str:
+def short(text: str) -> str:
+    """The beginning of what came, for a message."""
     return text if len(text) <= SHOWN else f"{text[: SHOWN - 1]}…"

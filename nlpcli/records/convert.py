@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from nlpcli.errors import DataError, UsageError
-from nlpcli.files.atomic import refuse_existing, write_lines
 from nlpcli.files.json_text import dumps
+from nlpcli.files.named import refuse_existing, write_lines
 from nlpcli.records.form import E, Form, Mark, Unfit
 from nlpcli.records.lines import LONGEST_DOCUMENT, Lines
 from nlpcli.records.read import open_items
@@ -75,7 +75,7 @@ def convert(
 
     with Lines(source, longest) as lines:
         name, items = open_items(form, lines, every=True, known=source_format)
-        write_lines(destination, pieces(items))
+        write_lines(destination, pieces(items), force)
     counts["empty"] = empty  # those that the target cannot hold, not those written
     return {
         "from": name,

@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,8 @@ from nlpcli.checkpoints.folder import tensorflow_prefixes
 from nlpcli.checkpoints.source import Shape
 from nlpcli.errors import CheckpointError
 from nlpcli.files.atomic import explained, sync_tree
+from nlpcli.files.plain_file import kind_of, read_plain
+from nlpcli.runtime.tf_index import check_index
 
 _NOT_WEIGHTS = re.compile(
     r"(^|/)(adam_[mv]|lamb_[mv]|Adam|Adam_1|LAMB|LAMB_1|Adafactor|Momentum|RMSProp"
@@ -63,6 +65,7 @@ class TfCheckpointSource:
         self.files = sorted(prefix.parent.glob(prefix.name + ".index")) + sorted(
             prefix.parent.glob(prefix.name + ".data-*")
         )
+        check_index(self.files[0], _size(self.files[1:]))
         tf = _tensorflow()
         try:
             self._reader = tf.compat.v1.train.NewCheckpointReader(os.fsencode(prefix))
@@ -126,11 +129,20 @@ def write_tf_checkpoint(prefix: str | Path, tensors: Mapping[str, np.ndarray]) -
 def _stated(folder: Path) -> str | None:
     """The newest checkpoint by the folder's own ``checkpoint`` file."""
     state = folder / "checkpoint"
-    if not state.is_file():
+    if not state.exists():
         return None
-    text = state.read_text(encoding="utf-8", errors="replace")
+    text = read_plain(state).decode("utf-8", "replace")
     match = re.search(r'^model_checkpoint_path:\s*"([^"]+)"', text, re.MULTILINE)
     return Path(match[1]).name if match else None
+
+
+def _size(files: Sequence[Path]) -> int:
+    """Bytes of plain files; CheckpointError for what is none."""
+    for file in files:
+        if not file.is_file():
+            kind = kind_of(file.stat().st_mode)
+            raise CheckpointError(f"{file}: expected a plain file, got {kind}")
+    return sum(file.stat().st_size for file in files)
 
 
 def _tensorflow() -> Any:

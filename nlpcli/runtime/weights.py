@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 from safetensors.numpy import save_file
 
 from nlpcli.checkpoints.safetensors import SafetensorsSource
 from nlpcli.errors import CheckpointError
+
+SLACK = 2**24  # numbers of a model that stand in no file
+MOST_BESIDE = 2**29  # numbers of blocks that a run's model leaves unused
+LEAST = 100  # a variable takes memory even with one number
 
 
 def learnt_variables(model: Any) -> dict[str, Any]:
@@ -26,6 +33,36 @@ def random_states(model: Any) -> list[Any]:
 def save_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
     """Write variables or arrays as one safetensors file."""
     save_file({name: np.ascontiguousarray(v) for name, v in arrays.items()}, path)
+
+
+@contextmanager
+def at_most(beside: int, source: SafetensorsSource) -> Iterator[None]:
+    """Stop a model from being built that is larger than the file that fills it.
+
+    beside: numbers of the model that the file need not have. Labels and options of a
+    run folder may ask for any memory. Raises CheckpointError.
+    """
+    there = sum(math.prod(shape) for shape in source.describe().values())
+    left = there + SLACK + beside
+    add_weight = keras.layers.Layer.add_weight
+
+    def counted(layer: Any, shape: Any = None, *rest: Any, **named: Any) -> Any:
+        nonlocal left
+        left -= max(math.prod(shape or ()), LEAST)
+        if left < 0:
+            raise CheckpointError(
+                f"{source.label}: holds {there} numbers, its configuration, labels and "
+                "options ask for more"
+            )
+        return add_weight(layer, shape, *rest, **named)
+
+    if beside > MOST_BESIDE:
+        left = -1
+    keras.layers.Layer.add_weight = counted
+    try:
+        yield
+    finally:
+        keras.layers.Layer.add_weight = add_weight
 
 
 def assign(variables: Mapping[str, Any], path: Path) -> None:

@@ -20,7 +20,8 @@ from nlpcli.tasks.protocol import Answer, Forward, Setup, Tunes
 from nlpcli.tasks.sentences import Sentences
 from nlpcli.text.batching import Features, Field
 from nlpcli.text.windows import Window
-from recipes.classify.form import ClassifyExample
+
+from .form import ClassifyExample
 
 
 class ClassifyRecipe(Sentences[ClassifyExample], Tunes[ClassifyExample]):

@@ -12,7 +12,8 @@ from nlpcli.errors import DataError, NotFoundError
 from nlpcli.records.form import Facts, Form, Reader
 from nlpcli.records.lines import Lines
 from nlpcli.records.row import Row, shorten
-from recipes.couplet.verse import broken_rules, without_spaces
+
+from .verse import broken_rules, without_spaces
 
 _PAIR = ("in.txt", "out.txt")
 _RULES = ("marks", "repetition", "sharing")

@@ -20,7 +20,8 @@ from nlpcli.tasks.labels import Labels
 from nlpcli.tasks.protocol import Answer, Forward, Setup
 from nlpcli.text.batching import Features, Field
 from nlpcli.text.windows import Window, merge_spans
-from recipes.ner.form import NerExample
+
+from .form import NerExample
 
 Span = tuple[int, int, str, float]
 

@@ -14,7 +14,8 @@ from typing import Any, NamedTuple
 from nlpcli.records.annotation import annotation_readers
 from nlpcli.records.form import Facts, Form, Reader, Unfit
 from nlpcli.records.row import Row, shorten, shown
-from recipes.triple_extract.schema import VALUE, Schema, read_schema, slots
+
+from .schema import VALUE, Schema, read_schema, slots
 
 Span = tuple[int, int]  # half open, in code points
 

@@ -19,7 +19,8 @@ from nlpcli.tasks.labels import Labels
 from nlpcli.tasks.protocol import Answer, Forward, Setup
 from nlpcli.text.batching import Features, Field
 from nlpcli.text.windows import Window
-from recipes.triple_extract.form import Span, Triple, TripleExample, TripleForm, spo
+
+from .form import Span, Triple, TripleExample, TripleForm, spo
 
 
 class TripleRecipe(Characters[TripleExample]):

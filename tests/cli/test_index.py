@@ -136,6 +136,7 @@ def test_what_it_refuses(built):
     assert_fails(nlpcli("search", "faq.idx", "花", cwd=built), 6, "no longer", "--run")
 
 
+@pytest.mark.slow
 def test_bad_lines_stop_or_are_counted(built):
     bad = "好的一行\n" + "长" * 30_000 + "\n后来的\n"
     done = nlpcli("add", "faq.idx", cwd=built, stdin=bad)

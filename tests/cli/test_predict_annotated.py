@@ -9,12 +9,12 @@ from typing import Any
 import pytest
 
 from nlpcli.errors import DataError
+from nlpcli.recipes.classify.form import ClassifyForm
+from nlpcli.recipes.ner.form import NerForm
+from nlpcli.recipes.triple_extract.form import TripleForm
 from nlpcli.records.convert import convert
 from nlpcli.records.form import Form
 from nlpcli.records.row import Row
-from recipes.classify.form import ClassifyForm
-from recipes.ner.form import NerForm
-from recipes.triple_extract.form import TripleForm
 from tests.cli.fake_engine import Engine, call
 
 FORMATS = ("doccano", "label-studio")

@@ -6,9 +6,9 @@ import re
 import unicodedata
 from collections import Counter
 
+from nlpcli.recipes.classify.form import ClassifyForm
 from nlpcli.records.check import check
 from nlpcli.samples import sample
-from recipes.classify.form import ClassifyForm
 
 FOLDER = sample("classify", "train").parent
 

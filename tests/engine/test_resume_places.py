@@ -15,6 +15,10 @@ from tests.slow import first_is_quick
 STEPS = 12  # 40 sentences in batches of 8: an epoch ends at 5 and at 10
 COMMON = {
     "data.limit": 40,
+    "data.dev_limit": 16,
+    "data.max_length": 64,
+    "backbone.hidden_size": 32,
+    "backbone.num_hidden_layers": 1,
     "train.batch_size": 8,
     "train.max_steps": STEPS,
     "train.save_every": 3,

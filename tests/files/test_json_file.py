@@ -33,8 +33,9 @@ def test_a_byte_order_mark_is_no_content(
 BROKEN = {
     b"": r"expected JSON, got nothing",
     b" \n": r"expected JSON, got nothing",
-    b"{": r"expected JSON, got '\{' \(.*, line 1, column 2\)",
-    b'{"a": 1} x': r"expected JSON, got .* \(Extra data, line 1, column 10\)",
+    b"{": r"expected JSON, got '\{' \(.*, column 2\)$",
+    b'{"a": 1} x': r"expected JSON, got .* \(Extra data, column 10\)$",
+    b'{"a": 1,\n x': r"expected JSON, got .* \(.*, line 2, column 2\)$",
     b"{'a': 1}": r"expected JSON, got ",
     b"[1, 2]": r"expected a JSON object, got \[1, 2\]$",
     b'"text"': r'expected a JSON object, got "text"$',
@@ -43,12 +44,12 @@ BROKEN = {
     "备注".encode("gbk"): r"expected UTF-8, got byte 0xb1 at position 1$",
     '{"备": 1}'.encode("gbk"): r"expected UTF-8, got byte 0xb1 at position 3$",
     "{}".encode("utf-16"): r"expected UTF-8, got byte 0xff at position 1$",
-    b"[" * 100_000: r"expected JSON, got lists or objects nested too deep$",
-    b'{"a":' * 100_000: r"expected JSON, got lists or objects nested too deep$",
-    b'{"a": NaN}': r"expected JSON with finite numbers, got NaN$",
-    b'{"a": [-Infinity]}': r"expected JSON with finite numbers, got -Infinity$",
-    b'{"a": 1e999}': r"expected JSON with finite numbers, got 1e999$",
-    b'{"a": ' + b"9" * 5000 + b"}": r"expected JSON, got Exceeds the limit",
+    b"[" * 100_000: r"expected a JSON object, got \[\[\[.*…$",
+    b'{"a":' * 100_000: r"expected JSON, got .* \(nested too deep\)$",
+    b'{"a": NaN}': r"expected JSON, got .* \(NaN is no finite number\)$",
+    b'{"a": [-Infinity]}': r"expected JSON, got .* \(-Infinity is no finite ",
+    b'{"a": 1e999}': r"expected JSON, got .* \(1e999 is no finite number\)$",
+    b'{"a": ' + b"9" * 5000 + b"}": r"expected JSON, got .* \(Exceeds the limit",
     b"version https://git-lfs.github.com/spec/v1\noid 1\n": r"expected JSON, got 'vers",
 }
 
@@ -67,14 +68,13 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path: Path, content: bytes) -> No
 def test_files_that_are_not_there_or_no_files(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match=r"none\.json: no such file"):
         read_json_object(tmp_path / "none.json")
-    with pytest.raises(DataError, match="cannot be read: Is a directory"):
+    with pytest.raises(DataError, match="expected a plain file, got a folder"):
         read_json_object(tmp_path, DataError)
 
 
-def test_a_name_that_stands_twice_is_refused_where_asked() -> None:
-    assert parse_json_object(b'{"a": 1, "a": 2}') == {"a": 2}
-    with pytest.raises(NotJson, match="twice"):
-        parse_json_object(b'{"a": 1, "a": 2}', once=True)
+def test_a_name_that_stands_twice_is_refused() -> None:
+    with pytest.raises(NotJson, match="the name 'a' stands twice"):
+        parse_json_object(b'{"a": 1, "b": 2, "a": 2}')
 
 
 READERS = {

@@ -100,7 +100,8 @@ def assert_same(one, other, tolerance):
 
 def without_scores(value):
     if isinstance(value, dict):
-        return {k: without_scores(v) for k, v in value.items() if k != "score"}
+        own = scores_of(value)
+        return {k: without_scores(v) for k, v in value.items() if k not in own}
     if isinstance(value, list):
         return [without_scores(v) for v in value]
     return value
@@ -108,9 +109,15 @@ def without_scores(value):
 
 def scores_in(value):
     if isinstance(value, dict):
-        own = [value["score"]] if "score" in value else []
+        own = list(scores_of(value).values())
         return own + [s for v in value.values() for s in scores_in(v)]
     return [s for v in value for s in scores_in(v)] if isinstance(value, list) else []
+
+
+def scores_of(answer):
+    """A label's is its probability."""
+    names = ("score", "probability") if "label" in answer else ("score",)
+    return {name: answer[name] for name in names if name in answer}
 
 
 @pytest.mark.parametrize("precision", first_is_quick(["float32", "bfloat16"]))

@@ -3,10 +3,10 @@
 import json
 
 from nlpcli.files.json_text import dumps
+from nlpcli.recipes.classify.form import ClassifyForm
+from nlpcli.recipes.ner.form import NerForm
+from nlpcli.recipes.triple_extract.form import TripleForm
 from nlpcli.records.convert import convert
-from recipes.classify.form import ClassifyForm
-from recipes.ner.form import NerForm
-from recipes.triple_extract.form import TripleForm
 
 NER, TRIPLES, CLASSES = NerForm(), TripleForm(), ClassifyForm()
 FORMATS = ("doccano", "label-studio")

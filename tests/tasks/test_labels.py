@@ -56,6 +56,18 @@ def test_a_label_counts_once_an_example():
     assert dict(labels.counts) == {"a": 3, "b": 1}
 
 
+def test_restored_names_keep_what_was_counted():
+    """A vocabulary that is cut has its recipe learn again, then restore."""
+    labels = Labels()
+    for names in (["a"], ["b"], ["b"]):
+        labels.learn(names)
+    labels.restore(["a", "b"])
+    assert labels.balanced(False) == pytest.approx([3 / 2, 3 / 4])
+    labels.restore(["c"])
+    with pytest.raises(DataError):
+        labels.require(["a"], "f:1")
+
+
 def test_balance_is_in_inverse_proportion():
     labels = Labels()
     assert labels.balanced(False) is None

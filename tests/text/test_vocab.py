@@ -56,7 +56,7 @@ def test_a_bad_file_says_what_is_wrong(tmp_path, content, message):
 def test_a_missing_file_and_a_folder(tmp_path):
     with pytest.raises(NotFoundError, match="no such file"):
         read_vocab(tmp_path / "vocab.txt")
-    with pytest.raises(CheckpointError, match="cannot be read"):
+    with pytest.raises(CheckpointError, match="expected a plain file, got a folder"):
         read_vocab(tmp_path)
 
 

@@ -69,7 +69,7 @@ def text_of(vocab: Vocab, ids: Iterable[int]) -> str:
 
 def _guess(folder: Path) -> str:
     vocab = folder / "vocab.txt"
-    if vocab.is_file():
+    if vocab.exists():
         return "word" if has_words(vocab) else "wordpiece"
     if is_unigram(folder / "tokenizer.json"):
         return "unigram"

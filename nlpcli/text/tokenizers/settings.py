@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from nlpcli.errors import CheckpointError
-from nlpcli.files.json_file import read_json_object
+from nlpcli.files.json_file import read_json_object, short
 from nlpcli.text.tokenizers.vocab import NAMES, Vocab
 
 logger = logging.getLogger("nlpcli")
 
 KINDS = ("wordpiece", "word", "unigram")
 _FILE = "tokenizer_config.json"
+MOST_VALUES = 8_000_000  # of a tokenizer.json: a million pieces are three million
 # The names of BertNormalizer in tokenizer.json for those of tokenizer_config.json.
 _NORMALIZER = {
     "do_lower_case": "lowercase",
@@ -51,7 +52,7 @@ def read_settings(folder: Path) -> dict[str, Any]:
     Raises CheckpointError for a file that is no JSON object.
     """
     path = folder / _FILE
-    return read_json_object(path) if path.is_file() else {}
+    return read_json_object(path) if path.exists() else {}
 
 
 def read_kind(folder: Path, settings: Mapping[str, Any]) -> str | None:
@@ -59,7 +60,8 @@ def read_kind(folder: Path, settings: Mapping[str, Any]) -> str | None:
     kind = settings.get("nlpcli_kind")
     if kind is not None and kind not in KINDS:
         raise CheckpointError(
-            f"{folder / _FILE}: nlpcli_kind: expected {', '.join(KINDS)}, got {kind!r}"
+            f"{folder / _FILE}: nlpcli_kind: expected {', '.join(KINDS)}, got "
+            f"{short(repr(kind))}"
         )
     return kind
 
@@ -74,12 +76,12 @@ def read_cleaning(folder: Path, settings: Mapping[str, Any], vocab: Vocab) -> Cl
     path = folder / _FILE
     problems = [
         f"{path}: {key}: expected {value!r} (others are not supported), "
-        f"got {settings[key]!r}"
+        f"got {short(repr(settings[key]))}"
         for key, value in _ONLY.items()
         if settings.get(key, value) != value
     ]
     if never := list(_never_split(settings)):
-        problems.append(f"{path}: never_split: not supported, got {never[0]!r}")
+        problems.append(f"{path}: never_split: not supported, got {short(never[0])!r}")
     found, origin = dict(settings), dict.fromkeys(_NORMALIZER, f"{path}: ")
     if not settings.keys() >= _NORMALIZER.keys():
         for key, value in _from_tokenizer_json(folder).items():
@@ -93,7 +95,7 @@ def read_cleaning(folder: Path, settings: Mapping[str, Any], vocab: Vocab) -> Cl
             either = " or null" if default is None else ""
             problems.append(
                 f"{origin[key]}{key}: expected true or false{either}, "
-                f"got {flags[key]!r}"
+                f"got {short(repr(flags[key]))}"
             )
     if problems:
         raise CheckpointError("\n".join(problems))
@@ -106,14 +108,14 @@ def _never_split(settings: Mapping[str, Any]) -> Iterator[str]:
     special = {name for names in NAMES.values() for name in names}
     words = settings.get("never_split") or []
     for word in words if isinstance(words, list) else (words,):
-        if word not in special:
+        if not isinstance(word, str) or word not in special:
             yield str(word)
 
 
 def _from_tokenizer_json(folder: Path) -> dict[str, Any]:
     """The flags of tokenizer.json, where it has BERT's normalizer."""
     path = folder / "tokenizer.json"
-    raw = read_json_object(path) if path.is_file() else {}
+    raw = read_json_object(path, most_values=MOST_VALUES) if path.exists() else {}
     model = raw.get("model")
     if not isinstance(model, dict) or model.get("type", "WordPiece") != "WordPiece":
         return {}
@@ -123,10 +125,10 @@ def _from_tokenizer_json(folder: Path) -> dict[str, Any]:
         if isinstance(part, dict) and part.get("type") == "BertNormalizer":
             if part.get("clean_text", True) is not True:
                 logger.warning(
-                    "%s: clean_text: not supported, got %r: control characters are "
+                    "%s: clean_text: not supported, got %s: control characters are "
                     "dropped as BERT does",
                     path,
-                    part["clean_text"],
+                    short(repr(part["clean_text"])),
                 )
             return {k: part[name] for k, name in _NORMALIZER.items() if name in part}
     if normalizer is not None:
@@ -143,7 +145,7 @@ def _tell_added(folder: Path, settings: Mapping[str, Any], vocab: Vocab) -> None
         if isinstance(entry, dict) and isinstance(entry.get("content"), str)
     ]
     path = folder / "added_tokens.json"  # the older place
-    names += read_json_object(path) if path.is_file() else []
+    names += read_json_object(path) if path.exists() else []
     beside = [name for name in dict.fromkeys(names) if name not in vocab.index]
     if beside:
         logger.warning(
@@ -151,5 +153,5 @@ def _tell_added(folder: Path, settings: Mapping[str, Any], vocab: Vocab) -> None
             "is %r",
             folder,
             len(beside),
-            beside[0],
+            short(beside[0]),
         )

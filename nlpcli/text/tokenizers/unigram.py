@@ -8,12 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from tokenizers import Tokenizer as Engine
 
 from nlpcli.errors import CheckpointError, NotFoundError
 from nlpcli.files.atomic import write_atomic
-from nlpcli.files.json_file import read_json_object
+from nlpcli.files.json_file import read_json_object, short
 from nlpcli.text.tokenizers.encoding import Encoding, encodable
+from nlpcli.text.tokenizers.engine import encode_all, guarded, open_engine, probe
+from nlpcli.text.tokenizers.settings import MOST_VALUES
 from nlpcli.text.tokenizers.vocab import Vocab
 from nlpcli.text.tokenizers.word_piece import encode_characters, to_encoding
 
@@ -32,12 +33,11 @@ class UnigramTokenizer:
         self.raw = raw
         self.origin = origin
         plain = {**raw, "added_tokens": [], "post_processor": None, "padding": None}
-        try:
-            self._engine = Engine.from_str(json.dumps({**plain, "truncation": None}))
-        except Exception as error:
-            raise CheckpointError(f"{origin}: not a tokenizer ({error})") from error
+        self._engine = open_engine(json.dumps({**plain, "truncation": None}), origin)
         if raw["model"].get("unk_id") is None:
             raise CheckpointError(f"{origin}: expected an unk_id, found none")
+        probe(self._engine, origin)
+        _check_added(raw, origin)
         self.vocab = Vocab(tuple(piece for piece, _ in raw["model"]["vocab"]), origin)
         self._alone: dict[str, int] = {}
 
@@ -54,8 +54,8 @@ class UnigramTokenizer:
         return self.encode_batch([text])[0]
 
     def encode_batch(self, texts: Sequence[str]) -> list[Encoding]:
-        found = self._engine.encode_batch(
-            [encodable(text) for text in texts], add_special_tokens=False
+        found = encode_all(
+            self._engine, [encodable(text) for text in texts], self.origin
         )
         special = self.vocab.special_ids
         encodings = [to_encoding(item, special, self.vocab.unk_id) for item in found]
@@ -79,7 +79,8 @@ class UnigramTokenizer:
         index, normalizer = self.vocab.index, self._engine.normalizer
         plain = encodable(character)
         if normalizer is not None:
-            plain = normalizer.normalize_str(plain)
+            with guarded(self.origin):
+                plain = normalizer.normalize_str(plain)
         found = index.get(plain, index.get(f"▁{plain}", self.vocab.unk_id))
         return self.vocab.unk_id if found in self.vocab.special_ids else found
 
@@ -97,13 +98,19 @@ class UnigramTokenizer:
         }
         added = [
             {**token, "id": new_id[token["content"]]}
-            for token in self.raw.get("added_tokens", [])
+            for token in self.raw.get("added_tokens") or []
             if token["content"] in new_id
         ]
         raw = {**self.raw, "model": model, "added_tokens": added}
         processor = raw.get("post_processor")
         if processor is not None:
-            raw["post_processor"] = _renumber(processor, new_id)
+            try:
+                raw["post_processor"] = _renumber(processor, new_id)
+            except (KeyError, TypeError) as error:
+                raise CheckpointError(
+                    f"{self.origin}: post_processor: expected tokens of the "
+                    f"vocabulary, got {short(str(error))}"
+                ) from error
         return UnigramTokenizer(raw, self.origin)
 
     def save(self, folder: Path) -> None:
@@ -139,8 +146,20 @@ def is_unigram(path: Path) -> bool:
         return False
 
 
+def _check_added(raw: dict[str, Any], origin: str) -> None:
+    """Raise CheckpointError where the tokens beside the model are no list of tokens."""
+    added = raw.get("added_tokens") or []
+    for token in added if isinstance(added, list) else [added]:
+        content = token.get("content") if isinstance(token, dict) else None
+        if not isinstance(content, str):
+            raise CheckpointError(
+                f"{origin}: added_tokens: expected objects with a content, "
+                f"got {short(repr(token))}"
+            )
+
+
 def _read(path: Path) -> dict[str, Any] | None:
-    raw = read_json_object(path)
+    raw = read_json_object(path, most_values=MOST_VALUES)
     model = raw.get("model")
     if not isinstance(model, dict) or model.get("type") != "Unigram":
         return None

@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from nlpcli.errors import CheckpointError, NotFoundError
+from nlpcli.errors import CheckpointError
+from nlpcli.files.plain_file import read_plain
 
 WORDS_OF_A_WORD_VOCABULARY = 1000
+MOST_TOKENS = 1_000_000
 NAMES = {
     "pad": ("[PAD]", "<pad>"),
     "unk": ("[UNK]", "<unk>"),
@@ -104,18 +106,25 @@ def read_vocab(path: Path) -> Vocab:
 
     Raises NotFoundError for a missing file, else CheckpointError.
     """
+    raw = _read(path)
     try:
-        text = path.read_bytes().decode("utf-8-sig")
-    except FileNotFoundError:
-        raise NotFoundError(f"{path}: no such file") from None
-    except OSError as error:
-        raise CheckpointError(f"{path}: cannot be read: {error}") from error
+        text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise CheckpointError(f"{path}: expected UTF-8 ({error})") from None
     lines = text.split("\n")
     if lines[-1] == "":
         lines.pop()
     return Vocab(tuple(line.removesuffix("\r") for line in lines), str(path))
+
+
+def _read(path: Path) -> bytes:
+    raw = read_plain(path)
+    lines = raw.count(b"\n")
+    if lines > MOST_TOKENS:
+        raise CheckpointError(
+            f"{path}: expected at most {MOST_TOKENS} tokens, got {lines}"
+        )
+    return raw
 
 
 def check_rows(vocab: Vocab, rows: int, name: str) -> None:
@@ -131,10 +140,9 @@ def has_words(path: Path) -> bool:
     """Whether a vocab.txt holds so many words of several Han characters that its
     tokenizer must be word-level."""
     words = 0
-    with path.open(encoding="utf-8", errors="replace") as lines:
-        for line in lines:
-            token = line.rstrip("\n")
-            words += len(token) > 1 and all("一" <= c <= "鿿" for c in token)
+    for line in _read(path).split(b"\n"):
+        token = line.removesuffix(b"\r").decode("utf-8", "replace")
+        words += len(token) > 1 and all("一" <= c <= "鿿" for c in token)
     return words > WORDS_OF_A_WORD_VOCABULARY
 
 

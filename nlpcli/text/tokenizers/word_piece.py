@@ -15,6 +15,7 @@ from tokenizers.models import WordPiece
 
 from nlpcli.files.atomic import write_atomic
 from nlpcli.text.tokenizers.encoding import Encoding, encodable
+from nlpcli.text.tokenizers.engine import encode_all
 from nlpcli.text.tokenizers.settings import Cleaning, read_cleaning
 from nlpcli.text.tokenizers.vocab import Vocab, read_vocab
 
@@ -85,9 +86,8 @@ class WordPieceTokenizer:
         return self.encode_batch([text])[0]
 
     def encode_batch(self, texts: Sequence[str]) -> list[Encoding]:
-        found = self._engine.encode_batch(
-            [self._prepare(text) for text in texts], add_special_tokens=False
-        )
+        prepared = [self._prepare(text) for text in texts]
+        found = encode_all(self._engine, prepared, self.vocab.origin)
         special = self.vocab.special_ids
         return [to_encoding(item, special, self.vocab.unk_id) for item in found]
 

@@ -17,15 +17,15 @@ from nlpcli.engine.predict import Predictor
 from nlpcli.engine.train import train
 from nlpcli.errors import ConfigError, DataError, UsageError
 from nlpcli.files.json_text import dumps
+from nlpcli.recipes.simbert import recipe as module
+from nlpcli.recipes.simbert.form import SimilarityExample, SimilarityForm
+from nlpcli.recipes.simbert.recipe import build_recipe
 from nlpcli.records.read import read
 from nlpcli.records.row import Row
 from nlpcli.samples import sample
 from nlpcli.tasks.protocol import Setup
 from nlpcli.text.batching import collate, round_up, sizes_of
 from nlpcli.text.tokenizers.load import tiny_tokenizer
-from recipes.simbert import recipe as module
-from recipes.simbert.form import SimilarityExample, SimilarityForm
-from recipes.simbert.recipe import build_recipe
 
 FORM = SimilarityForm()
 

@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nlpcli.errors import DataError
+from nlpcli.recipes.triple_extract.form import Triple, TripleExample, TripleForm, locate
+from nlpcli.recipes.triple_extract.schema import read_schema
 from nlpcli.records.check import check
 from nlpcli.records.convert import convert
 from nlpcli.records.form import Unfit
@@ -15,8 +17,6 @@ from nlpcli.records.read import read
 from nlpcli.records.row import Row
 from nlpcli.samples import sample
 from nlpcli.text.tokenizers.load import tiny_tokenizer
-from recipes.triple_extract.form import Triple, TripleExample, TripleForm, locate
-from recipes.triple_extract.schema import read_schema
 
 FORM = TripleForm()
 
