@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 import shutil
 import sys
 from collections.abc import Iterator
@@ -64,7 +63,7 @@ def open_output(path: Path | None, force: bool = False) -> Iterator[Output]:
 
 
 def print_json(value: Any, beside: Path | None = None) -> None:
-    """One JSON value for machines, indented, NaN and infinities as null; where to as
+    """One JSON value for machines, indented; NaN and infinities are null; where to as
     ``print_text``."""
     import json
 
@@ -82,10 +81,7 @@ def print_text(text: str, beside: Path | None = None) -> None:
 
 
 def _beside(output: Path | None) -> TextIO:
-    with suppress(OSError):
-        if output and os.path.samestat(output.stat(), os.fstat(1)):
-            return sys.stderr
-    return sys.stdout
+    return sys.stderr if output and descriptor_of(output) == 1 else sys.stdout
 
 
 def stdout_columns() -> int:
