@@ -3,7 +3,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 
-.PHONY: setup demo test lint types clean
+.PHONY: setup demo test test-slow lint types clean
 
 setup: $(VENV)/.ready
 $(VENV)/.ready: pyproject.toml
@@ -22,8 +22,14 @@ demo: $(VENV)/.ready
 	$(BIN)/nlpcli predict ner --run runs/demo "王小明在北京大学读书"
 
 # Parity tests skip, with a reason, where the other implementation is not installed.
+# Two processes: minutes, not half an hour. The rest, `make test-slow`, is for CI.
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+
 test: $(VENV)/.ready-test
-	$(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+	$(PYTEST) -m "not slow"
+
+test-slow: $(VENV)/.ready-test
+	$(PYTEST) -m slow
 
 lint: $(VENV)/.ready-test
 	$(BIN)/ruff format --check .

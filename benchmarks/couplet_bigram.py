@@ -20,15 +20,17 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-from recipes.couplet.examples import CoupletExample, read_examples
 
 from nlpcli.cli.table import pairs
 from nlpcli.errors import DataError
 from nlpcli.metrics.bleu import bleu
 from nlpcli.metrics.distinct import distinct
 from nlpcli.metrics.exact_match import exact_match
-from recipes.couplet.form import broken_rules, is_mark
-from recipes.couplet.tones import has_tones, tonal_agreement
+from nlpcli.recipes.couplet.form import CoupletExample, CoupletForm
+from nlpcli.recipes.couplet.tones import tonal_agreement
+from nlpcli.recipes.couplet.verse import broken_rules, is_mark
+from nlpcli.records.read import read
+from nlpcli.text.tones import has_tones
 
 DISCOUNT = 0.75
 UNKNOWN = 0
@@ -78,8 +80,10 @@ def main() -> None:
 
 def good(path: Path, longest: int | None) -> Iterator[CoupletExample]:
     """The couplets of a file; bad lines are left out."""
-    for example in read_examples(path, longest):
-        if not isinstance(example, DataError):
+    for example in read(CoupletForm(), path):
+        if isinstance(example, DataError):
+            continue
+        if longest is None or len(example.first) <= longest:
             yield example
 
 

@@ -159,13 +159,15 @@ def measure_nlpcli(options: argparse.Namespace) -> dict[str, Any]:
     from nlpcli.heads.sequence_model import SequenceModel
     from nlpcli.heads.sequence_options import SequenceOptions
     from nlpcli.runtime.decoding import Decoding
+    from nlpcli.runtime.forward import Forward
     from nlpcli.text.sequences import prompt_features, sequence_fields
 
     config = TransformerConfig(VOCAB, HIDDEN, LAYERS, HEADS, INNER, POSITIONS)
     model = SequenceModel(Transformer(config), SequenceOptions(), "causal", (0, END))
+    forward = Forward(model, xla=False)
     # One for each batch size, since a call pads its rows to the batch size.
     decoders = {
-        rows: Decoding(model, sequence_fields(0), END, batch_size=rows)
+        rows: Decoding(forward, sequence_fields(0), END, batch_size=rows)
         for _, rows in CASES.values()
     }
 

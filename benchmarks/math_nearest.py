@@ -17,9 +17,9 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 from nlpcli.errors import DataError, NlpcliError
+from nlpcli.recipes.math_qa.form import MathExample, MathForm
 from nlpcli.records.read import read
 from nlpcli.text.rational import evaluate
-from recipes.math_qa.form import MathExample, MathForm
 
 NUMBER = re.compile(r"\d+(?:\.\d+)?%?")
 

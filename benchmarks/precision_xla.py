@@ -76,12 +76,7 @@ def measure(options: argparse.Namespace, precision: str, xla: str) -> dict[str, 
     head.build((None, None, options.hidden))
     model = TaskModel(Transformer(config), {"tags": head}, {"tags": "tags"})
     train = TrainOptions(lr=1e-4)
-    scales = learning_rate_scales(
-        model.backbone.trainable_variables,
-        model.head_variables(),
-        options.layers,
-        train,
-    )
+    scales = learning_rate_scales(model, train)
     optimizer = AdamW(model.trainable_variables, train, scales)
     step = TrainStep(model, optimizer, device.strategy, 1.0, device.xla, None)
     rng = np.random.default_rng(0)

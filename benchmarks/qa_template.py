@@ -15,9 +15,9 @@ from pathlib import Path
 
 from nlpcli.errors import DataError
 from nlpcli.metrics.rouge import rouge
+from nlpcli.recipes.qa_gen.form import QaExample
+from nlpcli.recipes.qa_gen.options import TaskOptions
 from nlpcli.records.read import read
-from recipes.qa_gen.form import QaExample
-from recipes.qa_gen.options import TaskOptions
 
 END = re.compile("[。！？；!?;，,]")
 

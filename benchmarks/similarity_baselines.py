@@ -25,9 +25,9 @@ import numpy as np
 
 from nlpcli.metrics.retrieval import DEEPEST, ranking_scores, retrieval_scores
 from nlpcli.metrics.spearman import pair_scores
+from nlpcli.recipes.simbert.form import SimilarityExample, SimilarityForm
 from nlpcli.records.read import read
 from nlpcli.text.tokenizers.word_level import segmenter
-from recipes.simbert.form import SimilarityExample, SimilarityForm
 
 K1, B = 1.5, 0.75
 

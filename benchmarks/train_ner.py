@@ -132,7 +132,7 @@ def tokens_in(batches: Any) -> int:
 def measure_nlpcli(options: argparse.Namespace) -> dict[str, float]:
     """Ours: the step and the answer road that the commands use."""
     from nlpcli.engine import build
-    from nlpcli.engine.answers import answer_all
+    from nlpcli.engine.answers import answer_all, ask_all
     from nlpcli.engine.loop import Loop
     from nlpcli.progress import SILENT
     from nlpcli.runtime.device import open_device
@@ -143,7 +143,7 @@ def measure_nlpcli(options: argparse.Namespace) -> dict[str, float]:
     loop = Loop(config, None, device, model, ready, SILENT)
     batches = list(ready.windows.epoch(0))
     if options.work == "predict":
-        examples = [ready.recipe.prompt(text) for text in texts]
+        examples = ask_all(ready.recipe, texts).examples
         size = options.predict_batch_size
 
         def predict() -> None:

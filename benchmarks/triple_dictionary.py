@@ -18,8 +18,8 @@ from pathlib import Path
 
 from nlpcli.errors import DataError
 from nlpcli.metrics.triples import score_triples
+from nlpcli.recipes.triple_extract.form import TripleExample, TripleForm
 from nlpcli.records.read import read
-from recipes.triple_extract.form import TripleExample, TripleForm
 
 Strings = tuple[str, str, str]
 

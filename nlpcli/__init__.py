@@ -1,3 +1,3 @@
 """nlpcli: train, evaluate and run Chinese NLP tasks from one command line."""
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"

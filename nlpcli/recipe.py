@@ -13,15 +13,17 @@ from __future__ import annotations
 
 import difflib
 import logging
+from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.metadata import EntryPoint, entry_points
+from importlib.metadata import EntryPoint, distributions
 from importlib.util import find_spec
 from pathlib import Path
 from types import ModuleType
 
+from nlpcli import recipes
 from nlpcli.config.yaml_file import Layer, read_yaml
-from nlpcli.errors import ConfigError, NotFoundError, UsageError
+from nlpcli.errors import ConfigError, NlpcliError, NotFoundError, UsageError
 
 logger = logging.getLogger("nlpcli")
 
@@ -73,8 +75,8 @@ def find_recipe(name: str) -> RecipeEntry:
     """
     wanted = _command_name(name)
     if folder := _shipped().get(wanted):
-        return _entry(wanted, folder, f"recipes.{folder.name}")
-    for point in entry_points(group=GROUP):
+        return _own(wanted, folder)
+    for point in _points():
         if _command_name(point.name) == wanted:
             return _foreign(point)
     names = [entry.name for entry in list_recipes()]
@@ -90,11 +92,8 @@ def list_recipes() -> list[RecipeEntry]:
     One of another package that cannot be read is left out with a warning; a shipped
     one of the same name comes first.
     """
-    found = {
-        name: _entry(name, folder, f"recipes.{folder.name}")
-        for name, folder in _shipped().items()
-    }
-    for point in entry_points(group=GROUP):
+    found = {name: _own(name, folder) for name, folder in _shipped().items()}
+    for point in _points(warn=True):
         name = _command_name(point.name)
         if name in found:
             logger.warning(
@@ -103,7 +102,7 @@ def list_recipes() -> list[RecipeEntry]:
             continue
         try:
             found[name] = _foreign(point)
-        except (ConfigError, NotFoundError) as error:
+        except NlpcliError as error:
             logger.warning("recipe %s left out: %s", name, error)
     return [found[name] for name in sorted(found)]
 
@@ -113,31 +112,69 @@ def _command_name(name: str) -> str:
 
 
 def _shipped() -> dict[str, Path]:
-    """Folders of the ``recipes`` package that hold a recipe, by command name."""
-    spec = find_spec("recipes")
-    roots = (spec.submodule_search_locations or []) if spec else []
+    """Folders of our own that hold a recipe, by command name."""
     return {
         _command_name(folder.name): folder
-        for root in roots
+        for root in recipes.__path__
         for folder in sorted(Path(root).iterdir())
-        if (folder / "recipe.py").is_file() and (folder / "config.yaml").is_file()
+        if _holds_recipe(folder)
     }
 
 
+def _own(name: str, folder: Path) -> RecipeEntry:
+    return _entry(name, folder, f"{recipes.__name__}.{folder.name}")
+
+
+def _points(warn: bool = False) -> Iterator[EntryPoint]:
+    """The entry points of our group; a package whose metadata is broken has none."""
+    seen = set()
+    for package in distributions():
+        try:
+            points = list(package.entry_points.select(group=GROUP))
+        except Exception as error:  # noqa: BLE001 - whatever a stranger's files hold
+            if warn:
+                place = getattr(package, "_path", "a package")
+                logger.warning("%s: entry points left out: %s", place, _what(error))
+            continue
+        for point in points:
+            if (point.name, point.value) not in seen:  # a package found on two paths
+                seen.add((point.name, point.value))
+                yield point
+
+
 def _foreign(point: EntryPoint) -> RecipeEntry:
-    """The recipe that another package's entry point names, found without its code."""
+    """The recipe that another package's entry point names, found without its code.
+
+    Raises NotFoundError or ConfigError.
+    """
+    place = f"package {point.value} (entry point {point.name} of {GROUP})"
     try:
-        spec = find_spec(point.value)
-    except (ImportError, ValueError) as error:
-        raise NotFoundError(f"package {point.value}: {error}") from error
-    for location in (spec.submodule_search_locations or []) if spec else []:
-        folder = Path(location)
-        if (folder / "recipe.py").is_file() and (folder / "config.yaml").is_file():
-            return _entry(_command_name(point.name), folder, point.value)
-    raise NotFoundError(
-        f"package {point.value} (entry point {point.name} of {GROUP}): expected "
-        "recipe.py and config.yaml in it"
-    )
+        for folder in _folders(point.value):
+            if _holds_recipe(folder):
+                return _entry(_command_name(point.name), folder, point.value)
+    except NlpcliError:
+        raise
+    except Exception as error:  # whatever a stranger's files and names hold
+        raise ConfigError([f"{place}: {_what(error)}"]) from error
+    raise NotFoundError(f"{place}: expected recipe.py and config.yaml in it")
+
+
+def _folders(package: str) -> list[Path]:
+    """Where a package may lie; importlib would import the packages that it is in."""
+    top, *inner = package.split(".")
+    if not all(part.isidentifier() for part in (top, *inner)):
+        return []
+    spec = find_spec(top)
+    roots = (spec.submodule_search_locations or []) if spec else []
+    return [Path(root, *inner) for root in roots]
+
+
+def _what(error: Exception) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+def _holds_recipe(folder: Path) -> bool:
+    return (folder / "recipe.py").is_file() and (folder / "config.yaml").is_file()
 
 
 def _entry(name: str, folder: Path, package: str) -> RecipeEntry:

@@ -1,6 +1,7 @@
 """Shared fixtures: real data when it is there, a tiny encoder when it is not."""
 
 import os
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +15,36 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 settings.register_profile("nlpcli", derandomize=True, deadline=None)
 settings.load_profile("nlpcli")
 
-SHARED = Path(__file__).resolve().parents[1] / ".." / "shared"
+# What a terminal, a CI service or a user's profile says, and the program or its
+# libraries listen to; the tests need no network beyond 127.0.0.1, so no proxy either.
+_NOT_OURS = [
+    *("NO_COLOR", "FORCE_COLOR", "PY_COLORS", "COLORTERM", "GITHUB_ACTIONS"),
+    *("TTY_COMPATIBLE", "TTY_INTERACTIVE", "TERMINAL_WIDTH"),
+    *("NLPCLI_MODELS", "TF_CONFIG", "HF_HUB_OFFLINE"),
+    *("http_proxy", "https_proxy", "all_proxy"),
+    *("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"),
+]
+
+ROOT = Path(__file__).resolve().parents[1]
+SHARED = ROOT / ".." / "shared"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _started_anyhow() -> Iterator[None]:
+    """The tests run alike in a terminal, a pipe or the background, and their children.
+
+    A background job of a shell without job control is born deaf to Ctrl-C, and a
+    process hands that on to every process it starts.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+    with pytest.MonkeyPatch.context() as patch:
+        for name in _NOT_OURS:
+            patch.delenv(name, raising=False)
+        for name, value in {"COLUMNS": "80", "LINES": "24", "TERM": "dumb"}.items():
+            patch.setenv(name, value)
+        # a child imports the checkout under test, wherever it starts
+        patch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -15,6 +15,7 @@ class Import(NamedTuple):
     name: str
     deferred: bool = False  # inside a function
     for_types: bool = False  # under ``if TYPE_CHECKING``, so it never runs
+    relative: bool = False  # written with dots
 
 
 def imports_of(module: str, source: str, known: set[str]) -> Iterator[Import]:
@@ -30,8 +31,9 @@ def imports_of(module: str, source: str, known: set[str]) -> Iterator[Import]:
         for child in x.body
     )
     for node in ast.walk(tree):
+        dots = isinstance(node, ast.ImportFrom) and node.level > 0
         for name in names_in(node, module, known):
-            yield Import(node.lineno, name, id(node) in held, id(node) in unread)
+            yield Import(node.lineno, name, id(node) in held, id(node) in unread, dots)
 
 
 def inside(nodes: Iterable[ast.AST]) -> set[int]:

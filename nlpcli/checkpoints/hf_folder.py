@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Protocol
 
 import numpy as np
 
 from nlpcli.checkpoints.rules import Rules, dump
-from nlpcli.errors import UsageError
-from nlpcli.files.swap import replace_folder
+from nlpcli.errors import NlpcliError
+from nlpcli.files.json_file import read_json_object
+from nlpcli.files.named import refuse_sources
+from nlpcli.files.swap import publish_folder, refuse_other
+
+_NEEDED = {"config.json", "model.safetensors"}
+_OWN = {*_NEEDED, "vocab.txt", "tokenizer.json", "tokenizer_config.json"}
 
 
 class Saves(Protocol):
@@ -29,19 +35,18 @@ def write_hf_folder(
     tokenizer: Saves | None = None,
     force: bool = False,
     check: Callable[[Path], None] | None = None,
+    sources: Iterable[Path] = (),
 ) -> Path:
     """Write model.safetensors, config.json and the tokenizer's files, or nothing.
 
     values: our path -> array. ``check`` sees the finished folder before it takes its
     place, and may raise. Raises CheckpointError when the values do not fit the rules,
-    UsageError when the destination exists (unless ``force``, and it is a folder).
+    and UsageError as ``refuse_destination`` does.
     """
     from safetensors.numpy import save_file
 
     destination = Path(destination)
-    if destination.exists() and not (force and destination.is_dir()):
-        hint = "; --force replaces it" if destination.is_dir() else ""
-        raise UsageError(f"{destination}: expected a new folder, this exists{hint}")
+    refuse_destination(destination, force, sources)
     tensors = dump(rules, values)
 
     def write(folder: Path) -> None:
@@ -55,5 +60,34 @@ def write_hf_folder(
             check(folder)
 
     destination.parent.mkdir(parents=True, exist_ok=True)
-    replace_folder(destination, write)
+    publish_folder(destination, write, _is_ours, force)
     return destination
+
+
+def refuse_destination(
+    destination: Path, force: bool, sources: Iterable[Path] = ()
+) -> None:
+    """Raise UsageError when the destination exists.
+
+    ``force`` replaces an empty folder and one that holds a model as nlpcli writes it
+    and no more, but none that is or holds one of ``sources`` or its files.
+    """
+    read = [file for s in sources for file in (s, *(s.iterdir() if s.is_dir() else ()))]
+    refuse_sources(destination, read)
+    refuse_other(destination, _is_ours, force)
+
+
+def _is_ours(folder: Path) -> bool:
+    """Whether a folder is empty or holds what this file writes, and no more."""
+    if folder.is_symlink() or not folder.is_dir():
+        return False
+    files = list(folder.iterdir())
+    names = {file.name for file in files if file.is_file() and not file.is_symlink()}
+    if len(names) < len(files) or not names <= _OWN:
+        return False
+    if not names:
+        return True
+    with suppress(NlpcliError):
+        config = read_json_object(folder / "config.json")
+        return names >= _NEEDED and "model_type" in config
+    return False

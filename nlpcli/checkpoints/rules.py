@@ -7,7 +7,7 @@ file's tensors from our variables. Loading is all or nothing.
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,11 +45,14 @@ def load(
     kept_rows: np.ndarray | Sequence[int] | None = None,
     compound_rows: Sequence[Sequence[int]] | None = None,
     table_rows: int | None = None,
+    others: Collection[str] = (),
 ) -> dict[str, np.ndarray]:
     """Values of all targets, float32, or CheckpointError that lists every gap.
 
     targets: path -> shape. ``kept_rows`` and ``compound_rows`` choose rows of tables
     with one row a token (see Rows); ``table_rows`` is how many the file has to have.
+    ``others``: the file's names that are not told as left over, since they are used
+    elsewhere.
     """
     kept = None if kept_rows is None else np.asarray(kept_rows, np.int64)
     rows = Rows(kept, compound_rows or (), table_rows)
@@ -58,8 +61,8 @@ def load(
         raise CheckpointError("\n".join(plan.gaps))
     for note in plan.notes:
         logger.info("%s: %s", source.label, note)
-    if plan.unused:
-        logger.info("%s: not used: %s", source.label, ", ".join(grouped(plan.unused)))
+    if left := [name for name in plan.unused if name not in others]:
+        logger.info("%s: not used: %s", source.label, ", ".join(grouped(left)))
     return {
         path: _value(rule, [source.read(name) for name in names], rows)
         for path, (rule, names) in plan.mapping.items()

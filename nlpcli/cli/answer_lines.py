@@ -8,15 +8,16 @@ from itertools import takewhile
 from pathlib import Path
 from typing import Any
 
-from nlpcli.cli.stream import Arrivals, Request, from_lines, from_texts
+from nlpcli.cli.stream import Arrivals, Request, from_lines, from_texts, typed
 from nlpcli.errors import DataError, NlpcliError, UsageError
 from nlpcli.files.json_text import dumps, readable
-from nlpcli.records.lines import STDIN, Lines
+from nlpcli.records.lines import LONGEST_LINE, STDIN, Lines
 from nlpcli.records.row import Row
 
 Answers = Iterable["dict[str, Any] | NlpcliError"]
 AnswerRows = Callable[[list[Row]], Answers]
 Show = Callable[[Request, dict[str, Any]], str]
+ShowError = Callable[[Request, NlpcliError], str]
 
 
 def requests_of(
@@ -24,8 +25,10 @@ def requests_of(
     source: str | None,
     text_key: str,
     id_key: str,
+    longest: int | None = None,
 ) -> Iterator[Request]:
-    """TEXT of the command line, else the lines of --input, else those of stdin.
+    """TEXT of the command line, else the lines of --input, else those of stdin, each of
+    ``longest`` bytes at most.
 
     Raises UsageError when both or none are there, NotFoundError for a missing file.
     """
@@ -33,9 +36,10 @@ def requests_of(
         raise UsageError("--input: does not go together with TEXT")
     if texts:
         return from_texts(texts)
-    if source is None and sys.stdin.isatty():
+    if source is None and (sys.stdin is None or typed()):
         raise UsageError("expected TEXT, --input FILE or lines on stdin, got none")
-    return from_lines(Lines(source or STDIN).open(), text_key, id_key)
+    lines = Lines(source or STDIN, longest or LONGEST_LINE)
+    return from_lines(lines.open(), text_key, id_key)
 
 
 def write_answers(
@@ -45,21 +49,27 @@ def write_answers(
     show: Show,
     on_error: str,
     output: Path | None,
+    force: bool = False,
     as_list: bool = False,
+    show_error: ShowError | None = None,
 ) -> int:
     """Answer all that arrives, a flush for each chunk; returns how many lines failed.
 
     Under ``on_error`` "stop" raises the first error when the lines before it are out.
-    ``as_list``: they are the items of one JSON list.
+    ``as_list``: they are the items of one JSON list. ``show_error``: what stands for
+    the answer of a bad line, otherwise an ``error_line``. ``force``: see
+    ``open_output``.
     """
     from nlpcli.cli.output import open_output
 
     failed = written = 0
-    with open_output(output) as out:
+    with open_output(output, force) as out:
         if as_list:
             out.write("[")
         for chunk in arrivals.chunks(chunk_size):
-            for line, error in _answer_chunk(answer, chunk, show, on_error):
+            for line, error in _answer_chunk(
+                answer, chunk, show, show_error or error_line, on_error
+            ):
                 failed += error
                 out.write("," * (as_list and written > 0) + line)
                 written += 1
@@ -71,24 +81,37 @@ def write_answers(
 
 def json_line(request: Request, answer: dict[str, Any]) -> str:
     """The JSON line of an answer: id where there is one, text, then the answer."""
+    return dumps(answered(request, answer))
+
+
+def answered(request: Request, answer: dict[str, Any]) -> dict[str, Any]:
+    """Id where there is one, text, then the answer."""
     known = {} if request.id is None else {"id": request.id}
-    return dumps({**known, "text": request.text, **answer})
+    return {**known, "text": request.text, **answer}
 
 
 def placed(request: Request, error: NlpcliError) -> NlpcliError:
     """An error of answering, with the line that it is about."""
-    told = str(error).startswith(f"{request.origin}: ")
-    return error if told else DataError(f"{request.origin}: {error}")
+    known = str(error).startswith(f"{request.origin}: ")
+    return error if known else DataError(f"{request.origin}: {error}")
 
 
 def error_line(request: Request, error: NlpcliError) -> str:
     """What stands for the answer of a bad line under ``--on-error skip``."""
-    told = {"code": error.exit_code, "message": readable(str(error))}
-    return dumps({"id": request.id, "error": told})
+    return dumps({"id": request.id, "error": told(error)})
+
+
+def told(error: NlpcliError) -> dict[str, Any]:
+    """An error as a part of an answer."""
+    return {"code": error.exit_code, "message": readable(str(error))}
 
 
 def _answer_chunk(
-    answer: AnswerRows, chunk: list[Request], show: Show, on_error: str
+    answer: AnswerRows,
+    chunk: list[Request],
+    show: Show,
+    show_error: ShowError,
+    on_error: str,
 ) -> Iterator[tuple[str, bool]]:
     """Each line of output, and whether it stands for an error."""
     stop = on_error == "stop"
@@ -105,4 +128,4 @@ def _answer_chunk(
         error = placed(request, given)
         if stop:
             raise error
-        yield error_line(request, error), True
+        yield show_error(request, error), True

@@ -29,9 +29,10 @@ from nlpcli.cli.generation import (
     writing_recipe,
 )
 from nlpcli.cli.options import PrecisionOption, Recipe, Run
-from nlpcli.cli.render import one_line
 from nlpcli.cli.stream import from_lines
+from nlpcli.cli.stream import typed as at_terminal
 from nlpcli.errors import DataError, UsageError
+from nlpcli.files.json_text import in_one_line
 from nlpcli.records.lines import STDIN, Lines
 
 logger = logging.getLogger("nlpcli")
@@ -88,7 +89,7 @@ def chat(
     )
     chosen, sets = chosen_run(run, entry.name), flag_sets(context)
     writer = open_writer(chosen, entry.name, asked, 1, precision, sets)
-    typed = sys.stdin.isatty()
+    typed = at_terminal()
     if typed:
         logger.info("%s: /reset forgets what was said, /quit ends", entry.name)
     lines = _typed_lines() if typed else _piped_lines()
@@ -130,7 +131,7 @@ def _say(writer: Writer, history: list[str], line: str, seed: int) -> str:
     started = time.perf_counter()
     said = ""
     for piece in writer.reply(writer.generator.turn(history, line), seed):
-        sys.stdout.write(one_line(piece))
+        sys.stdout.write(in_one_line(piece))
         sys.stdout.flush()
         said += piece
     _end()

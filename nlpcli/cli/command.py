@@ -10,6 +10,7 @@ import typer
 from typer.core import TyperCommand, TyperGroup
 
 from nlpcli.errors import NlpcliError
+from nlpcli.files.json_text import readable
 
 
 def verb(name: str, **settings: Any) -> typer.Typer:
@@ -107,10 +108,11 @@ def flag_sets(ctx: Any) -> list[str]:
 
 
 def write_block(formatter: Any, text: str | None) -> None:
-    """A paragraph after an empty line, its line ends kept."""
+    """A paragraph after an empty line, its line ends kept; a recipe's words are those
+    of whoever wrote it."""
     if text:
         formatter.write_paragraph()
-        formatter.write(text.rstrip("\n") + "\n")
+        formatter.write(readable(text.rstrip("\n")) + "\n")
 
 
 def recipe_named(ctx: Any) -> Any:

@@ -9,14 +9,16 @@ import re
 import sys
 import tempfile
 import time
+import traceback
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from nlpcli.cli.standard import drop
 from nlpcli.errors import ConfigError, NlpcliError
-from nlpcli.files.json_text import readable
+from nlpcli.files.json_text import escaped, in_a_cell, in_one_line, readable
 from nlpcli.files.programs import keep_programs
 from nlpcli.progress import SILENT, Progress
 
@@ -24,9 +26,6 @@ if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
 
 PLAIN_SECONDS = 30.0
-
-# a quoted data line must not move the cursor or clear the screen
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
 # bytes of a name that the locale did not decode, as repr writes them
 _QUOTED = re.compile(r"(?:\\udc[89a-f][0-9a-f])+")
@@ -100,7 +99,7 @@ def error_lines(error: BaseException) -> list[str]:
     """The lines that tell an error: each problem of a ConfigError on its own."""
     if isinstance(error, ConfigError):
         return [f"nlpcli: error: {problem}" for problem in error.problems]
-    first, *rest = str(error).splitlines() or [type(error).__name__]
+    first, *rest = (str(error) or type(error).__name__).split("\n")
     return [f"nlpcli: error: {first}", *(f"  {line.strip()}" for line in rest)]
 
 
@@ -112,6 +111,11 @@ def show_error(lines: list[str], code: int) -> None:
         return
     for line in lines:
         _write(line)
+
+
+def show_traceback() -> None:
+    """The traceback of the error that is being handled, on stderr."""
+    _write(traceback.format_exc().rstrip("\n"))
 
 
 def open_progress() -> Progress:
@@ -197,7 +201,7 @@ class RichBar:
             redirect_stdout=False,  # answers go to stdout, not through the bar
             expand=True,
         )
-        self.task = self.bar.add_task(readable(title), total=total, stats="")
+        self.task = self.bar.add_task(in_one_line(title), total=total, stats="")
         self.bar.start()
 
     def update(self, done: int, **stats: float | str) -> None:
@@ -233,7 +237,7 @@ def _stat_texts(stats: dict[str, float | str]) -> list[str]:
             texts.append(f"{float(value):,.0f} {unit}/s")
         else:
             shown = f"{value:.4g}" if isinstance(value, float) else value
-            texts.append(f"{name.replace('_', ' ')} {shown}")
+            texts.append(in_a_cell(f"{name.replace('_', ' ')} {shown}"))
     return texts
 
 
@@ -241,23 +245,24 @@ class _StderrHandler(logging.Handler):
     """Writes to whatever stderr is now, so a live bar moves out of the way."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        message = record.getMessage()
+        message, trace = record.getMessage(), ""
         if record.exc_info and settings.debug:
-            message += "\n" + logging.Formatter().formatException(record.exc_info)
+            trace = "\n" + logging.Formatter().formatException(record.exc_info)
         if settings.json_logs:
             fields = getattr(record, "fields", {})
-            _write(_json_log(record.levelname.lower(), message, **fields))
+            _write(_json_log(record.levelname.lower(), message + trace, **fields))
         elif record.levelno >= logging.WARNING:
-            _write(f"nlpcli: {record.levelname.lower()}: {message}")
+            line = f"nlpcli: {record.levelname.lower()}: {message}"
+            _write(in_one_line(line) + trace)
         else:
-            _write(message)
+            _write(in_one_line(message) + trace)
 
 
 def _json_log(level: str, message: str, **fields: Any) -> str:
     stamp = time.strftime("%Y-%m-%dT%H:%M:%S%z")
     row = {"time": stamp, "level": level, "message": message, **fields}
     shown = {k: _told(v) if isinstance(v, str) else v for k, v in row.items()}
-    return json.dumps(shown, ensure_ascii=True, default=str)
+    return escaped(json.dumps(shown, ensure_ascii=True, default=str))
 
 
 def _told(text: str) -> str:
@@ -270,9 +275,11 @@ def _told(text: str) -> str:
 
 
 def _write(line: str) -> None:
-    shown = _CONTROL.sub(lambda match: f"\\x{ord(match[0]):02x}", _told(line))
+    """A line, or the lines of a traceback: a data line that a message quotes must not
+    move the cursor, clear the screen or look like another message."""
     try:
-        sys.stderr.write(shown + "\n")
+        sys.stderr.write(_told(line) + "\n")
         sys.stderr.flush()
-    except BrokenPipeError:
-        pass  # nobody reads the messages any more; the work goes on
+    except (OSError, ValueError):
+        # nobody reads the messages any more, or the disk is full; the work goes on
+        drop(sys.stderr)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from nlpcli.files.json_text import in_a_cell
+
 # the bit of each dot of a braille character, by row from the top and by column
 _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 
@@ -21,6 +23,7 @@ def curve(
     Values that are not finite are left out. Without ``unicode`` a star marks each
     cell the line touches.
     """
+    title = in_a_cell(title)
     finite = [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)]
     if not finite:
         return f"{title}: nothing to draw"

@@ -9,7 +9,7 @@ import typer
 
 from nlpcli.cli.command import Command, verb
 from nlpcli.cli.complete import complete_models, complete_recipes
-from nlpcli.cli.options import Force, Json
+from nlpcli.cli.options import Force, Json, LongestLine, LongestValue
 from nlpcli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -71,6 +71,7 @@ def check(
     nested: Annotated[
         bool, typer.Option("--nested", help="Overlapping answers are allowed.")
     ] = False,
+    longest_line: LongestLine = None,
     as_json: Json = False,
 ) -> None:
     """Report on a file."""
@@ -86,6 +87,7 @@ def check(
         max_length=max_length or config.data.max_length,
         tokenizer=None if model is None else _tokenizer(model),
         limit=limit,
+        longest=longest_line or config.data.longest_line,
     )
     if as_json:
         print_json(report)
@@ -140,6 +142,7 @@ def convert(
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Count and leave out bad lines.")
     ] = False,
+    longest_line: LongestValue = None,
     as_json: Json = False,
     force: Force = False,
 ) -> None:
@@ -148,6 +151,7 @@ def convert(
     from nlpcli.cli.table import pairs
     from nlpcli.config.loader import resolve
     from nlpcli.records.convert import convert as rewrite
+    from nlpcli.records.lines import LONGEST_DOCUMENT
 
     form = _form(
         resolve(task),
@@ -165,11 +169,12 @@ def convert(
         to=to,
         skip_bad=skip_bad,
         force=force,
+        longest=longest_line or LONGEST_DOCUMENT,
     )
     if as_json:
-        print_json(report)
+        print_json(report, destination)
     else:
-        print_text(pairs(report))
+        print_text(pairs(report), destination)
 
 
 def _form(config: RunConfig, verb: str, **flags: Any) -> Form[Any]:

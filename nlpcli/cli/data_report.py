@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from nlpcli.cli.table import pairs, table
+from nlpcli.files.json_text import in_a_cell
 
 BAR = 40
 SHOWN_PLACES = 10
@@ -32,11 +33,14 @@ def report_text(report: Mapping[str, Any]) -> str:
         told = f"{longer} texts exceed {windows['max_length']} {windows['unit']}"
         then = windows.get("then", "train cuts those in windows")
         parts.append(f"{told}, special tokens included ({then})")
+    left = report.get("unlisted", {})
     for name in ("duplicates", "conflicts"):
         if rows := report.get(name):
-            parts.append(_places(name, rows))
+            parts.append(_places(name, rows, len(rows) + left.get(name, 0)))
     if bad := report["bad_lines"]:
-        parts.append("\n".join([f"{len(bad)} bad lines", *(f"  {it}" for it in bad)]))
+        count = len(bad) + left.get("bad_lines", 0)
+        lines = [f"{count} bad lines", *(f"  {in_a_cell(it)}" for it in bad)]
+        parts.append("\n".join(lines))
     return "\n\n".join(parts)
 
 
@@ -60,9 +64,10 @@ def _lengths(unit: str, lengths: Mapping[str, Any]) -> str:
     return "\n".join(lines)
 
 
-def _places(name: str, rows: Sequence[Mapping[str, Any]]) -> str:
-    lines = [f"{len(rows)} {name}"]
-    lines += [f"  {row['line']} repeats {row['first']}" for row in rows[:SHOWN_PLACES]]
-    if len(rows) > SHOWN_PLACES:
-        lines.append(f"  and {len(rows) - SHOWN_PLACES} more (--json lists them all)")
+def _places(name: str, rows: Sequence[Mapping[str, Any]], count: int) -> str:
+    lines = [f"{count} {name}"]
+    for row in rows[:SHOWN_PLACES]:
+        lines.append(in_a_cell(f"  {row['line']} repeats {row['first']}"))
+    if count > SHOWN_PLACES:
+        lines.append(f"  and {count - SHOWN_PLACES} more (--json lists them all)")
     return "\n".join(lines)

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from nlpcli.cli.command import AnswerCommand, flag_sets, verb
-from nlpcli.cli.options import BatchSize, Force, Json, Recipe, Run
+from nlpcli.cli.options import BatchSize, Force, Json, LongestLine, Recipe, Run
 
 EXAMPLES = """\
 Examples:
@@ -54,6 +54,7 @@ def evaluate(
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Count and skip bad lines.")
     ] = False,
+    longest_line: LongestLine = None,
     as_json: Json = False,
     force: Force = False,
 ) -> None:
@@ -62,11 +63,11 @@ def evaluate(
     from nlpcli.cli.output import print_json, print_text
     from nlpcli.cli.runs import chosen_run
     from nlpcli.cli.scores import score_table
-    from nlpcli.files.atomic import refuse_existing
+    from nlpcli.files.named import refuse_existing
     from nlpcli.recipe import find_recipe
 
     name = find_recipe(recipe).name
-    refuse_existing(predictions, force)
+    refuse_existing(predictions, force, data)
     chosen = chosen_run(run, name)
 
     with quiet_imports():
@@ -81,10 +82,12 @@ def evaluate(
         skip_bad=skip_bad,
         progress=open_progress(),
         sets=[*flag_sets(context), *(sets or ())],
+        force=force,
+        longest=longest_line,
     )
     if not per_label:
         scores.pop("per_label", None)
     if as_json:
-        print_json(scores)
+        print_json(scores, predictions)
     else:
-        print_text(score_table(scores))
+        print_text(score_table(scores), predictions)

@@ -15,6 +15,7 @@ from nlpcli.cli.options import (
     BatchSize,
     Force,
     IdKey,
+    LongestLine,
     OnError,
     OutputFile,
     PrecisionOption,
@@ -22,8 +23,8 @@ from nlpcli.cli.options import (
     TextKey,
     Texts,
 )
-from nlpcli.cli.render import one_line
 from nlpcli.cli.stream import Arrivals, Request
+from nlpcli.files.json_text import in_one_line
 
 EXAMPLES = """\
 Examples:
@@ -58,6 +59,7 @@ def fill(
     output: OutputFile = None,
     text_key: TextKey = "text",
     id_key: IdKey = "id",
+    longest_line: LongestLine = None,
     batch_size: BatchSize = 32,
     precision: PrecisionOption = None,
     form: Annotated[
@@ -76,12 +78,12 @@ def fill(
     """Say what may stand for each [MASK]: JSON Lines out, answer n for line n."""
     from nlpcli.checkpoints.download import resolve_model
     from nlpcli.cli.console import open_progress, quiet_imports
-    from nlpcli.files.atomic import refuse_existing
+    from nlpcli.files.named import refuse_existing
 
-    refuse_existing(output, force)
+    refuse_existing(output, force, source or "-")
     folder = resolve_model(model, offline=offline, progress=open_progress())
     bare = bool(texts) and output is None and sys.stdout.isatty()
-    arrivals = Arrivals(requests_of(texts, source, text_key, id_key))
+    arrivals = Arrivals(requests_of(texts, source, text_key, id_key, longest_line))
     try:
         with quiet_imports():
             from nlpcli.engine.fill import Filler
@@ -93,6 +95,7 @@ def fill(
             _readable if form == "text" or (form is None and bare) else json_line,
             on_error,
             output,
+            force,
         )
     finally:
         arrivals.close()
@@ -104,7 +107,7 @@ def _readable(request: Request, answer: dict[str, Any]) -> str:
     """``气 0.9312  空 0.0102``, a line for each mask."""
     return "\n".join(
         "  ".join(
-            one_line(f"{x['text']} {x['probability']:.4f}") for x in mask["tokens"]
+            in_one_line(f"{x['text']} {x['probability']:.4f}") for x in mask["tokens"]
         )
         for mask in answer["masks"]
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -35,6 +36,7 @@ from nlpcli.cli.generation import (
 from nlpcli.cli.options import (
     Force,
     IdKey,
+    LongestLine,
     OnError,
     OutputFile,
     PrecisionOption,
@@ -44,9 +46,10 @@ from nlpcli.cli.options import (
     TextKey,
     Texts,
 )
-from nlpcli.cli.render import one_line, output_lines
+from nlpcli.cli.render import output_lines
 from nlpcli.cli.stream import Arrivals, Request
 from nlpcli.errors import NlpcliError, UsageError
+from nlpcli.files.json_text import in_one_line
 
 EXAMPLES = """\
 Examples:
@@ -81,6 +84,7 @@ def generate(
     output: OutputFile = None,
     text_key: TextKey = "text",
     id_key: IdKey = "id",
+    longest_line: LongestLine = None,
     batch_size: Annotated[
         int, typer.Option("--batch-size", min=1, metavar="N", help="Prompts a batch.")
     ] = 8,
@@ -113,7 +117,7 @@ def generate(
 ) -> None:
     """Write text for texts: JSON Lines out, answer n for line n."""
     from nlpcli.cli.runs import chosen_run
-    from nlpcli.files.atomic import refuse_existing
+    from nlpcli.files.named import refuse_existing
 
     entry = writing_recipe(recipe)
     asked = asked_options(
@@ -137,11 +141,11 @@ def generate(
         if "chat" not in entry.verbs:
             raise UsageError(f"--turns: recipe {entry.name} takes no turns")
         texts = [turns]
-    refuse_existing(output, force)
+    refuse_existing(output, force, source or "-")
     chosen = chosen_run(run, entry.name)
     bare = bool(texts) and output is None and sys.stdout.isatty()
     # reading begins while the model loads
-    arrivals = Arrivals(requests_of(texts, source, text_key, id_key))
+    arrivals = Arrivals(requests_of(texts, source, text_key, id_key, longest_line))
     try:
         sets = flag_sets(context)
         writer = open_writer(chosen, entry.name, asked, batch_size, precision, sets)
@@ -156,6 +160,7 @@ def generate(
                 show if form == "text" or (form is None and bare) else json_line,
                 on_error,
                 output,
+                force,
             )
         writer.tell_times()
     finally:
@@ -178,22 +183,29 @@ def _stream(writer: Writer, arrivals: Arrivals, on_error: str) -> int:
     failed = 0
     for chunk in arrivals.chunks(1):
         for request in chunk:
-            pending = ""
-            try:
-                if request.error is not None:
-                    raise request.error
-                for piece in writer.reply(request.row):
-                    sys.stdout.write(one_line(piece))
-                    sys.stdout.flush()
-            except NlpcliError as error:
-                error = placed(request, error)
-                if on_error == "stop":
-                    raise error from None
-                pending = error_line(request, error)
-                failed += 1
-            sys.stdout.write(pending + "\n")
+            for piece in _pieces(writer, request):
+                if not isinstance(piece, NlpcliError):
+                    shown = in_one_line(piece)
+                elif on_error == "stop":
+                    raise piece
+                else:
+                    shown = error_line(request, piece)
+                    failed += 1
+                sys.stdout.write(shown)
+                sys.stdout.flush()
+            sys.stdout.write("\n")
             sys.stdout.flush()
     return failed
+
+
+def _pieces(writer: Writer, request: Request) -> Iterator[str | NlpcliError]:
+    """The reply, piece by piece, and what stopped it."""
+    try:
+        if request.error is not None:
+            raise request.error
+        yield from writer.reply(request.row)
+    except NlpcliError as error:
+        yield placed(request, error)
 
 
 def _lines(request: Request, answer: dict[str, Any]) -> str:

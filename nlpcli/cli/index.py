@@ -25,6 +25,7 @@ from nlpcli.cli.options import (
     Force,
     IdKey,
     Json,
+    LongestLine,
     OnError,
     OutputFile,
     Run,
@@ -32,10 +33,10 @@ from nlpcli.cli.options import (
     TextKey,
     Texts,
 )
-from nlpcli.cli.render import one_line
 from nlpcli.cli.stream import Request
 from nlpcli.errors import NlpcliError, NotFoundError, UsageError
 from nlpcli.files.address import show_address
+from nlpcli.files.json_text import in_one_line
 from nlpcli.records.row import Row
 
 app = verb(
@@ -83,6 +84,7 @@ def build(
     ] = None,
     text_key: TextKey = "text",
     id_key: IdKey = "id",
+    longest_line: LongestLine = None,
     batch_size: BatchSize = 64,
     on_error: OnError = "stop",
     resume: Annotated[
@@ -106,7 +108,7 @@ def build(
     if going_on and not (resume or force):
         raise UsageError(f"{show_address(address)}: {EXISTS}")
     chosen = named_model(run, model) or newest_run()
-    with arriving(None, source, text_key, id_key) as arrivals:
+    with arriving(None, source, text_key, id_key, longest_line) as arrivals:
         embedder = open_model(chosen, pooling, prefix, batch_size)
         if going_on and resume:
             store = open_store(address)
@@ -137,6 +139,7 @@ def add(
     model: ModelOption = None,
     text_key: TextKey = "text",
     id_key: IdKey = "id",
+    longest_line: LongestLine = None,
     batch_size: BatchSize = 64,
     on_error: OnError = "stop",
     as_json: Json = False,
@@ -144,7 +147,7 @@ def add(
     """Add texts; one whose id is there takes its place."""
     with (
         opened(address) as store,
-        arriving(texts, source, text_key, id_key) as arrivals,
+        arriving(texts, source, text_key, id_key, longest_line) as arrivals,
     ):
         embedder = model_of(store.meta, address, run, model, batch_size)
         fill_index(store, embedder, arrivals, on_error, as_json, building=False)
@@ -181,6 +184,7 @@ def search(
     model: ModelOption = None,
     text_key: TextKey = "text",
     id_key: IdKey = "id",
+    longest_line: LongestLine = None,
     batch_size: BatchSize = 64,
     form: Annotated[
         Literal["json", "text"] | None,
@@ -195,15 +199,15 @@ def search(
     """Find the nearest entries of texts: JSON Lines out, answer n for line n."""
     from nlpcli.engine.index.search import plain_hits
     from nlpcli.engine.index.search import search as nearest
-    from nlpcli.files.atomic import refuse_existing
+    from nlpcli.files.named import refuse_existing
 
-    refuse_existing(output, force)
+    refuse_existing(output, force, source or "-")
     as_text = form == "text" or (
         form is None and bool(texts) and output is None and sys.stdout.isatty()
     )
     with (
         opened(address) as store,
-        arriving(texts, source, text_key, id_key) as arrivals,
+        arriving(texts, source, text_key, id_key, longest_line) as arrivals,
     ):
         embedder = model_of(store.meta, address, run, model, batch_size)
 
@@ -219,6 +223,7 @@ def search(
             _readable if as_text else json_line,
             on_error,
             output,
+            force,
         )
     if failed:
         raise typer.Exit(4)
@@ -280,7 +285,7 @@ def info(address: Address, as_json: Json = False) -> None:
 def _readable(request: Request, answer: dict[str, Any]) -> str:
     """A text, and its hits below it, score first."""
     hits = [
-        f"  {hit['score']:.4f}  {one_line(hit['id'])}  {one_line(hit['text'])}"
+        f"  {hit['score']:.4f}  {in_one_line(hit['id'])}  {in_one_line(hit['text'])}"
         for hit in answer["hits"]
     ]
-    return "\n".join([one_line(request.text), *hits])
+    return "\n".join([in_one_line(request.text), *hits])

@@ -36,10 +36,14 @@ def opened(address: str, warn: bool = True) -> Iterator[Any]:
 
 @contextmanager
 def arriving(
-    texts: Sequence[str] | None, source: str | None, text_key: str, id_key: str
+    texts: Sequence[str] | None,
+    source: str | None,
+    text_key: str,
+    id_key: str,
+    longest: int | None = None,
 ) -> Iterator[Arrivals]:
     """The lines of input, read from now on, while the model loads."""
-    lines = requests_of(texts, source, text_key, id_key)
+    lines = requests_of(texts, source, text_key, id_key, longest)
     arrivals = Arrivals(with_text(request) for request in lines)
     try:
         yield arrivals

@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import importlib
-import os
+import signal
 import sys
-import traceback
 from collections.abc import Sequence
-from contextlib import suppress
 from typing import Annotated, Any, Literal
 
 import typer
 
 from nlpcli.cli.command import Group
-from nlpcli.cli.console import Settings, configure, error_lines, settings, show_error
+from nlpcli.cli.console import (
+    Settings,
+    configure,
+    error_lines,
+    settings,
+    show_error,
+    show_traceback,
+)
+from nlpcli.cli.standard import drop, open_standard_streams
 from nlpcli.errors import NlpcliError, UsageError
 
 EXAMPLES = """\
@@ -72,6 +78,8 @@ class Root(Group):
             sys.stdout.flush()
         except BrokenPipeError:
             code = _drop_stdout()
+        except NlpcliError as error:  # stdout's own
+            code = _fail(error_lines(error), error.exit_code)
         except SystemExit as leaving:
             # how Click tells that the reader of our output went away
             if not isinstance(leaving.__context__, BrokenPipeError):
@@ -198,19 +206,25 @@ def root(
 
 def run() -> None:
     """The console script."""
-    for stream in (sys.stdout, sys.stderr):
-        reconfigure = getattr(stream, "reconfigure", None)
-        if reconfigure is not None:
-            # a lone surrogate is written as \\udXXX instead of stopping the output
-            reconfigure(encoding="utf-8", errors="backslashreplace")
+    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
+        signal.signal(signal.SIGTERM, _leave)
+    open_standard_streams()
     app()
 
 
+def _leave(number: int, frame: Any) -> None:
+    """SIGTERM: clean up on the way out; a second one does not wait for that."""
+    signal.signal(number, signal.SIG_DFL)
+    raise SystemExit(128 + number)
+
+
 def _fail(lines: list[str], code: int) -> int:
-    with suppress(ValueError, OSError):
+    try:
         sys.stdout.flush()
+    except (ValueError, OSError, NlpcliError):
+        drop(sys.stdout)
     if settings.debug and sys.exc_info()[0] is not None and code != 2:
-        traceback.print_exc()
+        show_traceback()
     show_error(lines, code)
     return code
 
@@ -225,7 +239,6 @@ def _usage(error: Any) -> str:
 
 
 def _drop_stdout() -> int:
-    """Send what is still buffered nowhere: the reader has seen what it wanted."""
-    with suppress(ValueError, OSError):
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    """The reader has seen what it wanted."""
+    drop(sys.stdout)
     return 0

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import typer
 
 from nlpcli.cli.complete import complete_keys, complete_recipes, complete_runs
+from nlpcli.config import MOST_BYTES
 
 Recipe = Annotated[
     str,
@@ -64,6 +65,30 @@ TextKey = Annotated[
 IdKey = Annotated[
     str, typer.Option("--id-key", metavar="KEY", help="Id of a JSON line.")
 ]
+
+
+def size_of(text: str) -> int:
+    """Bytes of ``16777216``, ``16M`` or ``1G``; raises ValueError."""
+    unit = "KMG".find(text[-1:].upper()) + 1 if text else 0
+    digits = text[:-1] if unit else text
+    if digits.isascii() and digits.isdigit() and len(digits) < 20:
+        size = int(digits) * 1024**unit
+        if 0 < size <= MOST_BYTES:
+            return size
+    raise ValueError(f"expected bytes, such as 16777216 or 16M, got {text!r}")
+
+
+def _longest(told: str) -> Any:
+    return Annotated[
+        int | None,
+        typer.Option("--longest-line", metavar="BYTES", parser=size_of, help=told),
+    ]
+
+
+LongestLine = _longest("Bytes a line may have, such as 64M; 16M when not given.")
+LongestValue = _longest(
+    "Bytes a line, or a file that is one JSON value, may have; 256M when not given."
+)
 OnError = Annotated[
     Literal["stop", "skip"],
     typer.Option("--on-error", help="What a bad line does; skip exits with 4."),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import io
 import shutil
 import sys
 from collections.abc import Iterator
@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
-from nlpcli.files.atomic import explained, is_special, sync_folder
-from nlpcli.files.json_text import readable
+from nlpcli.files.atomic import explained
+from nlpcli.files.json_text import escaped, named, plain, readable
+from nlpcli.files.named import descriptor_of, named_file
 
 
 @dataclass
@@ -40,49 +41,47 @@ class Output:
 
 
 @contextmanager
-def open_output(path: Path | None) -> Iterator[Output]:
-    """Lines to stdout, or to a file that is renamed into place at the end.
+def open_output(path: Path | None, force: bool = False) -> Iterator[Output]:
+    """Lines to stdout, or to a file that is there, whole, when all are written.
 
     After an error the file is not there, and one that was there before is untouched.
-    A device or a pipe is written to as it is.
+    A device or a pipe is written to as it is. Raises as ``named_file`` does.
     """
-    if path is None:
+    if path is None or descriptor_of(path) == 1:
         yield Output(sys.stdout, None)
         return
-    direct = is_special(path)
-    target = Path(os.path.realpath(path))
-    partial = target.with_name(f".{target.name[:200]}.{os.getpid()}.partial")
-    with explained(path):
-        stream = (path if direct else partial).open(
-            "w", encoding="utf-8", errors="backslashreplace"
-        )
-    try:
-        yield Output(stream, path)
-        with explained(path):
-            stream.flush()
-            if not direct:
-                os.fsync(stream.fileno())
-                partial.replace(target)
-                sync_folder(target.parent)
-    finally:
-        with suppress(OSError):
-            stream.close()
-        if not direct:
-            with suppress(FileNotFoundError):
-                partial.unlink()
+    with named_file(path, force) as stream:
+        text = io.TextIOWrapper(stream, "utf-8", "backslashreplace")
+        try:
+            yield Output(text, path)
+            with explained(path):
+                text.flush()
+        finally:
+            # left to itself it would close the stream, and fail on a full disk
+            with suppress(OSError, ValueError):
+                text.detach()
 
 
-def print_json(value: Any) -> None:
-    """One JSON value for machines, indented, on stdout."""
+def print_json(value: Any, beside: Path | None = None) -> None:
+    """One JSON value for machines, indented; NaN and infinities are null; where to as
+    ``print_text``."""
     import json
 
-    print_text(json.dumps(value, ensure_ascii=False, indent=2, default=str))
+    text = json.dumps(
+        plain(value), ensure_ascii=False, indent=2, default=str, allow_nan=False
+    )
+    _beside(beside).write(escaped(named(text)) + "\n")
 
 
-def print_text(text: str) -> None:
-    """Text for people, on stdout."""
+def print_text(text: str, beside: Path | None = None) -> None:
+    """Text for people on stdout, none of which a terminal obeys; on stderr where stdout
+    is ``beside``, the output that was written (``/dev/stdout``)."""
     if text:
-        sys.stdout.write(readable(text) + "\n")
+        _beside(beside).write(readable(text) + "\n")
+
+
+def _beside(output: Path | None) -> TextIO:
+    return sys.stderr if output and descriptor_of(output) == 1 else sys.stdout
 
 
 def stdout_columns() -> int:

@@ -6,12 +6,20 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from nlpcli.cli.answer_lines import json_line, requests_of, write_answers
+from nlpcli.cli.answer_lines import (
+    answered,
+    error_line,
+    json_line,
+    requests_of,
+    told,
+    write_answers,
+)
 from nlpcli.cli.command import AnswerCommand, flag_sets, verb
 from nlpcli.cli.options import (
     BatchSize,
     Force,
     IdKey,
+    LongestLine,
     OnError,
     OutputFile,
     PrecisionOption,
@@ -25,9 +33,10 @@ from nlpcli.cli.render import render
 from nlpcli.cli.stream import Arrivals, Request
 from nlpcli.cli.vectors import SUFFIX, write_vectors
 from nlpcli.config import Precision, Xla
-from nlpcli.errors import UsageError
+from nlpcli.errors import NlpcliError, UsageError
 from nlpcli.files.json_text import dumps
-from nlpcli.records.annotation import doccano, label_studio
+from nlpcli.records.doccano import doccano
+from nlpcli.records.label_studio import label_studio, task
 
 EXAMPLES = """\
 Examples:
@@ -58,6 +67,7 @@ def predict(
     output: OutputFile = None,
     text_key: TextKey = "text",
     id_key: IdKey = "id",
+    longest_line: LongestLine = None,
     batch_size: BatchSize = 32,
     precision: PrecisionOption = None,
     xla: Annotated[
@@ -75,7 +85,7 @@ def predict(
     """Answer texts: JSON Lines out, answer n for line n."""
     from nlpcli.cli.console import quiet_imports
     from nlpcli.cli.runs import chosen_run
-    from nlpcli.files.atomic import refuse_existing
+    from nlpcli.files.named import refuse_existing
     from nlpcli.recipe import find_recipe
 
     entry = find_recipe(recipe)
@@ -86,30 +96,35 @@ def predict(
         raise UsageError(
             f"--format {form}: does not go together with --output {output}"
         )
-    refuse_existing(output, force)
+    if form in ANNOTATED and form not in entry.task_type()().form().published:
+        raise UsageError(f"--format {form}: recipe {name} marks nothing in a text")
+    refuse_existing(output, force, source or "-")
     chosen = chosen_run(run, name)
     # reading begins while the model loads
-    arrivals = Arrivals(requests_of(texts, source, text_key, id_key))
+    arrivals = Arrivals(requests_of(texts, source, text_key, id_key, longest_line))
     mode: Xla | None = None if xla is None else "on" if xla else "off"
     ahead = BATCHES_AHEAD * batch_size
     try:
         if matrix is not None:
             embedder = _embedder(chosen, name, batch_size, precision, mode)
-            failed = write_vectors(arrivals, ahead, embedder, on_error, matrix)
+            failed = write_vectors(arrivals, ahead, embedder, on_error, matrix, force)
         else:
             with quiet_imports():
                 from nlpcli.engine.predict import Predictor
 
             sets = flag_sets(context)
             predictor = Predictor(chosen, name, batch_size, precision, mode, sets)
+            show, show_error = SHOWN[form]
             failed = write_answers(
                 arrivals,
                 ahead,
                 predictor.predict,
-                SHOWN[form],
+                show,
                 on_error,
                 output,
+                force,
                 as_list=form == "label-studio",
+                show_error=show_error,
             )
     finally:
         arrivals.close()
@@ -139,16 +154,27 @@ def _bracketed(request: Request, answer: dict[str, Any]) -> str:
 
 
 def _doccano(request: Request, answer: dict[str, Any]) -> str:
-    return dumps(doccano({"text": request.text, **answer}))
+    return dumps(doccano(answered(request, answer)))
+
+
+def _doccano_error(request: Request, error: NlpcliError) -> str:
+    return dumps(answered(request, {"error": told(error)}))
 
 
 def _label_studio(request: Request, answer: dict[str, Any]) -> str:
-    return dumps(label_studio({"text": request.text, **answer}, predicted=True))
+    return dumps(label_studio(answered(request, answer), predicted=True))
 
 
+def _label_studio_error(request: Request, error: NlpcliError) -> str:
+    """A task without a prediction, so that the list can still be imported."""
+    return dumps(task(answered(request, {}), request.text, error=told(error)))
+
+
+# an answer, and what stands for a bad line
 SHOWN = {
-    "json": json_line,
-    "text": _bracketed,
-    "doccano": _doccano,
-    "label-studio": _label_studio,
+    "json": (json_line, error_line),
+    "text": (_bracketed, error_line),
+    "doccano": (_doccano, _doccano_error),
+    "label-studio": (_label_studio, _label_studio_error),
 }
+ANNOTATED = ("doccano", "label-studio")

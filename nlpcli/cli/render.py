@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from nlpcli.files.json_text import dumps
+from nlpcli.files.json_text import dumps, in_one_line
+from nlpcli.records.marks import names_of
 
 
 def render(text: str, answer: Mapping[str, Any]) -> str:
@@ -13,11 +14,11 @@ def render(text: str, answer: Mapping[str, Any]) -> str:
     if "outputs" in answer:
         return "\t".join(output_lines(answer))
     if "entities" in answer:
-        return one_line(bracketed(text, answer["entities"]))
+        return in_one_line(bracketed(text, answer["entities"]))
     if "spo_list" in answer:
-        return one_line("; ".join(map(_triple, answer["spo_list"])))
-    if "label" in answer:
-        return one_line(str(answer["label"]))
+        return in_one_line("; ".join(map(_triple, answer["spo_list"])))
+    if "label" in answer or "labels" in answer:
+        return in_one_line(", ".join(names_of(answer)))
     return dumps(dict(answer))
 
 
@@ -46,12 +47,6 @@ def output_lines(answer: Mapping[str, Any]) -> list[str]:
     return [_output_line(output) for output in answer["outputs"]] or [""]
 
 
-def one_line(text: str) -> str:
-    """No line end inside, and lone surrogates as ``\\udXXX``."""
-    line = text.replace("\r", "\\r").replace("\n", "\\n")
-    return line.encode("utf-8", "backslashreplace").decode("utf-8")
-
-
 def _triple(triple: Mapping[str, Any]) -> str:
     """``(三体, 作者, 刘慈欣)``"""
     return f"({triple['subject']}, {triple['predicate']}, {triple['object']})"
@@ -70,4 +65,4 @@ def _output_line(output: Mapping[str, Any]) -> str:
         and not isinstance(value, bool)
     ]
     tail = f" ({', '.join(told)})" if told else ""
-    return one_line(f"{output['text']}{tail}")
+    return in_one_line(f"{output['text']}{tail}")

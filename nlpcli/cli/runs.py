@@ -72,11 +72,11 @@ def show(
     from nlpcli.cli.output import print_json, print_text
     from nlpcli.cli.scores import score_table
     from nlpcli.cli.table import pairs
-    from nlpcli.engine.run_dir import RunDir
+    from nlpcli.engine.run_dir import RunDir, summary
 
     opened = RunDir.open(run)
-    row, scores = _row(opened.path, opened.state), opened.read_scores()
-    metrics = opened.read_metrics()
+    row, scores = _row(run, vars(summary(run))), opened.read_scores()
+    metrics = opened.read_metrics(every=False)
     if as_json:
         print_json({**row, "scores": scores, "metrics": metrics})
         return
@@ -108,7 +108,7 @@ def _shown(row: dict[str, Any]) -> dict[str, Any]:
 def _local_time(stamp: str) -> str:
     try:
         return f"{datetime.fromisoformat(stamp).astimezone():%Y-%m-%d %H:%M:%S}"
-    except ValueError:
+    except (ValueError, OverflowError):
         return stamp
 
 
@@ -123,7 +123,7 @@ def _curves(metrics: list[dict[str, Any]]) -> list[str]:
         values |= {f"dev {name}": value for name, value in row.get("dev", {}).items()}
         for name, value in values.items():
             ratio = name == "loss" or isinstance(value, float)
-            if ratio and value is not None and "step" in row:
+            if ratio and value is not None:
                 series.setdefault(name, []).append((row["step"], value))
     columns, unicode = stdout_columns(), stdout_has("⣿")
     return [

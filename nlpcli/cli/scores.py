@@ -6,9 +6,10 @@ from collections.abc import Mapping
 from typing import Any
 
 from nlpcli.cli.table import pairs, table
+from nlpcli.files.json_text import in_a_cell
 
-# what is said about the scoring rather than scored
 WIDEST = 12  # columns of a matrix that is shown whole
+# what is said about the scoring rather than scored
 FACTS = ("examples", "skipped", "seconds", "run", "data")
 
 
@@ -36,15 +37,22 @@ def score_table(scores: Mapping[str, Any]) -> str:
 
 
 def _is_matrix(name: str, value: Any) -> bool:
-    return name != "per_label" and isinstance(value, Mapping)
+    """Counts by two labels."""
+    return (
+        name != "per_label"
+        and isinstance(value, Mapping)
+        and bool(value)
+        and all(isinstance(row, Mapping) for row in value.values())
+    )
 
 
 def _matrix(name: str, rows: Mapping[str, Mapping[str, int]]) -> str:
     """A row for each gold label; of a large matrix the errors made most often."""
     columns = list(dict.fromkeys(key for row in rows.values() for key in row))
     if len(columns) <= WIDEST:
-        shown = [{**row, "gold": label} for label, row in rows.items()]
-        return f"{name}\n" + table(shown, ["gold", *columns])
+        # no label is empty, but one may be called gold
+        shown = [{**row, "": label} for label, row in rows.items()]
+        return f"{in_a_cell(name)}\n" + table(shown, ["", *columns], ["gold", *columns])
     errors: list[dict[str, Any]] = [
         {"gold": gold, "predicted": found, "count": count}
         for gold, row in rows.items()
@@ -52,5 +60,5 @@ def _matrix(name: str, rows: Mapping[str, Mapping[str, int]]) -> str:
         if found != gold and count
     ]
     errors.sort(key=lambda row: -row["count"])
-    told = f"{name}: the most frequent errors (--json has all)\n"
+    told = f"{in_a_cell(name)}: the most frequent errors (--json has all)\n"
     return told + table(errors[:WIDEST], ["gold", "predicted", "count"])

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import queue
+import sys
 import threading
 import time
+from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, replace
@@ -16,18 +18,21 @@ from nlpcli.records.lines import BadLine, Lines
 from nlpcli.records.row import Row, parse_object
 
 QUEUED_LINES = 4096
+QUEUED_BYTES = 32 * 2**20  # of their text; one line may be more
 LINGER_SECONDS = 0.02
 NOTHING = Row({})
 
 
 @dataclass(frozen=True)
 class Request:
-    """One input line as a row, or the error in its place; ``origin`` is "name:12"."""
+    """One input line as a row, or the error in its place; ``origin`` is "name:12",
+    ``size`` the bytes that its text takes."""
 
     origin: str
     row: Row = NOTHING
     id: Any = None
     error: NlpcliError | None = None
+    size: int = 0
 
     @property
     def text(self) -> str:
@@ -69,15 +74,19 @@ def from_lines(
             as_json = begins == "{"
         if isinstance(text, BadLine):
             yield Request(origin, error=text)
-        elif not as_json or not text.strip():
-            yield Request(origin, Row({"text": text if not as_json else ""}))
+            continue
+        size = sys.getsizeof(text)
+        if not as_json or not text.strip():
+            row = Row({"text": text if not as_json else ""})
+            yield Request(origin, row, size=size)
         else:
             try:
                 values = parse_object(text, origin)
             except DataError as error:
                 yield Request(origin, error=error)
             else:
-                yield Request(origin, Row(values, "", hint, names), values.get(id_key))
+                row = Row(values, "", hint, names)
+                yield Request(origin, row, values.get(id_key), size=size)
 
 
 def with_text(request: Request) -> Request:
@@ -90,6 +99,11 @@ def with_text(request: Request) -> Request:
     return request
 
 
+def typed() -> bool:
+    """Whether somebody types at stdin; it may also be closed, and then is None."""
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
 def _begins(line: str | BadLine) -> str:
     if isinstance(line, BadLine):
         return line.begins.decode("latin-1")
@@ -99,12 +113,13 @@ def _begins(line: str | BadLine) -> str:
 class Arrivals:
     """Reads ahead in a thread; ``chunks`` gives what is there, never waiting to fill.
 
-    So `tail -f | nlpcli predict` answers a line when it comes, and a fast pipe or a
-    file still fills its batches while the model works.
+    What is read and not yet taken, as what a chunk holds, is bounded in lines and in
+    bytes. So `tail -f | nlpcli predict` answers a line when it comes, and a fast pipe
+    or a file still fills its batches while the model works.
     """
 
     def __init__(self, requests: Iterator[Request]) -> None:
-        self._queue: queue.Queue[Any] = queue.Queue(QUEUED_LINES)
+        self._queue = _Weighed(QUEUED_BYTES)
         self._stopped = threading.Event()
         threading.Thread(
             target=self._read, args=(requests,), daemon=True, name="nlpcli-input"
@@ -116,10 +131,12 @@ class Arrivals:
         while ended is None:
             item = self._queue.get()
             chunk: list[Request] = []
+            held = 0
             deadline = time.monotonic() + LINGER_SECONDS
             while isinstance(item, Request):
                 chunk.append(item)
-                if len(chunk) == size:
+                held += item.size
+                if len(chunk) == size or held >= QUEUED_BYTES:
                     break
                 try:
                     item = self._queue.get(timeout=max(deadline - time.monotonic(), 0))
@@ -152,3 +169,27 @@ class Arrivals:
                 self._queue.put(item, timeout=0.5)
                 return True
         return False
+
+
+class _Weighed(queue.Queue[Any]):
+    """A queue whose items weigh what their texts take, each at least its share."""
+
+    def _init(self, maxsize: int) -> None:
+        self.items: deque[Any] = deque()
+        self.weight = 0
+
+    def _qsize(self) -> int:
+        return self.weight
+
+    def _put(self, item: Any) -> None:
+        self.items.append(item)
+        self.weight += _weight(item)
+
+    def _get(self) -> Any:
+        item = self.items.popleft()
+        self.weight -= _weight(item)
+        return item
+
+
+def _weight(item: Any) -> int:
+    return max(getattr(item, "size", 0), QUEUED_BYTES // QUEUED_LINES)

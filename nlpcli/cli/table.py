@@ -6,16 +6,26 @@ import unicodedata
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from nlpcli.files.json_text import in_a_cell
 
-def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
-    """Rows under a header; numbers to the right, None as ``-``, floats to 4 places."""
+
+def table(
+    rows: Sequence[Mapping[str, Any]],
+    columns: Sequence[str],
+    header: Sequence[str] | None = None,
+) -> str:
+    """Rows under a header; numbers to the right, None as ``-``, floats to 4 places.
+
+    ``header``: how the columns are called, otherwise by their names without ``_``.
+    """
     cells = [[cell(row.get(name)) for name in columns] for row in rows]
     numeric = [
         any(_is_number(row.get(name)) for row in rows)
         and all(row.get(name) is None or _is_number(row.get(name)) for row in rows)
         for name in columns
     ]
-    header = [name.replace("_", " ") for name in columns]
+    header = header or [name.replace("_", " ") for name in columns]
+    header = [in_a_cell(name) for name in header]
     widths = [
         max(width(line[i]) for line in [header, *cells]) for i in range(len(columns))
     ]
@@ -29,19 +39,17 @@ def table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> str:
 
 def pairs(values: Mapping[str, Any], indent: str = "") -> str:
     """``key  value`` lines; a mapping inside is indented under its key."""
-    longest = max((width(str(key)) for key in values), default=0)
+    shown = [(in_a_cell(str(key)), value) for key, value in values.items()]
+    longest = max((width(key) for key, _ in shown), default=0)
     lines = []
-    for key, value in values.items():
+    for key, value in shown:
         if isinstance(value, Mapping) and value:
             lines += [f"{indent}{key}", pairs(value, indent + "  ")]
         elif isinstance(value, list) and value and isinstance(value[0], Mapping):
             lines.append(f"{indent}{key}")
-            lines += [
-                f"{indent}  " + ", ".join(f"{k} {cell(v)}" for k, v in item.items())
-                for item in value
-            ]
+            lines += [f"{indent}  {cell(item)}" for item in value]
         else:
-            lines.append(f"{indent}{_pad(str(key), longest, False)}  {cell(value)}")
+            lines.append(f"{indent}{_pad(key, longest, False)}  {cell(value)}")
     return "\n".join(line.rstrip() for line in lines)
 
 
@@ -59,7 +67,8 @@ def listing(values: Mapping[str, Any], shown: int = 20) -> str:
     parts = [pairs(short)]
     for name, items in values.items():
         if _is_list(items) and items:
-            lines = [f"{name} ({len(items)})", *(f"  {item}" for item in items[:shown])]
+            lines = [f"{in_a_cell(name)} ({len(items)})"]
+            lines += [f"  {in_a_cell(str(item))}" for item in items[:shown]]
             if len(items) > shown:
                 lines.append(f"  and {len(items) - shown} more")
             parts.append("\n".join(lines))
@@ -67,7 +76,7 @@ def listing(values: Mapping[str, Any], shown: int = 20) -> str:
 
 
 def cell(value: Any) -> str:
-    """A value as a table shows it."""
+    """A value as a table shows it, in one line."""
     if value is None:
         return "-"
     if isinstance(value, bool):
@@ -79,8 +88,9 @@ def cell(value: Any) -> str:
     if isinstance(value, (list, tuple)):
         return ", ".join(cell(item) for item in value) or "-"
     if isinstance(value, Mapping):
-        return ", ".join(f"{k} {cell(v)}" for k, v in value.items()) or "-"
-    return str(value)
+        shown = (f"{in_a_cell(str(k))} {cell(v)}" for k, v in value.items())
+        return ", ".join(shown) or "-"
+    return in_a_cell(str(value))
 
 
 def width(text: str) -> int:

@@ -9,7 +9,15 @@ import typer
 
 from nlpcli.cli.command import RecipeCommand, verb
 from nlpcli.cli.complete import complete_models, complete_runs
-from nlpcli.cli.options import ConfigFiles, Force, Precision, Recipe, Sets, Strategy
+from nlpcli.cli.options import (
+    ConfigFiles,
+    Force,
+    LongestLine,
+    Precision,
+    Recipe,
+    Sets,
+    Strategy,
+)
 
 EXAMPLES = """\
 Examples:
@@ -19,7 +27,8 @@ Examples:
   nlpcli train ner -c my.yaml --set train.accumulate=4 --dry-run
   nlpcli train ner --resume runs/rbt3
 
-Ctrl-C saves last/ and exits with 130; a second one leaves at once."""
+Ctrl-C saves last/ and exits with 130, SIGTERM with 143; a second one leaves at once.
+--resume exits with 3 when data or nlpcli changed since; --accept-changes goes on."""
 
 app = verb("train")
 
@@ -86,10 +95,18 @@ def train(
             autocompletion=complete_runs,
         ),
     ] = None,
+    accept_changes: Annotated[
+        bool,
+        typer.Option(
+            "--accept-changes",
+            help="With --resume: go on although its data or nlpcli changed.",
+        ),
+    ] = False,
     force: Force = False,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Count and skip bad lines.")
     ] = False,
+    longest_line: LongestLine = None,
     dry_run: Annotated[
         bool,
         typer.Option("--dry-run", help="Say what would be trained; write nothing."),
@@ -110,6 +127,7 @@ def train(
         "data.train": ("--data", data),
         "data.dev": ("--dev", dev),
         "data.skip_bad": ("--skip-bad", skip_bad or None),
+        "data.longest_line": ("--longest-line", longest_line),
         "train.epochs": ("--epochs", epochs),
         "train.batch_size": ("--batch-size", batch_size),
         "train.lr": ("--lr", lr),
@@ -130,6 +148,8 @@ def train(
                 f"--resume: the run's own configuration counts; leave out "
                 f"{', '.join(names)}"
             )
+    elif accept_changes:
+        raise UsageError("--accept-changes: goes together with --resume")
     resolved = resolve(recipe, config or [], sets or [], given)
     if dry_run:
         with quiet_imports():
@@ -150,6 +170,7 @@ def train(
         resume=resume,
         offline=offline,
         progress=open_progress(),
+        accept_changes=accept_changes,
     )
     scores = {k: v for k, v in result.scores.items() if not isinstance(v, dict)}
     summary = {
@@ -160,4 +181,4 @@ def train(
     }
     print_text(pairs({**summary, **scores}))
     if result.status == "interrupted":
-        raise typer.Exit(130)
+        raise typer.Exit(128 + result.stopped_by)

@@ -13,7 +13,12 @@ SUFFIX = ".npy"
 
 
 def write_vectors(
-    arrivals: Arrivals, chunk_size: int, embedder: Any, on_error: str, output: Path
+    arrivals: Arrivals,
+    chunk_size: int,
+    embedder: Any,
+    on_error: str,
+    output: Path,
+    force: bool = False,
 ) -> int:
     """Row n for line n, float32; returns how many lines failed.
 
@@ -22,7 +27,7 @@ def write_vectors(
     from nlpcli.files.npy import open_npy
 
     failed = 0
-    with open_npy(output, embedder.dimension) as matrix:
+    with open_npy(output, embedder.dimension, force) as matrix:
         for chunk in arrivals.chunks(chunk_size):
             texts: list[str | None] = []
             for request in chunk:

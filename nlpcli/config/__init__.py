@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from nlpcli.records.lines import LONGEST_LINE
+
 
 def option(
     default: Any,
@@ -32,6 +34,7 @@ def option(
 
 Precision = Literal["float32", "bfloat16", "float16"]
 Xla = Literal["auto", "on", "off"]
+MOST_BYTES = 2**40  # that any limit may be
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,12 @@ class DataOptions:
     )
     shuffle_buffer: int = option(
         50_000, "windows in the streaming shuffle buffer", minimum=1
+    )
+    longest_line: int = option(
+        LONGEST_LINE,
+        "bytes a line may have; a longer one is a bad line",
+        minimum=1,
+        maximum=MOST_BYTES,
     )
     skip_bad: bool = option(False, "count and skip bad lines instead of stopping")
 

@@ -27,6 +27,7 @@ from nlpcli.config.yaml_file import (
     read_yaml,
 )
 from nlpcli.errors import ConfigError, UsageError
+from nlpcli.files.json_text import readable
 from nlpcli.recipe import find_recipe
 
 _ABSENT = object()
@@ -328,8 +329,10 @@ def _yaml_text(values: dict[str, Any]) -> str:
         return text
 
     text = dumped(True)
-    # Unicode's own line ends (NEL, LS, PS) would be folded to spaces.
-    return text if parse_yaml(text, "").values == values else dumped(False)
+    # Unicode's own line ends (NEL, LS, PS) would be folded to spaces, and what a
+    # terminal obeys would be spelled out as another value.
+    whole = readable(text) == text and parse_yaml(text, "").values == values
+    return text if whole else dumped(False)
 
 
 def _lookup(values: Mapping[str, Any], path: KeyPath, otherwise: Any) -> Any:

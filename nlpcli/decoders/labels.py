@@ -12,8 +12,7 @@ def probabilities(logits: np.ndarray, several: bool) -> np.ndarray:
     """(rows, labels) logits to probabilities: each by itself, or one of all."""
     logits = logits.astype(np.float64)
     if several:
-        found: np.ndarray = 1.0 / (1.0 + np.exp(-logits))
-        return found
+        return np.asarray(np.exp(-np.logaddexp(0.0, -logits)))
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
     return np.asarray(powers / powers.sum(axis=-1, keepdims=True))
 

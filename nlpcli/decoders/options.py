@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from dataclasses import dataclass, fields, replace
 
 
 @dataclass(frozen=True)
@@ -29,7 +27,6 @@ class GenerateOptions:
     max_length: int | None = None
     expected_length: int | None = None
     seed: int | None = None
-    extra: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def samples(self) -> bool:
@@ -49,9 +46,9 @@ class GenerateOptions:
         known = {
             item.name: own
             for item in fields(self)
-            if (own := getattr(self, item.name)) is not None and item.name != "extra"
+            if (own := getattr(self, item.name)) is not None
         }
-        merged = replace(defaults, **known, extra={**defaults.extra, **self.extra})
+        merged = replace(defaults, **known)
         if self.beam is None and not merged.samples and merged.num is not None:
             merged = replace(merged, beam=max(merged.beam or 1, merged.num))
         if self.max_length is not None and self.expected_length is None:

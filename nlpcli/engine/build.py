@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -189,40 +189,58 @@ _PARTS = {"mlm": (MLM_RULES, "output head"), "pooler": (POOLER_RULES, "pooler")}
 def build_model(recipe: Recipe[Any], start: Start) -> Model:
     """Backbone (with its pretrained weights), bridge and heads."""
     backbone = Transformer(start.config)
-    if start.source is not None:
-        fill_backbone(backbone, start.source, start.rows)
     model = recipe.build(backbone)
     if start.source is not None:
+        used: set[str] = set()
         for part, layer in model.published_parts().items():
             rules, name = _PARTS[part]
-            if fill_layer(layer, rules, start.source, start.rows, name):
+            own = fill_layer(layer, rules, start.source, start.rows)
+            if own:
                 model.filled.add(part)
+                used |= own
+            else:
+                label = start.source.label
+                logger.info("%s: no %s in it: it starts fresh", label, name)
+        fill_backbone(backbone, start.source, start.rows, used)
     return model
 
 
 def fill_layer(
-    layer: Any, tables: Mapping[str, RuleTable], source: Source, rows: Rows, name: str
-) -> bool:
-    """The published weights of a layer beside the backbone, where the file has them."""
+    layer: Any, tables: Mapping[str, RuleTable], source: Source, rows: Rows
+) -> set[str]:
+    """The published weights of a layer beside the backbone, where the file has them.
+
+    Returns the file's names that it took: none where it starts fresh.
+    """
     variables = {v.path: v for v in layer.trainable_variables}
     rules = tables[source.dialect]
     shapes = {path: tuple(v.shape) for path, v in variables.items()}
     plan = resolve(rules, shapes, source, rows)
     if plan.gaps:
-        logger.info("%s: no %s in it: it starts fresh", source.label, name)
-        return False
+        return set()
     values = load(
-        rules, shapes, source, kept_rows=rows.kept, compound_rows=rows.compound
+        rules,
+        shapes,
+        source,
+        kept_rows=rows.kept,
+        compound_rows=rows.compound,
+        others=plan.unused,
     )
     for path, variable in variables.items():
         variable.assign(values[path])
-    return True
+    return {name for _, names in plan.mapping.values() for name in names}
 
 
 def fill_backbone(
-    backbone: Transformer, source: Source, rows: Rows | None = None
+    backbone: Transformer,
+    source: Source,
+    rows: Rows | None = None,
+    others: Collection[str] = (),
 ) -> None:
-    """Fill a backbone from published weights: all of it or a CheckpointError."""
+    """Fill a backbone from published weights: all of it or a CheckpointError.
+
+    ``others``: the file's names that layers beside it took; what is left over is told.
+    """
     rows = rows or Rows()
     variables = backbone_variables(backbone)
     values = load(
@@ -231,6 +249,7 @@ def fill_backbone(
         source,
         kept_rows=rows.kept,
         compound_rows=rows.compound,
+        others=others,
     )
     for path, variable in variables.items():
         variable.assign(values[path])

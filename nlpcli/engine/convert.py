@@ -10,7 +10,7 @@ from typing import Any
 
 from nlpcli.backbones import bert
 from nlpcli.backbones.bert_rules import BERT
-from nlpcli.checkpoints.hf_folder import write_hf_folder
+from nlpcli.checkpoints.hf_folder import refuse_destination, write_hf_folder
 from nlpcli.checkpoints.rules import RuleTable, load, resolve
 from nlpcli.engine import build
 from nlpcli.errors import UsageError
@@ -27,10 +27,12 @@ def convert_model(
 
     Returns what was written. Raises CheckpointError that lists the gaps of the
     backbone, or for a vocabulary larger than its table, and UsageError for a
-    destination that exists; the folder appears whole.
+    destination that exists; ``force`` replaces one that was written so before, never
+    what is read. The folder appears whole.
     """
     if destination.resolve() == source.resolve():
         raise UsageError(f"{destination}: expected another folder than {source}")
+    refuse_destination(destination, force, [source])
     checkpoint = build.open_source(source)
     config, raw = bert.read_config(source, checkpoint.dialect)
     tokenizer = load_tokenizer(source)
@@ -58,7 +60,13 @@ def convert_model(
         config, architectures=[_class(parts)], pad_token_id=tokenizer.vocab.pad_id
     )
     write_hf_folder(
-        destination, values, _rules(parts, "hf"), published, tokenizer, force
+        destination,
+        values,
+        _rules(parts, "hf"),
+        published,
+        tokenizer,
+        force,
+        sources=[source],
     )
     parameters = sum(value.size for value in values.values())
     logger.info("%s: written, %d parameters in float32", destination, parameters)

@@ -130,12 +130,13 @@ class Embedder:
             )
         check_sizes(config.to_dict(), source)
         backbone = Transformer(replace(config, hidden_dropout_prob=0.0))
-        build.fill_backbone(backbone, source)
         model = EmbeddingModel(backbone, kind)
-        if model.pooling.pooler is not None and not build.fill_layer(
-            model.pooling.pooler, POOLER_RULES, source, Rows(), "pooler"
-        ):
-            raise CheckpointError(f"{folder}: expected a pooler, found none")
+        used: set[str] = set()
+        if (pooler := model.pooling.pooler) is not None:
+            used = build.fill_layer(pooler, POOLER_RULES, source, Rows())
+            if not used:
+                raise CheckpointError(f"{folder}: expected a pooler, found none")
+        build.fill_backbone(backbone, source, others=used)
         reader = SentenceReader(load_tokenizer(folder), config.longest or 512, prefix)
         forward = Forward(model, device.xla, (), device.lanes)
         return cls(model, reader, forward, batch_size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,8 +13,8 @@ from nlpcli.engine.examples import ExampleFile, chunks, dev_source
 from nlpcli.engine.loaded import decoding, open_run
 from nlpcli.engine.run_dir import RunDir
 from nlpcli.errors import DataError
-from nlpcli.files.atomic import write_atomic
 from nlpcli.files.json_text import dumps
+from nlpcli.files.named import refuse_existing, write_lines
 from nlpcli.progress import SILENT, Progress
 
 CHUNK = 2048
@@ -28,22 +29,31 @@ def evaluate_run(
     skip_bad: bool = False,
     progress: Progress = SILENT,
     sets: Sequence[str] = (),
+    force: bool = False,
+    longest: int | None = None,
 ) -> dict[str, Any]:
     """The recipe's scores, with counts, seconds and where they come from.
 
     ``run`` None is the newest finished run; ``data`` None is the run's
     development data.
     ``predictions`` is a file that gets each example's text, gold and answer;
-    ``sets`` are assignments to keys of ``task`` that stand over the run's.
+    ``sets`` are assignments to keys of ``task`` that stand over the run's;
+    ``longest``: bytes of a line, otherwise the run's ``data.longest_line``.
+    UsageError when that file exists, unless ``force`` replaces it.
     """
     started = time.monotonic()
     loaded = open_run(run, recipe, sets=sets)
     size = batch_size or 32
     decode = decoding(loaded.recipe, loaded.forward, loaded.device, size)
     answer = answering(loaded.recipe, loaded.forward, decode, size)
-    name, source = dev_source(loaded.run.config, loaded.recipe)
+    config = loaded.run.config
+    longest = longest or config.data.longest_line
+    config = replace(config, data=replace(config.data, longest_line=longest))
+    name, source = dev_source(config, loaded.recipe)
     if data is not None:
-        name, source = str(data), ExampleFile(loaded.recipe, data, skip_bad)
+        source = ExampleFile(loaded.recipe, data, skip_bad, longest=longest)
+        name = str(data)
+    refuse_existing(predictions, force, name, config.data.train)
     examples: list[Any] = []
     answers: list[dict[str, Any]] = []
     progress.start(f"evaluate {recipe}", None)
@@ -58,20 +68,11 @@ def evaluate_run(
         raise DataError(f"{name}: expected examples, got none")
     scores = loaded.recipe.score(examples, answers)
     if predictions is not None:
-        write_atomic(
-            predictions,
-            "".join(
-                dumps(
-                    {
-                        "text": example.text,
-                        "gold": loaded.recipe.gold(example),
-                        **answer,
-                    }
-                )
-                + "\n"
-                for example, answer in zip(examples, answers, strict=True)
-            ),
+        rows = (
+            {"text": example.text, "gold": loaded.recipe.gold(example), **answer}
+            for example, answer in zip(examples, answers, strict=True)
         )
+        write_lines(predictions, (dumps(row) + "\n" for row in rows), force)
     return {
         **scores,
         "examples": len(examples),

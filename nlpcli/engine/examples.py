@@ -13,7 +13,7 @@ import numpy as np
 
 from nlpcli.config import RunConfig
 from nlpcli.errors import DataError
-from nlpcli.records.lines import reusable
+from nlpcli.records.lines import LONGEST_LINE, reusable
 from nlpcli.records.read import read
 from nlpcli.samples import sample
 from nlpcli.tasks.protocol import Recipe
@@ -29,7 +29,8 @@ CHUNK = 512
 class ExampleFile:
     """One data file, perhaps read at each pass; bad lines stop it or are counted.
 
-    ``learning``: its lines must be fit to be learnt, not only to be scored.
+    ``learning``: its lines must be fit to be learnt, not only to be scored;
+    ``longest``: bytes of a line.
     """
 
     recipe: Recipe[Any]
@@ -37,6 +38,7 @@ class ExampleFile:
     skip_bad: bool = False
     limit: int | None = None
     learning: bool = False
+    longest: int = LONGEST_LINE
     skipped: int = 0
     told: bool = False
 
@@ -45,7 +47,8 @@ class ExampleFile:
 
     def __iter__(self) -> Iterator[Any]:
         self.skipped = 0
-        for item in islice(read(self.recipe.form, self.source), self.limit):
+        items = read(self.recipe.form, self.source, self.longest)
+        for item in islice(items, self.limit):
             try:
                 if isinstance(item, DataError):
                     raise item
@@ -101,6 +104,7 @@ def training_split(config: RunConfig, recipe: Recipe[Any]) -> Split:
         options.skip_bad,
         options.limit,
         learning=True,
+        longest=options.longest_line,
     )
     return Split(source, held_out(config), config.seed)
 
@@ -114,7 +118,10 @@ def dev_source(config: RunConfig, recipe: Recipe[Any]) -> tuple[str, Iterable[An
     options = config.data
     if held_out(config) == 0.0:
         path = options.dev or sample(config.recipe, "dev")
-        return str(path), ExampleFile(recipe, path, options.skip_bad)
+        source = ExampleFile(
+            recipe, path, options.skip_bad, longest=options.longest_line
+        )
+        return str(path), source
     return held_out_name(config), HeldOut(training_split(config, recipe))
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from nlpcli.backbones import bert
 from nlpcli.backbones.bert_rules import RULES
 from nlpcli.backbones.transformer import Transformer
-from nlpcli.checkpoints.hf_folder import write_hf_folder
+from nlpcli.checkpoints.hf_folder import refuse_destination, write_hf_folder
 from nlpcli.engine import build
 from nlpcli.engine.run_dir import RunDir, choose_run
 from nlpcli.errors import CheckpointError, UsageError
@@ -28,11 +28,14 @@ def export_run(
 
     The folder is read back and its hidden states compared with the run's before it
     takes its place; a difference above 1e-4 raises CheckpointError. UsageError for a
-    model that transformers does not have.
+    model that transformers does not have, and for a destination that exists; ``force``
+    replaces an earlier export, never the run.
     """
     if to != "hf":
         raise UsageError(f"--to: expected hf, got {to!r}")
     opened = choose_run(run, None)
+    sources = [opened.path, opened.folder("best")]
+    refuse_destination(destination, force, sources)
     open_device(opened.config.runtime, opened.config.seed)
     loaded = build.load_run(opened.config, opened.folder("best"))
     _refuse_foreign(opened, loaded.model)
@@ -54,7 +57,9 @@ def export_run(
         for path, variable in build.backbone_variables(backbone).items()
     }
     config = bert.published_config(backbone.config, pad_token_id=tokenizer.vocab.pad_id)
-    write_hf_folder(destination, values, RULES["hf"], config, tokenizer, force, check)
+    write_hf_folder(
+        destination, values, RULES["hf"], config, tokenizer, force, check, sources
+    )
     return {
         "destination": str(destination),
         "to": to,

@@ -41,12 +41,11 @@ class Filler:
         check_rows(tokenizer.vocab, config.vocab_size, str(folder))
         check_sizes(config.to_dict(), source)
         backbone = Transformer(replace(config, hidden_dropout_prob=0.0))
-        build.fill_backbone(backbone, source)
         vocab = tokenizer.vocab
         model = sequence_model(backbone, SequenceOptions(), "masked", vocab)
-        if not build.fill_layer(
-            model.head, MLM_RULES, source, Rows(), "masked-token head"
-        ):
+        head = build.fill_layer(model.head, MLM_RULES, source, Rows())
+        build.fill_backbone(backbone, source, others=head)
+        if not head:
             raise CheckpointError(
                 f"{folder}: expected a masked-token head (an encoder for masked "
                 "language modelling), found none"

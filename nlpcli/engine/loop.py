@@ -2,26 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import logging
 import signal
 import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from nlpcli import __version__
 from nlpcli.config import RunConfig
 from nlpcli.engine import build
 from nlpcli.engine.answers import answering
 from nlpcli.engine.loaded import decoding
 from nlpcli.engine.run_dir import RunDir
 from nlpcli.engine.run_log import RunLog
+from nlpcli.engine.state import FILE, State, read_state
 from nlpcli.errors import CheckpointError, DivergedError
 from nlpcli.files.atomic import write_atomic
-from nlpcli.files.json_file import read_json_object
 from nlpcli.files.programs import seal_programs
 from nlpcli.progress import Progress
 from nlpcli.runtime import weights
@@ -42,24 +41,6 @@ from nlpcli.text.batching import (
 )
 
 logger = logging.getLogger("nlpcli")
-
-
-@dataclass
-class State:
-    """Where a run is: all that ``last/`` keeps beside the tensors."""
-
-    step: int = 0
-    epoch: int = 0
-    batch: int = 0
-    seconds: float = 0.0
-    best: float | None = None
-    best_step: int = 0
-    evaluated: int = 0
-    stale: int = 0
-    loss_scale: float = 2.0**15
-    loss_scale_calm: int = 0
-    random_states: list[list[int]] = field(default_factory=list)
-    pending_losses: list[float] = field(default_factory=list)
 
 
 class Loop:
@@ -84,6 +65,7 @@ class Loop:
         self.buckets = prepared.buckets
         self.backbone_config = prepared.start.config
         self.steps = prepared.steps
+        self.data = prepared.data
         self.progress = progress
         self.state = State()
         options = config.train
@@ -112,6 +94,7 @@ class Loop:
         )
         self.loss_scale = LossScale(device.precision == "float16")
         self.stop = threading.Event()
+        self.stopped_by = signal.SIGINT
 
     def run_all(self, resume: bool) -> tuple[str, dict[str, Any]]:
         """Train to the end or to an interrupt; the status and the best scores."""
@@ -303,7 +286,7 @@ class Loop:
             weights.save_arrays(
                 folder / "optimizer.safetensors", self.optimizer.state()
             )
-            write_atomic(folder / "state.json", json.dumps(asdict(state)) + "\n")
+            write_atomic(folder / FILE, state.text())
 
         self.run.save("last", write)
 
@@ -318,19 +301,26 @@ class Loop:
 
     def _restore(self) -> None:
         folder = self.run.folder("last")
-        self.state = State(**read_json_object(folder / "state.json", CheckpointError))
+        self.state = read_state(folder)
         self.loss_scale.calm = self.state.loss_scale_calm
         if self.loss_scale.enabled:
             self.loss_scale.value = self.state.loss_scale
         weights.assign(
             weights.learnt_variables(self.model), folder / "model.safetensors"
         )
-        for variable, value in zip(
-            weights.random_states(self.model), self.state.random_states, strict=True
-        ):
+        variables = weights.random_states(self.model)
+        shapes = [(len(state),) for state in self.state.random_states]
+        if shapes != [tuple(variable.shape) for variable in variables]:
+            raise CheckpointError(
+                f"{folder / FILE}: expected {len(variables)} random states as this "
+                f"model has, got {len(shapes)}"
+            )
+        for variable, value in zip(variables, self.state.random_states, strict=True):
             variable.assign(value)
         weights.assign(self.optimizer.state(), folder / "optimizer.safetensors")
         self.run.trim_metrics(self.state.step)
+        # what was accepted, if anything was, is what the run is of from now on
+        self.run.mark("running", {"data": self.data, "nlpcli": __version__})
         logger.info("resumed at step %d of %d", self.state.step, self.steps)
 
     def _summary(self) -> dict[str, Any]:
@@ -345,20 +335,28 @@ class Loop:
 
     @contextmanager
     def _graceful_interrupt(self) -> Iterator[None]:
-        """First Ctrl-C: finish the step and save; the second leaves at once."""
+        """First Ctrl-C or SIGTERM: finish the step and save; the second leaves."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
 
         def handler(number: int, frame: Any) -> None:
             if self.stop.is_set():
-                signal.signal(signal.SIGINT, signal.default_int_handler)
-                raise KeyboardInterrupt
+                if number == signal.SIGINT:
+                    signal.signal(number, signal.default_int_handler)
+                    raise KeyboardInterrupt
+                signal.signal(number, signal.SIG_DFL)
+                raise SystemExit(128 + number)
             self.stop.set()
+            self.stopped_by = signal.Signals(number)
             logger.warning("stopping after this step; again to leave at once")
 
-        previous = signal.signal(signal.SIGINT, handler)
+        caught = [signal.SIGINT]
+        if signal.getsignal(signal.SIGTERM) is not signal.SIG_IGN:
+            caught.append(signal.SIGTERM)
+        previous = {number: signal.signal(number, handler) for number in caught}
         try:
             yield
         finally:
-            signal.signal(signal.SIGINT, previous)
+            for number, known in previous.items():
+                signal.signal(number, known)

@@ -4,40 +4,41 @@ from __future__ import annotations
 
 import json
 import logging
-import math
 import os
 import platform
-import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 from importlib import metadata
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from nlpcli import __version__
 from nlpcli.config import RunConfig
 from nlpcli.config.loader import load_config, to_yaml
+from nlpcli.engine import metrics_file, run_files
+from nlpcli.engine.metrics_file import is_number
+from nlpcli.engine.run_files import (
+    CONFIG,
+    EVENTS,
+    METRICS,
+    SCORES,
+    STATE,
+    Checkpoint,
+    read_json,
+)
 from nlpcli.errors import DataError, NlpcliError, NotFoundError, UsageError
 from nlpcli.files import swap
 from nlpcli.files.atomic import explained, write_atomic
-from nlpcli.files.json_file import read_json_object
-from nlpcli.files.json_text import escaped
-from nlpcli.files.lock import LOCK, exclusive, is_held
+from nlpcli.files.json_text import escaped, plain
+from nlpcli.files.lock import exclusive, is_held
 from nlpcli.samples import shipped_run
 
 logger = logging.getLogger("nlpcli")
 
-Checkpoint = Literal["best", "last"]
-CHECKPOINTS: tuple[Checkpoint, ...] = ("best", "last")
-
 ROOT = Path("runs")
 _PACKAGES = ("tensorflow", "keras", "numpy", "tokenizers", "safetensors")
-_STATE = "run.json"
-_SCORES = "scores.json"
-_FILES = ("config.yaml", "environment.json", "metrics.jsonl", _SCORES)
-_FOLDERS = (*CHECKPOINTS, "tensorboard")
 
 
 class RunDir:
@@ -48,11 +49,19 @@ class RunDir:
         self.config = config
 
     @classmethod
-    def create(cls, path: str | Path, config: RunConfig, force: bool = False) -> RunDir:
+    def create(
+        cls,
+        path: str | Path,
+        config: RunConfig,
+        force: bool = False,
+        data: Mapping[str, Any] | None = None,
+    ) -> RunDir:
         """Start a run in a new or empty folder.
 
         Raises UsageError when the folder holds a run (or anything else) and ``force``
-        is not given. With it an old run goes away; files that are not a run's stay.
+        is not given. With it an old run goes away; files that are not a run's stay,
+        and where one has the name of a run's file UsageError says so. ``data``: the
+        fingerprints of what it learns from.
         """
         run = cls(Path(path), config)
         run.refuse_used(force)
@@ -60,8 +69,10 @@ class RunDir:
             run.path.mkdir(parents=True, exist_ok=True)
         with exclusive(run.path):
             run.refuse_used(force)
-            run._clear()
-            write_atomic(run.path / "config.yaml", to_yaml(config))
+            if run_files.is_run(run.path):
+                run.mark("failed", {})
+                run_files.clear(run.path)
+            # first: what else is there is a run's from now on
             run._write_state(
                 {
                     "recipe": config.recipe,
@@ -69,26 +80,23 @@ class RunDir:
                     "status": "running",
                     "started": _now(),
                     "nlpcli": __version__,
+                    "data": dict(data or {}),
                 }
             )
+            write_atomic(run.path / CONFIG, to_yaml(config))
         return run
 
     @classmethod
     def open(cls, path: str | Path) -> RunDir:
-        """Read a run, and finish or undo a swap that was cut short.
+        """Read a run; nothing in its folder is changed, whoever may have made it.
 
         Raises NotFoundError when the folder is no run.
         """
         path = Path(path)
-        if not (path / _STATE).is_file():
-            raise NotFoundError(f"{path}: expected a run folder, found no {_STATE}")
-        run = cls(path, load_config(path / "config.yaml"))
-        # a trainer at work mends its own folder, and readers can do without
-        with suppress(NlpcliError, OSError):
-            if run._leftovers() or run._stale_scores() is not None:
-                with exclusive(path, patience=0):
-                    run._repair()
-        return run
+        for name in (STATE, CONFIG):
+            if not (path / name).is_file():
+                raise NotFoundError(f"{path}: expected a run folder, found no {name}")
+        return cls(path, load_config(path / CONFIG))
 
     @property
     def state(self) -> dict[str, Any]:
@@ -104,10 +112,11 @@ class RunDir:
     def lock(self) -> Iterator[None]:
         """Hold the run for training; the system lets go when the process ends.
 
-        Raises UsageError when another process holds it.
+        What a kill cut short is finished or undone. Raises UsageError when another
+        process holds it.
         """
         with exclusive(self.path):
-            self._repair()
+            run_files.repair(self.path)
             self.mark("running", {})
             yield
 
@@ -134,17 +143,17 @@ class RunDir:
     ) -> None:
         """Replace best/, its scores inside it, and then the copy in scores.json.
 
-        One write decides: a kill between the two leaves an old copy, which is mended
-        when the run is opened again and never read in the meantime.
+        One write decides: a kill between the two leaves an old copy, which is never
+        read, and mended when the training goes on.
         """
         text = _json_text(scores)
 
         def write_both(folder: Path) -> None:
             write(folder)
-            write_atomic(folder / _SCORES, text)
+            write_atomic(folder / SCORES, text)
 
         self.save("best", write_both)
-        write_atomic(self.path / _SCORES, text)
+        write_atomic(self.path / SCORES, text)
 
     def folder(self, name: Checkpoint) -> Path:
         """The folder of a whole checkpoint; NotFoundError when there is none yet."""
@@ -158,39 +167,39 @@ class RunDir:
 
     def append_metrics(self, row: Mapping[str, Any]) -> None:
         """Add one line to metrics.jsonl; what is not finite becomes null."""
-        path = self.path / "metrics.jsonl"
-        line = json.dumps(_plain(row), ensure_ascii=False, allow_nan=False) + "\n"
-        with explained(path), path.open("a+b") as stream:
-            _drop_torn_line(stream)
-            stream.write(line.encode("utf-8"))
+        metrics_file.append(self.path / METRICS, row)
 
-    def read_metrics(self) -> list[dict[str, Any]]:
-        """All rows; a last line that was cut short is not one."""
-        path = self.path / "metrics.jsonl"
-        if not path.exists():
-            return []
-        rows = []
-        for number, line in enumerate(path.read_bytes().split(b"\n")[:-1], start=1):
-            try:
-                rows.append(json.loads(line))
-            except (ValueError, RecursionError) as error:
-                raise DataError(f"{path}:{number}: expected a JSON object") from error
-        return rows
+    def read_metrics(self, every: bool = True) -> list[dict[str, Any]]:
+        """All rows; a last line that was cut short is not one.
+
+        Raises DataError for a line that is no row, or without ``every`` leaves it out
+        with a warning.
+        """
+        read = metrics_file.read if every else metrics_file.read_sound
+        return read(self.path / METRICS)
 
     def trim_metrics(self, step: int) -> None:
         """Drop the rows after a step, which a resumed run writes again."""
-        kept = [row for row in self.read_metrics() if row.get("step", 0) <= step]
-        lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in kept]
-        write_atomic(self.path / "metrics.jsonl", "".join(lines))
+        metrics_file.trim(self.path / METRICS, step)
+
+    def event_folder(self) -> Path:
+        """Where TensorBoard's events go; UsageError where that is a link elsewhere."""
+        folder = self.path / EVENTS
+        if folder.is_symlink():
+            raise UsageError(f"{folder}: expected a folder, got a link")
+        return folder
 
     def read_scores(self) -> dict[str, Any]:
-        """The scores of the best weights; empty before the first evaluation."""
+        """The scores of the best weights; empty before the first evaluation.
+
+        Raises DataError for what is no table of scores.
+        """
         best = swap.find_whole(self.path / "best")
         for folder in (best, self.path):
             # a trainer at work may take best/ away in this moment
             with suppress(NotFoundError):
                 if folder is not None:
-                    return _read_json(folder / _SCORES)
+                    return run_files.read_scores(folder / SCORES)
         return {}
 
     def write_environment(self, values: Mapping[str, Any]) -> None:
@@ -212,60 +221,22 @@ class RunDir:
         write_atomic(self.path / "environment.json", _json_text(environment))
 
     def refuse_used(self, force: bool) -> None:
-        """Raise UsageError when the folder holds a run or anything else."""
-        if self.path.exists() and not self.path.is_dir():
-            raise UsageError(f"{self.path}: expected a folder for the run, got a file")
-        if force or not self.path.is_dir():
-            return
-        if (self.path / _STATE).exists():
-            raise UsageError(
-                f"{self.path}: holds a run already; give --force to replace it, "
-                "--resume to go on with it, or another --out"
-            )
-        names = sorted(p.name for p in self.path.iterdir() if p.name != LOCK)
-        if names:
-            raise UsageError(
-                f"{self.path}: expected a new or empty folder, found {names[0]}"
-                f"{' and more' if len(names) > 1 else ''}; give --force to use it"
-            )
+        """Raise UsageError when the folder holds a run or anything else.
 
-    def _clear(self) -> None:
-        """Take an old run away, and only what belongs to one.
-
-        run.json goes last, overwritten by the caller: were this cut short, what is
-        left is a failed run that --force replaces.
+        With ``force`` a run may go, and other files may be there; not ones that are
+        called as a run's and are none.
         """
-        if not (self.path / _STATE).exists():
-            return
-        self.mark("failed", {})
-        with explained(self.path):
-            for name in _FILES:
-                (self.path / name).unlink(missing_ok=True)
-            folders = [self.path / name for name in _FOLDERS]
-            for folder in [*folders, *self._leftovers()]:
-                if folder.is_dir():
-                    shutil.rmtree(folder)
+        run_files.refuse_used(self.path, force)
 
-    def _leftovers(self) -> list[Path]:
-        return [side for n in CHECKPOINTS for side in swap.leftovers(self.path / n)]
+    def refuse_sources(self, sources: Mapping[str, str | Path]) -> None:
+        """Raise UsageError for what is read from a run that is to be replaced.
 
-    def _repair(self) -> None:
-        with explained(self.path):
-            for name in CHECKPOINTS:
-                swap.repair(self.path / name)
-            if (scores := self._stale_scores()) is not None:
-                write_atomic(self.path / _SCORES, scores)
-
-    def _stale_scores(self) -> bytes | None:
-        """The scores of best/, where scores.json tells others."""
-        best = swap.find_whole(self.path / "best")
-        if best is None or not (best / _SCORES).is_file():
-            return None
-        own, copy = (best / _SCORES).read_bytes(), self.path / _SCORES
-        return None if copy.is_file() and copy.read_bytes() == own else own
+        sources: what the configuration calls it -> file or folder.
+        """
+        run_files.refuse_sources(self.path, sources)
 
     def _write_state(self, state: Mapping[str, Any]) -> None:
-        write_atomic(self.path / _STATE, _json_text(state))
+        write_atomic(self.path / STATE, _json_text(state))
 
 
 @dataclass(frozen=True)
@@ -285,16 +256,24 @@ class RunSummary:
 
 
 def list_runs(root: str | Path = ROOT) -> list[RunSummary]:
-    """The runs of a folder, newest first; what cannot be read is left out, said."""
+    """The runs of a folder, newest first; one warning tells which cannot be read."""
     root = Path(root)
     if not root.is_dir():
         return []
-    found = []
-    for state_file in root.glob(f"*/{_STATE}"):
+    found, problems = [], []
+    for state_file in sorted(root.glob(f"*/{STATE}")):
         try:
-            found.append(_summary(state_file.parent, _read_state(state_file.parent)))
+            found.append(summary(state_file.parent))
         except (NlpcliError, OSError) as error:
-            logger.warning("run left out: %s", error)
+            problems.append(str(error))
+    if problems:
+        logger.warning(
+            "%d %s left out: %s%s",
+            len(problems),
+            "run" if len(problems) == 1 else "runs",
+            "; ".join(problems[:3]),
+            " and more" if len(problems) > 3 else "",
+        )
     return sorted(found, key=lambda run: (run.started, run.path.name), reverse=True)
 
 
@@ -350,23 +329,23 @@ def default_out(recipe: str, root: str | Path = ROOT) -> Path:
     return path
 
 
-def _read_state(path: Path) -> dict[str, Any]:
-    """run.json; a run whose process died without a word is interrupted."""
-    state = _read_json(path / _STATE)
-    if state.get("status") == "running" and not is_held(path):
-        state["status"] = "interrupted"
-    return state
-
-
-def _summary(path: Path, state: Mapping[str, Any]) -> RunSummary:
-    started = str(state.get("started", ""))
+def summary(path: Path) -> RunSummary:
+    """A run in one line; DataError when its run.json is none."""
+    state = _read_state(path)
+    for name in ("recipe", "model", "status", "started", "updated", "score_name"):
+        if not isinstance(state.get(name), (str, type(None))):
+            raise DataError(f"{path / STATE}: {name}: expected text")
+    for name in ("seconds", "score", "steps"):
+        if not (state.get(name) is None or is_number(state[name])):
+            raise DataError(f"{path / STATE}: {name}: expected a number")
+    started = state.get("started") or ""
     return RunSummary(
         path,
         str(state.get("recipe")),
         str(state.get("model")),
         str(state.get("status")),
         started,
-        str(state.get("updated", started)),
+        state.get("updated") or started,
         state.get("seconds"),
         state.get("score_name"),
         state.get("score"),
@@ -374,38 +353,16 @@ def _summary(path: Path, state: Mapping[str, Any]) -> RunSummary:
     )
 
 
-def _drop_torn_line(stream: Any) -> None:
-    """Cut a last line without its end, left by a process that was killed."""
-    size = stream.seek(0, os.SEEK_END)
-    if size == 0:
-        return
-    stream.seek(-1, os.SEEK_END)
-    if stream.read(1) != b"\n":
-        stream.seek(0)
-        stream.truncate(stream.read().rfind(b"\n") + 1)
-
-
-def _plain(value: Any) -> Any:
-    """Values that JSON has: numpy's numbers as Python's, NaN and infinities as null."""
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_plain(item) for item in value]
-    if isinstance(value, Path):
-        return str(value)
-    if hasattr(value, "tolist"):
-        return _plain(value.tolist())
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value
+def _read_state(path: Path) -> dict[str, Any]:
+    """run.json; a run whose process died without a word is interrupted."""
+    state = read_json(path / STATE)
+    if state.get("status") == "running" and not is_held(path):
+        state["status"] = "interrupted"
+    return state
 
 
 def _json_text(value: Mapping[str, Any]) -> str:
-    return escaped(json.dumps(_plain(value), ensure_ascii=False, indent=2)) + "\n"
-
-
-def _read_json(path: Path) -> dict[str, Any]:
-    return read_json_object(path, DataError)
+    return escaped(json.dumps(plain(value), ensure_ascii=False, indent=2)) + "\n"
 
 
 def _version(package: str) -> str | None:
@@ -416,4 +373,4 @@ def _version(package: str) -> str | None:
 
 
 def _now() -> str:
-    return datetime.now(timezone.utc).isoformat(timespec="milliseconds")
+    return datetime.now(UTC).isoformat(timespec="milliseconds")

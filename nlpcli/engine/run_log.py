@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from nlpcli.engine.metrics_file import is_number
 from nlpcli.engine.run_dir import RunDir
 from nlpcli.progress import Progress
 from nlpcli.runtime.events import EventWriter
@@ -28,8 +29,9 @@ class RunLog:
         self.run = run
         self.progress = progress
         self.every = every
-        self.writer = EventWriter(run.path / "tensorboard") if tensorboard else None
-        self.losses = [r["loss"] for r in run.read_metrics() if "loss" in r]
+        self.writer = EventWriter(run.event_folder()) if tensorboard else None
+        known = run.read_metrics()
+        self.losses = [row["loss"] for row in known if is_number(row.get("loss"))]
         self.pending: list[float] = []  # losses that no line tells yet
         self._restart()
 
@@ -45,7 +47,8 @@ class RunLog:
         seconds = time.monotonic() - self._started
         loss = float(np.mean(self.pending))
         self.pending = []
-        self.losses.append(loss)
+        if is_number(loss):
+            self.losses.append(loss)
         values = {
             "loss": loss,
             "lr": row["lr"],

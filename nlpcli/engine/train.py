@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 import shutil
+import signal
 import tempfile
 import time
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, fields, replace
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -16,6 +19,7 @@ from nlpcli.config import RunConfig
 from nlpcli.config.loader import to_dict
 from nlpcli.engine import build
 from nlpcli.engine.examples import (
+    ExampleFile,
     TrainingWindows,
     chunks,
     dev_source,
@@ -25,8 +29,10 @@ from nlpcli.engine.examples import (
 )
 from nlpcli.engine.loop import Loop
 from nlpcli.engine.run_dir import RunDir, default_out
+from nlpcli.engine.state import Fingerprint, fingerprint, refuse_changes
 from nlpcli.errors import DataError, NotFoundError, UsageError
 from nlpcli.progress import SILENT, Progress
+from nlpcli.records.lines import STDIN
 from nlpcli.runtime import weights
 from nlpcli.runtime.device import compiles_steps, open_device
 from nlpcli.tasks.protocol import Recipe
@@ -47,6 +53,7 @@ class TrainResult:
     seconds: float
     steps: int
     status: str
+    stopped_by: signal.Signals = signal.SIGINT  # when the status is "interrupted"
 
 
 @dataclass
@@ -59,6 +66,7 @@ class Prepared:
     dev: list[Any]
     buckets: list[dict[str, int]]
     steps: int
+    data: dict[str, Fingerprint]
 
 
 def train(
@@ -68,14 +76,17 @@ def train(
     resume: Path | None = None,
     offline: bool = False,
     progress: Progress = SILENT,
+    accept_changes: bool = False,
 ) -> TrainResult:
     """Train, score on dev, keep best/ and last/.
 
     With ``resume`` the run's own configuration counts and training goes on where
-    last/ was written. Raises the errors of nlpcli.errors; what was already written
+    last/ was written; that its data or the code changed is a ConfigError, unless
+    ``accept_changes``. Raises the errors of nlpcli.errors; what was already written
     stays whole.
     """
     started = time.monotonic()
+    meet: Callable[[Mapping[str, Fingerprint]], None] | None = None
     if resume is not None:
         run = RunDir.open(resume)
         if run.config.recipe != config.recipe:
@@ -86,10 +97,12 @@ def train(
         if run.finished:
             raise UsageError(f"{resume}: the run is finished; nothing to resume")
         config = run.config
+        meet = partial(refuse_changes, run, accepted=accept_changes)
     elif out is not None:
         RunDir(out, config).refuse_used(force)
+        RunDir(out, config).refuse_sources(_sources(config))
     device = open_device(config.runtime, config.seed)
-    prepared = prepare(config, offline, progress)
+    prepared = prepare(config, offline, progress, meet)
     if config.train.batch_size % (config.train.accumulate * device.replicas):
         raise UsageError(
             f"train.batch_size: expected a multiple of accumulate x replicas "
@@ -104,7 +117,10 @@ def train(
             run = _scratch_run(config, resume, stack)
         elif resume is None:
             run = RunDir.create(
-                out or default_out(config.recipe), _with_whole_paths(config), force
+                out or default_out(config.recipe),
+                _with_whole_paths(config),
+                force,
+                prepared.data,
             )
         stack.enter_context(run.lock())
         with device.strategy.scope():
@@ -120,7 +136,12 @@ def train(
             )
         status, scores = loop.run_all(resume is not None)
     return TrainResult(
-        run.path, scores, time.monotonic() - started, loop.state.step, status
+        run.path,
+        scores,
+        time.monotonic() - started,
+        loop.state.step,
+        status,
+        loop.stopped_by,
     )
 
 
@@ -135,17 +156,27 @@ def _scratch_run(config: RunConfig, resume: Path | None, stack: ExitStack) -> Ru
 
 
 def prepare(
-    config: RunConfig, offline: bool = False, progress: Progress = SILENT
+    config: RunConfig,
+    offline: bool = False,
+    progress: Progress = SILENT,
+    meet: Callable[[Mapping[str, Fingerprint]], None] | None = None,
 ) -> Prepared:
-    """Find the model, read the data once, plan buckets and steps."""
+    """Find the model, read the data once, plan buckets and steps.
+
+    ``meet`` sees the fingerprints of the data before it is read, and may raise.
+    """
     start = build.open_start(config, offline, progress)
     recipe = build.open_recipe(config, start.tokenizer, start.config)
     split = training_split(config, recipe)
     windows, dev = TrainingWindows(recipe, split, config), []
+    others = None if held_out(config) else dev_source(config, recipe)
+    data = _fingerprints(config, split.source, None if others is None else others[1])
+    if meet is not None:
+        meet(data)
     for chunk in chunks(split):
         windows.add([example for example, held in chunk if not held])
         dev += [example for example, held in chunk if held]
-    _meet_dev(config, recipe, dev)
+    _meet_dev(config, recipe, dev, others)
     if config.backbone.prune_vocab:
         kept = build.prune(start, {*windows.used, start.tokenizer.vocab.pad_id})
         recipe = build.open_recipe(config, start.tokenizer, start.config)
@@ -161,7 +192,7 @@ def prepare(
     steps = batches * config.train.epochs
     if config.train.max_steps is not None:
         steps = min(steps, config.train.max_steps)
-    return Prepared(start, recipe, windows, dev, buckets, steps)
+    return Prepared(start, recipe, windows, dev, buckets, steps, data)
 
 
 def plan_training(config: RunConfig, offline: bool = False) -> dict[str, Any]:
@@ -209,15 +240,43 @@ def _whole_paths(section: Any) -> Any:
     return replace(section, **whole)
 
 
-def _meet_dev(config: RunConfig, recipe: Recipe[Any], dev: list[Any]) -> None:
+def _meet_dev(
+    config: RunConfig,
+    recipe: Recipe[Any],
+    dev: list[Any],
+    others: tuple[str, Any] | None,
+) -> None:
     """Put the development examples into ``dev``, which has those held out."""
-    if held_out(config):
+    if others is None:
         name = held_out_name(config)
         del dev[config.data.dev_limit or len(dev) :]
     else:
-        name, source = dev_source(config, recipe)
+        name, source = others
+        source.recipe = recipe  # a pruned vocabulary made another one
         dev += islice(source, config.data.dev_limit)
     for example in dev:
         recipe.meet(example)
     if not dev:
         raise DataError(f"{name}: expected development examples, got none")
+
+
+def _fingerprints(
+    config: RunConfig, train: ExampleFile, dev: Any
+) -> dict[str, Fingerprint]:
+    """What the run learns from and is scored on, by key of the configuration."""
+    read = {"data.train": train.source}
+    if dev is not None:
+        read["data.dev"] = dev.source
+    read |= {key: path for key, path in _sources(config).items() if "task." in key}
+    return {key: fingerprint(s) for key, s in read.items() if str(s) != STDIN}
+
+
+def _sources(config: RunConfig) -> dict[str, str]:
+    """Files and folders that a run is made from, by key of the configuration."""
+    found = {"backbone.model": str(Path(config.backbone.model).expanduser())}
+    for section in ("data", "task"):
+        values = getattr(config, section)
+        for item in fields(values):
+            if item.metadata.get("path") and (path := getattr(values, item.name)):
+                found[f"{section}.{item.name}"] = str(path)
+    return found

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import errno
-import gzip
 import os
 import re
-from collections.abc import Iterable, Iterator
+import stat
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from itertools import count
 from pathlib import Path
+from typing import BinaryIO
 
 from nlpcli.errors import NlpcliError, NotFoundError, UsageError
 
@@ -18,55 +20,81 @@ _FULL = {
     errno.EDQUOT: "no space left in the disk quota",
     errno.EFBIG: "no space left under the file size limit of this process",
 }
+_LONGEST = 200  # bytes of a name; the system takes 255, and endings come to it
 
 
 def write_atomic(path: str | Path, content: str | bytes) -> None:
     """Write a file (text as UTF-8) so that readers see the old one or the new one.
 
-    A link is followed; a device or pipe is written to, never replaced. Raises
-    NotFoundError when the folder is missing and NlpcliError when it cannot be written
-    (disk full, no permission); the file that was there is then untouched.
+    A link of that name goes, and what it points to stays as it is; a device is written
+    to, never replaced. Raises NotFoundError when the folder is missing and NlpcliError
+    when it cannot be written (disk full, no permission); the file that was there is
+    then untouched.
     """
     data = content.encode("utf-8") if isinstance(content, str) else content
-    target = Path(os.path.realpath(path))
-    with explained(path):
-        if is_special(target):
-            target.write_bytes(data)
-            return
-        partial = target.with_name(f".{target.name[:200]}.{os.getpid()}.partial")
-        try:
-            _write_durably(partial, data)
-            partial.replace(target)
-        except BaseException:
-            with suppress(OSError):
-                partial.unlink()
-            raise
-        sync_folder(target.parent)
-
-
-def write_lines(path: str | Path, lines: Iterable[str]) -> None:
-    """``write_atomic`` of lines that have their ends; a name in .gz packs them."""
-    data = "".join(lines).encode("utf-8")
-    if Path(path).suffix == ".gz":
-        data = gzip.compress(data, mtime=0)  # same lines, same bytes
-    write_atomic(path, data)
-
-
-def refuse_existing(path: Path | None, force: bool) -> None:
-    """Raise UsageError for an output that exists, NotFoundError where it cannot be."""
-    if path is None or is_special(path):
+    path = Path(path)
+    if _is_device(path):
+        _write_device(path, data)
         return
-    if path.is_dir():
-        raise UsageError(f"{path}: expected a file name, got a folder")
-    if path.exists() and not force:
-        raise UsageError(f"{path}: exists already; --force replaces it")
-    if not path.parent.is_dir():
-        raise NotFoundError(f"{path}: there is no folder {path.parent}")
+    with whole_file(path) as stream, explained(path):
+        stream.write(data)
 
 
-def is_special(path: Path) -> bool:
-    """A device or a pipe: exists, and is neither a file nor a folder."""
-    return path.exists() and not path.is_file() and not path.is_dir()
+@contextmanager
+def whole_file(
+    path: Path, force: bool = True, shown: Path | None = None
+) -> Iterator[BinaryIO]:
+    """Bytes on their way to a file that is there, whole, when the block ends well.
+
+    They go to a new file beside it, whose name nobody can foresee, with the mode of
+    the file that it replaces; after an error that one is untouched and the new one
+    gone. Without ``force`` a file that appeared in the meantime stays too: UsageError
+    says where the work is kept. ``shown``: how messages call the file.
+    """
+    shown = shown or path
+    with explained(shown):
+        partial = beside(path)
+        stream = _create(partial, path)
+    try:
+        yield stream
+        with explained(shown):
+            stream.flush()
+            os.fsync(stream.fileno())
+            if force:
+                partial.replace(path)
+                sync_folder(path.parent)
+            else:
+                put_new(partial, path, shown)
+    finally:
+        with suppress(OSError):
+            stream.close()
+        with suppress(OSError):
+            partial.unlink()
+
+
+def beside(path: Path) -> Path:
+    """A hidden name in the same folder, long enough at random that it is free."""
+    return path.with_name(f".{_cut(path.name)}.{os.urandom(8).hex()}.partial")
+
+
+def put_new(made: Path, path: Path, shown: Path) -> None:
+    """Give a file or folder its name, which nothing may have; pushed to the disk.
+
+    Where something has it by now, the work is kept under a name with a number, which
+    the UsageError tells.
+    """
+    for name in _names(path):
+        try:
+            _claim(made, name)
+        except FileExistsError:
+            continue
+        sync_folder(path.parent)
+        if name != path:
+            raise UsageError(
+                f"{shown}: appeared while the work went on, and stays without --force; "
+                f"what was to be there is in {name}"
+            )
+        return
 
 
 @contextmanager
@@ -118,8 +146,66 @@ def _foreign_number(error: Exception) -> int | None:
     return int(found[1]) if found else None
 
 
-def _write_durably(path: Path, data: bytes) -> None:
-    with path.open("wb") as stream:
+def _create(partial: Path, path: Path) -> BinaryIO:
+    """The new file, readable by no more than the one that it will replace."""
+    try:
+        old: os.stat_result | None = path.lstat()
+    except FileNotFoundError:
+        old = None
+    if old is not None and not stat.S_ISREG(old.st_mode):
+        old = None
+    mode = 0o666 if old is None else stat.S_IMODE(old.st_mode) & 0o777
+    flags = os.O_RDWR | os.O_CREAT | os.O_EXCL
+    for name in ("O_NOFOLLOW", "O_BINARY"):  # no system has all
+        flags |= getattr(os, name, 0)
+    descriptor = os.open(partial, flags, mode)
+    if old is not None and hasattr(os, "fchmod"):
+        with suppress(OSError):
+            os.fchown(descriptor, -1, old.st_gid)
+        if os.fstat(descriptor).st_gid != old.st_gid:
+            mode &= ~stat.S_IRWXG  # meant for another group
+        os.fchmod(descriptor, mode)
+    return os.fdopen(descriptor, "w+b")
+
+
+def _claim(made: Path, name: Path) -> None:
+    """Rename without replacing; FileExistsError where the name is taken."""
+    if made.is_dir():
+        name.mkdir()
+        made.rename(name)  # an empty folder gives way
+        return
+    try:
+        os.link(made, name)
+    except FileExistsError:
+        raise
+    except OSError:  # a disk without hard links
+        os.close(os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL))
+        made.replace(name)
+
+
+def _names(path: Path) -> Iterator[Path]:
+    yield path
+    for number in count(2):
+        yield path.with_name(f"{_cut(path.stem)}-{number}{path.suffix}")
+
+
+def _cut(name: str) -> str:
+    """The name in at most 200 bytes, which is what a system counts."""
+    while len(os.fsencode(name)) > _LONGEST:
+        name = name[:-1]
+    return name
+
+
+def _is_device(path: Path) -> bool:
+    try:
+        mode = path.lstat().st_mode
+    except OSError:
+        return False
+    return not (stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode))
+
+
+def _write_device(path: Path, data: bytes) -> None:
+    # a pipe that nobody reads is an error, not a wait
+    flags = os.O_WRONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOFOLLOW", 0)
+    with explained(path), os.fdopen(os.open(path, flags), "wb") as stream:
         stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())

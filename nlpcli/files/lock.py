@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import stat
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,16 +10,12 @@ from pathlib import Path
 
 from nlpcli.errors import NlpcliError, UsageError
 from nlpcli.files.atomic import explained
+from nlpcli.files.own_file import open_own
 
 LOCK = ".lock"
 
 _LONGEST = 64  # bytes of a lock: room for any process number
-_KINDS = {
-    stat.S_IFLNK: "a link",
-    stat.S_IFDIR: "a folder",
-    stat.S_IFIFO: "a pipe",
-    stat.S_IFSOCK: "a socket",
-}
+_WHAT = "as lock"
 
 
 @contextmanager
@@ -34,7 +29,7 @@ def exclusive(folder: Path, patience: float = 2.0) -> Iterator[None]:
     path = folder / LOCK
     deadline = time.monotonic() + patience
     while True:
-        with _opened(path, os.O_RDWR | os.O_CREAT) as descriptor:
+        with open_own(path, os.O_RDWR | os.O_CREAT, _WHAT) as descriptor:
             if _lock(path, descriptor):
                 _sign(path, descriptor)
                 try:
@@ -55,7 +50,7 @@ def is_held(folder: Path) -> bool:
     access = os.O_RDWR if os.access(path, os.W_OK) else os.O_RDONLY
     for _ in range(3):  # whoever asks the same holds it for a moment
         try:
-            with _opened(path, access) as descriptor:
+            with open_own(path, access, _WHAT) as descriptor:
                 if _lock(path, descriptor):
                     _unlock(descriptor)
                     return False
@@ -63,28 +58,6 @@ def is_held(folder: Path) -> bool:
             return False
         time.sleep(0.005)
     return True
-
-
-@contextmanager
-def _opened(path: Path, access: int) -> Iterator[int]:
-    """The lock's descriptor; never through a link, nor waiting at a pipe."""
-    with explained(path), suppress(FileNotFoundError):
-        _refuse_other(path, path.lstat().st_mode)
-    for name in ("O_NOFOLLOW", "O_NONBLOCK", "O_BINARY"):  # no system has all
-        access |= getattr(os, name, 0)
-    with explained(path):
-        descriptor = os.open(path, access, 0o666)
-    try:
-        _refuse_other(path, os.fstat(descriptor).st_mode)
-        yield descriptor
-    finally:
-        os.close(descriptor)
-
-
-def _refuse_other(path: Path, mode: int) -> None:
-    if not stat.S_ISREG(mode):
-        kind = _KINDS.get(stat.S_IFMT(mode), "a device")
-        raise NlpcliError(f"{path}: expected a plain file as lock, got {kind}")
 
 
 def _lock(path: Path, descriptor: int) -> bool:

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
@@ -12,7 +11,8 @@ import numpy as np
 from numpy.lib import format as npy
 
 from nlpcli.errors import UsageError
-from nlpcli.files.atomic import explained, sync_folder
+from nlpcli.files.atomic import explained
+from nlpcli.files.named import named_file
 
 
 class NpyFile:
@@ -36,7 +36,6 @@ class NpyFile:
         with explained(self.path):
             self.stream.seek(0)
             self._write_header()
-            self.stream.flush()
 
     def _write_header(self) -> None:
         # numpy leaves room in it for any number of rows
@@ -46,31 +45,18 @@ class NpyFile:
 
 
 @contextmanager
-def open_npy(path: Path, columns: int) -> Iterator[NpyFile]:
-    """A matrix that is renamed into place when the block ends without an error.
+def open_npy(path: Path, columns: int, force: bool = False) -> Iterator[NpyFile]:
+    """A matrix that gets its name when the block ends without an error.
 
     Raises UsageError for a pipe or device, which cannot be written to at its start
-    when the number of rows is known.
+    when the number of rows is known, and as ``named_file`` does.
     """
     if path.exists() and not path.is_file():
         raise UsageError(
             f"{path}: expected a file name for a matrix, got no plain file"
         )
-    target = Path(os.path.realpath(path))
-    partial = target.with_name(f".{target.name[:200]}.{os.getpid()}.partial")
-    with explained(path):
-        stream = partial.open("wb")
-    try:
+    with named_file(path, force) as stream:
         with explained(path):
             matrix = NpyFile(stream, path, columns)
         yield matrix
         matrix.finish()
-        with explained(path):
-            os.fsync(stream.fileno())
-            partial.replace(target)
-            sync_folder(target.parent)
-    finally:
-        with suppress(OSError):
-            stream.close()
-        with suppress(FileNotFoundError):
-            partial.unlink()

@@ -1,8 +1,9 @@
 """Where compiled programs are kept, so that a second process need not compile again.
 
 TensorFlow runs what it finds there and fails on a file that is cut short or damaged.
-So each program has a seal, its digest in a file beside it, and at the start those go
-whose seal is missing or wrong.
+So the folder is used only where nobody else can write into it, nor into one above it;
+each program has a seal, its digest in a file beside it, and at the start those go whose
+seal is missing or wrong.
 """
 
 from __future__ import annotations
@@ -12,12 +13,14 @@ import hashlib
 import logging
 import os
 import platform
+import stat
 from contextlib import suppress
 from importlib import metadata
 from pathlib import Path
 
 from nlpcli.errors import NlpcliError
 from nlpcli.files.atomic import write_atomic
+from nlpcli.files.owners import exposed_folder, is_trusted
 
 logger = logging.getLogger("nlpcli")
 
@@ -32,17 +35,23 @@ def keep_programs() -> Path | None:
 
     The folder is the user's own (0700) and named by TensorFlow's version and the
     processor, whose instructions the programs use. Damaged programs in it go, with a
-    warning. Nothing is changed where TF_XLA_FLAGS names a folder already, or where
-    none can be made.
+    warning. Nothing is changed where TF_XLA_FLAGS names a folder already, where none
+    can be made, or where another user can change it.
     """
     flags = os.environ.get("TF_XLA_FLAGS", "")
     if _FLAG in flags:
         return None
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
     folder = Path(base).expanduser() / "nlpcli" / "programs" / _machine()
+    # the place itself: a link on the way may lead elsewhere tomorrow
+    folder = Path(os.path.realpath(folder))
     try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _make_private(folder)
+        exposed = exposed_folder(folder)
     except OSError:
+        return None
+    if exposed is not None:
+        logger.debug("compiled programs are not kept: others can write in %s", exposed)
         return None
     if " " in str(folder):  # the flags are cut at spaces
         return None
@@ -70,14 +79,24 @@ def seal_programs() -> None:
                 write_atomic(seal, _digest(program))
 
 
+def _make_private(folder: Path) -> None:
+    """The folder, and those above it that are missing, for this user alone."""
+    if folder.is_dir():
+        return
+    _make_private(folder.parent)
+    folder.mkdir(mode=0o700, exist_ok=True)
+
+
 def _drop_unsound(folder: Path) -> None:
     """Take away programs without their seal or beyond MOST_BYTES, and lone seals."""
     damaged, room = 0, MOST_BYTES
     with suppress(OSError):
         for program in sorted(folder.glob("*.pb"), key=_age):
             seal = _seal_of(program)
-            room -= program.stat().st_size
-            sealed = seal.exists()
+            status = program.lstat()
+            room -= status.st_size
+            own = stat.S_ISREG(status.st_mode) and is_trusted(status)
+            sealed = own and seal.exists()
             if sealed and room >= 0 and _digest(program) == seal.read_bytes():
                 continue
             damaged += sealed and room >= 0
@@ -95,7 +114,7 @@ def _drop_unsound(folder: Path) -> None:
 
 
 def _age(program: Path) -> float:
-    return -program.stat().st_mtime
+    return -program.lstat().st_mtime
 
 
 def _seal_of(program: Path) -> Path:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
@@ -33,27 +33,37 @@ def score_labels(
     return scores
 
 
-def best_thresholds(gold: np.ndarray, chances: np.ndarray) -> np.ndarray:
-    """The threshold of each label with the best F1 on these texts: (labels,).
+def best_thresholds(
+    names: Sequence[str], gold: Sequence[Iterable[str]], chances: Sequence[np.ndarray]
+) -> dict[str, float]:
+    """The threshold of each label with the best F1 on these texts.
 
-    gold: (texts, labels) bool; chances: probabilities of the same shape. A label is
-    predicted at or above its threshold, which stands half way to the next lower
-    probability; 0.5 for a label that no text has. Of equal ones the nearest to 0.5.
+    gold: the labels of each text; chances: the probabilities of ``names`` for each. A
+    label is predicted at or above its threshold, which stands half way to the next
+    lower probability; 0.5 for a label that no text has. Of equal ones the nearest to
+    0.5.
     """
-    found = np.full(gold.shape[1], 0.5)
-    for label in range(gold.shape[1]):
-        order = np.argsort(-chances[:, label], kind="stable")
-        ranked, right = chances[order, label], gold[order, label]
-        if not right.any():
-            continue
-        hits = np.cumsum(right)
-        f1 = 2.0 * hits / (np.arange(1, len(hits) + 1) + right.sum())
-        below = np.append(ranked[1:], 0.0)
-        cut = (ranked + below) / 2.0
-        f1[ranked == below] = -1.0  # equal probabilities are not parted
-        best = np.flatnonzero(f1 >= f1.max() - 1e-12)
-        found[label] = cut[best[np.argmin(np.abs(cut[best] - 0.5))]]
-    return found
+    columns = np.array(chances).reshape(-1, len(names)).T
+    return {
+        name: _best_threshold(np.array([name in own for own in gold], bool), column)
+        for name, column in zip(names, columns, strict=True)
+    }
+
+
+def _best_threshold(gold: np.ndarray, chances: np.ndarray) -> float:
+    """gold, chances: (texts,)."""
+    order = np.argsort(-chances, kind="stable")
+    ranked, right = chances[order], gold[order]
+    if not right.any():
+        return 0.5
+    hits = np.cumsum(right)
+    f1 = 2.0 * hits / (np.arange(1, len(hits) + 1) + right.sum())
+    below = np.append(ranked[1:], 0.0)
+    middle = (ranked + below) / 2.0
+    cut = np.where(middle > below, middle, ranked)  # neighbours have no middle
+    f1[:-1][ranked[1:] == ranked[:-1]] = -1.0  # equal probabilities are not parted
+    best = np.flatnonzero(f1 >= f1.max() - 1e-12)
+    return float(cut[best[np.argmin(np.abs(cut[best] - 0.5))]])
 
 
 def _confusion(pairs: Sequence[tuple[str, str]]) -> dict[str, dict[str, int]]:

@@ -11,7 +11,7 @@ from typing import Any, Protocol
 from nlpcli.errors import DataError
 from nlpcli.records.form import E, Facts, Form, Mark, Unfit
 from nlpcli.records.lengths import Lengths
-from nlpcli.records.lines import Lines
+from nlpcli.records.lines import LONGEST_LINE, Lines
 from nlpcli.records.read import open_items
 from nlpcli.records.tally import Tally
 
@@ -43,10 +43,12 @@ def check(
     max_length: int = 256,
     tokenizer: Tokenizer | None = None,
     limit: int | None = None,
+    longest: int = LONGEST_LINE,
 ) -> dict[str, Any]:
     """Read a file, at most ``limit`` examples of it, and report what is in it.
 
-    Plain data, ready for JSON: ``bad_lines`` holds the message of every bad line,
+    ``longest``: bytes of a line. Plain data, ready for JSON: ``bad_lines`` holds the
+    message of every bad line (of very many ``unlisted`` counts the rest),
     ``labels`` the rows of the form's table, ``lengths`` a histogram in characters,
     ``tokens`` one of what the model reads at once (None without a tokenizer, whose
     ``unknown`` share is told where each character is a token), ``windows`` how many
@@ -55,17 +57,16 @@ def check(
     are keys that stand there again with the same and with another answer. The rest are
     the form's own counts.
     """
-    bad: list[str] = []
     reasons: Counter[str] = Counter()
     tally, measure = Tally(), _Measure(form, tokenizer)
-    with Lines(source) as lines:
+    with Lines(source, longest) as lines:
         name, items = open_items(form, lines, every=False)
         kept = (item for item in items if not isinstance(item, Mark))
         for examples in _batches(islice(kept, limit)):
             found: list[tuple[Facts, str]] = []
             for item in examples:
                 if isinstance(item, DataError):
-                    bad.append(str(item))
+                    tally.tell("bad_lines", str(item))
                     reasons.update([item.reason] if isinstance(item, Unfit) else [])
                     continue
                 facts = form.facts(item)
@@ -83,7 +84,7 @@ def check(
         **tally.told(),
         **form.reasons(reasons),
         **measure.unknown(),
-        "bad_lines": bad,
+        "bad_lines": tally.listed["bad_lines"],
         "labels": form.label_rows(tally.label_rows(form.label_name)),
         "lengths": measure.characters.report(),
         "tokens": None if tokenizer is None else measure.tokens.report(),
@@ -93,8 +94,9 @@ def check(
             "longer": measure.sequences.longer_than(form.whole(max_length)),
             "then": form.then,
         },
-        "duplicates": tally.duplicates,
-        "conflicts": tally.conflicts,
+        "duplicates": tally.listed["duplicates"],
+        "conflicts": tally.listed["conflicts"],
+        **({"unlisted": dict(tally.unlisted)} if tally.unlisted else {}),
     }
 
 

@@ -17,7 +17,7 @@ from typing import NamedTuple
 
 from nlpcli.errors import DataError
 from nlpcli.records.form import Mark
-from nlpcli.records.lines import Lines
+from nlpcli.records.lines import BESIDE, Lines
 from nlpcli.records.row import shorten
 from nlpcli.records.tag_schemes import (
     SCHEMES,
@@ -29,12 +29,10 @@ from nlpcli.records.tag_schemes import (
     tags_from_spans,
 )
 
-# a space may itself be the token, so only the end of a line is stripped
-_BY_TAB = re.compile(r"(?P<token>[^\t]+)\t(?:.*\t)?(?P<tag>[^\t ]+)")
-_BY_SPACE = re.compile(r"(?P<token> |[^ ]+) +(?:.* +)?(?P<tag>[^ ]+)")
 # the reader would take these for a line end, a separator or a byte order mark
 _UNWRITABLE = re.compile("[\t\n\r\ufeff\ud800-\udfff]")
 LOOKED_AT = 50_000  # sentences by whose tags the scheme is told
+_TOKENS = 3_000_000  # that may be held for it
 
 
 @dataclass(frozen=True)
@@ -56,7 +54,8 @@ def read_columns(
     """The tag scheme and the sentences; a bad line is a DataError in its sentence's
     place.
 
-    ``scheme`` None recognises it from the tags of the first 50,000 sentences. Tags
+    ``scheme`` None recognises it from the tags of the first 50,000 sentences, fewer
+    where they are very long. A sentence longer than a line may be is a bad one. Tags
     that the scheme forbids (an I without its B) are errors, unless ``repair`` mends
     the sentence; each is then a mark.
 
@@ -64,7 +63,7 @@ def read_columns(
     """
     sentences = _sentences(lines)
     if scheme is None:
-        ahead = list(islice(sentences, LOOKED_AT))
+        ahead = list(_first(sentences))
         scheme = _detected(lines.name, (rows for rows, _ in ahead))
         sentences = chain(ahead, sentences)
     return scheme, _read(lines, sentences, scheme, joiner, repair)
@@ -105,7 +104,7 @@ def column_lines(
 
 def is_column_line(line: str) -> bool:
     """Whether a line is a token and a tag."""
-    return _match(line.rstrip(" \t")) is not None
+    return _cells(line.rstrip(" \t")) is not None
 
 
 class _Token(NamedTuple):
@@ -148,6 +147,15 @@ def _read(
         )
 
 
+def _first(sentences: Iterator[Sentence]) -> Iterator[Sentence]:
+    held = 0
+    for sentence in islice(sentences, LOOKED_AT):
+        yield sentence
+        held += len(sentence[0])
+        if held > _TOKENS:
+            return
+
+
 def _detected(name: str, sentences: Iterable[list[_Token]]) -> Scheme:
     detector = SchemeDetector()
     for rows in sentences:
@@ -165,18 +173,24 @@ def _sentences(lines: Lines) -> Iterator[Sentence]:
     """Rows between blank lines, with the errors of the lines that are no rows."""
     rows: list[_Token] = []
     errors: list[DataError] = []
+    size = 0
     for number, line in lines:
         if isinstance(line, DataError):
             errors.append(line)
             continue
+        size += len(line) + BESIDE
+        if size > lines.longest:  # no blank line, and all of it would be held
+            error = lines.too_long(rows[0].line if rows else number, "sentence")
+            yield [], [*errors, error]
+            rows, errors, size = [], [], 0
         line = line.rstrip(" \t")
         if not line or line.startswith("-DOCSTART-"):
             if rows or errors:
                 yield rows, errors
-            rows, errors = [], []
+            rows, errors, size = [], [], 0
             continue
-        if match := _match(line):
-            rows.append(_Token(number, match["token"], match["tag"]))
+        if cells := _cells(line):
+            rows.append(_Token(number, *cells))
         elif rows or errors or not line.startswith("# "):
             errors.append(
                 DataError(
@@ -188,10 +202,17 @@ def _sentences(lines: Lines) -> Iterator[Sentence]:
         yield rows, errors
 
 
-def _match(line: str) -> re.Match[str] | None:
-    pattern = _BY_TAB if "\t" in line else _BY_SPACE
-    match = pattern.fullmatch(line)
-    return match if match and is_tag(match["tag"]) else None
+def _cells(line: str) -> tuple[str, str] | None:
+    """The first and the last column of a line, if that is a tag.
+
+    Without tabs a space may itself be the token, so only the end of a line is stripped.
+    """
+    mark = "\t" if "\t" in line else " "
+    begin = 1 if mark == " " and line.startswith(" ") else line.find(mark)
+    if begin < 1 or line[begin : begin + 1] != mark:
+        return None
+    token, tag = line[:begin], line[line.rindex(mark) + 1 :]
+    return (token, tag) if " " not in tag and is_tag(tag) else None
 
 
 def _starts(tokens: list[str], joiner: str) -> list[int]:

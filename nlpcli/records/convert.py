@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 from nlpcli.errors import DataError, UsageError
-from nlpcli.files.atomic import refuse_existing, write_lines
 from nlpcli.files.json_text import dumps
+from nlpcli.files.named import refuse_existing, write_lines
 from nlpcli.records.form import E, Form, Mark, Unfit
 from nlpcli.records.lines import LONGEST_DOCUMENT, Lines
 from nlpcli.records.read import open_items
@@ -24,11 +24,13 @@ def convert(
     to: str | None = None,
     skip_bad: bool = False,
     force: bool = False,
+    longest: int = LONGEST_DOCUMENT,
 ) -> dict[str, Any]:
     """Rewrite a file: canonical JSON Lines, or the format that ``to`` or the name says.
 
     What the source is, its first lines tell, unless ``source_format`` does; a name in
-    .gz packs. Returns the counts: examples, what the form tells, bad lines skipped.
+    .gz packs. ``longest``: bytes of a line, and of a file that is one JSON value.
+    Returns the counts: examples, what the form tells, bad lines skipped.
     The destination appears whole or not at all; the first bad line raises DataError
     unless ``skip_bad``. UsageError for a format that is not there or not written.
     """
@@ -43,11 +45,12 @@ def convert(
     target = to or form.target(destination)
     write, (head, between, tail), target = _writer(form, target)
     counts: Counter[str] = Counter()
-    empty = 0
     reasons: Counter[str] = Counter()
-    written: list[str] = []
-    with Lines(source, LONGEST_DOCUMENT) as lines:
-        name, items = open_items(form, lines, every=True, known=source_format)
+    empty = 0
+
+    def pieces(items: Iterator[Any]) -> Iterator[str]:
+        nonlocal empty
+        yield head
         for item in items:
             if isinstance(item, Mark):
                 counts[item.name] += 1
@@ -65,10 +68,14 @@ def convert(
             if not piece:
                 empty += 1
                 continue
+            yield between * (counts["examples"] > 0) + piece
             counts["examples"] += 1
             counts.update(form.facts(item).counts)
-            written += [between] * (len(written) > 0) + [piece]
-    write_lines(destination, [head, *written, tail])
+        yield tail
+
+    with Lines(source, longest) as lines:
+        name, items = open_items(form, lines, every=True, known=source_format)
+        write_lines(destination, pieces(items), force)
     counts["empty"] = empty  # those that the target cannot hold, not those written
     return {
         "from": name,

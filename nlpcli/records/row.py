@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Any
 
 from nlpcli.errors import DataError
@@ -44,7 +45,7 @@ class Row:
     def missing(self, *keys: str) -> DataError:
         """That one of these keys should be here."""
         wanted = " or ".join(f'"{self.names.get(key, key)}"' for key in keys)
-        there = ", ".join(f'"{name}"' for name in self.values) or "none"
+        there = ", ".join(f'"{name}"' for name in islice(self.values, SHOWN)) or "none"
         return self.error(
             f"expected the key {wanted}, got the keys {shorten(there, 80)}{self.hint}"
         )
@@ -67,6 +68,12 @@ class Row:
     def items(self, key: str) -> list[Any]:
         """A list."""
         return list(self._typed(key, list, "a list"))
+
+    def object(self, key: str) -> Row:
+        """An object, named by its key in messages."""
+        values = self._typed(key, dict, "an object")
+        origin = f"{self.origin}: {key}" if self.origin else key
+        return Row(values, origin, problems=self.problems)
 
     def objects(self, key: str, what: str) -> Iterator[Row]:
         """The objects of a list, each named ``what`` and its number in messages."""

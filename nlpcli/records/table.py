@@ -8,10 +8,22 @@ from __future__ import annotations
 from collections.abc import Collection, Iterator, Sequence
 
 from nlpcli.errors import DataError
+from nlpcli.records.form import E, Form, Reader
 from nlpcli.records.lines import Lines
+from nlpcli.records.read import parsed
 from nlpcli.records.row import Row
 
 TAB = "\t"
+
+
+def columns(form: Form[E], names: Collection[str]) -> Reader[E]:
+    """Such a file as a format of a form, which training reads as it is."""
+
+    def read(lines: Lines) -> tuple[str, Iterator[E | DataError]]:
+        rows = read_table(lines, names)
+        return "columns", (item for row in rows for item in parsed(form, row))
+
+    return Reader(is_table, read, direct=True)
 
 
 def is_table(lines: Lines) -> bool:
@@ -39,6 +51,8 @@ def read_table(lines: Lines, names: Collection[str]) -> Iterator[Row | DataError
             header = _unnamed([cells, *(text.split(TAB) for text in _texts(lines))])
             named = [cell.strip().lower() for cell in cells]
             if not set(named).isdisjoint(names):
+                if "text_b" not in named:  # ERNIE's tables of one text
+                    named = ["text" if cell == "text_a" else cell for cell in named]
                 # A name that stands there twice tells no column from the other.
                 header = named if len({*named}) == len(named) else header
                 continue

@@ -10,6 +10,9 @@ from typing import Any
 from nlpcli.records.form import Facts, Size
 from nlpcli.records.lengths import Lengths
 
+MOST_LISTED = 100_000  # lines of a kind; what comes after is only counted
+_LISTED = ("bad_lines", "duplicates", "conflicts")
+
 
 class Tally:
     """Counts, shares, the label table, and what stands there again."""
@@ -22,8 +25,9 @@ class Tally:
         self.labels: dict[Any, dict[str, Any]] = {}
         # digests here and above; the texts may not fit in memory
         self.seen: dict[bytes, tuple[bytes, str]] = {}
-        self.duplicates: list[dict[str, str]] = []
-        self.conflicts: list[dict[str, str]] = []
+        # line by line, but not without end
+        self.listed: dict[str, list[Any]] = {name: [] for name in _LISTED}
+        self.unlisted: Counter[str] = Counter()
 
     def add(self, facts: Facts, origin: str) -> None:
         """Take in one example."""
@@ -39,8 +43,15 @@ class Tally:
         answer = _digest(facts.answer)
         first, line = self.seen.setdefault(_digest(facts.key), (answer, origin))
         if line != origin:
-            again = self.duplicates if first == answer else self.conflicts
-            again.append({"line": origin, "first": line})
+            name = "duplicates" if first == answer else "conflicts"
+            self.tell(name, {"line": origin, "first": line})
+
+    def tell(self, name: str, item: Any) -> None:
+        """Tell something of a line: a bad one, a duplicate, a conflict."""
+        if len(self.listed[name]) < MOST_LISTED:
+            self.listed[name].append(item)
+        else:
+            self.unlisted[name] += 1
 
     def told(self) -> dict[str, Any]:
         """Counts and shares by name."""

@@ -17,7 +17,9 @@ class EventWriter:
     def __init__(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         name = f"events.out.tfevents.{int(time.time())}.{socket.gethostname()}"
-        self._writer = tf.io.TFRecordWriter(os.fsencode(folder / name))
+        path = folder / f"{name}.{os.urandom(8).hex()}"
+        path.touch(exist_ok=False)  # TensorFlow would follow a link of that name
+        self._writer = tf.io.TFRecordWriter(os.fsencode(path))
         self._write(tf.compat.v1.Event(file_version="brain.Event:2"))
 
     def scalars(self, step: int, values: Mapping[str, float]) -> None:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from nlpcli.errors import DataError
 from nlpcli.records.annotation import annotation_readers
 from nlpcli.records.form import Facts, Form, Reader
-from nlpcli.records.lines import Lines
-from nlpcli.records.pairs import PAIRS, TEXTS, joined, texts_of
+from nlpcli.records.pairs import NAMES, joined, named, texts_of
 from nlpcli.records.row import Row, shown
-from nlpcli.records.table import is_table, read_table
+from nlpcli.records.table import columns
 
 # CLUE's descriptions say more than its numbers
 _LABELS = ("label_desc", "label_des", "label")
@@ -48,17 +46,15 @@ class ClassifyForm(Form[ClassifyExample]):
             raise row.error("expected text, got none")
         if several := "labels" in row:
             labels = sorted({_label(row, value) for value in row.items("labels")})
-        else:
-            name = next((name for name in _LABELS if name in row), "label")
+        elif name := next((name for name in _LABELS if name in row), None):
             labels = [_label(row, row.value(name))]
+        else:
+            raise row.missing("label", "labels")
         return ClassifyExample(texts, tuple(labels), several, row.origin)
 
     def row(self, example: ClassifyExample) -> dict[str, Any]:
-        names = PAIRS[0] if len(example.texts) == 2 else TEXTS[:1]
-        texts: dict[str, Any] = dict(zip(names, example.texts, strict=True))
-        if example.several:
-            return {**texts, "labels": list(example.labels)}
-        return {**texts, "label": example.labels[0]}
+        name, labels = "labels" if example.several else "label", list(example.labels)
+        return {**named(example.texts), name: labels if example.several else labels[0]}
 
     def facts(self, example: ClassifyExample) -> Facts:
         return Facts(
@@ -72,14 +68,8 @@ class ClassifyForm(Form[ClassifyExample]):
 
     @property
     def published(self) -> Mapping[str, Reader[ClassifyExample]]:
-        columns = Reader[ClassifyExample](is_table, self._columns, direct=True)
-        return {**annotation_readers(self, "label"), "columns": columns}
-
-    def _columns(
-        self, lines: Lines
-    ) -> tuple[str, Iterator[ClassifyExample | DataError]]:
-        names = {*TEXTS, *_LABELS, *(name for pair in PAIRS for name in pair)}
-        return "columns", map(self.tried, read_table(lines, names))
+        table = columns(self, {*NAMES, *_LABELS})
+        return {**annotation_readers(self, "label"), "columns": table}
 
 
 def _label(row: Row, value: Any) -> str:

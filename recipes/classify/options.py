@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nlpcli.config import option
-from recipes.classify.form import ClassifyForm
+
+from .form import ClassifyForm
 
 
 @dataclass(frozen=True)
@@ -18,8 +19,7 @@ class TaskOptions:
     )
     class_weights: Literal["none", "balanced"] = option(
         "none",
-        "balanced: an error on a rare label counts more, in inverse proportion to how "
-        "often the training data has it",
+        "balanced: errors count in inverse proportion to how frequent a label is",
     )
     top: int | None = option(
         None,

@@ -12,6 +12,7 @@ from nlpcli.errors import DataError
 from nlpcli.heads.classification import ClassificationHead
 from nlpcli.heads.task_model import TaskModel
 from nlpcli.metrics.classification import best_thresholds, score_labels
+from nlpcli.records.marks import names_of
 from nlpcli.records.pairs import texts_of
 from nlpcli.records.row import Row
 from nlpcli.tasks.labels import Labels
@@ -19,7 +20,8 @@ from nlpcli.tasks.protocol import Answer, Forward, Setup, Tunes
 from nlpcli.tasks.sentences import Sentences
 from nlpcli.text.batching import Features, Field
 from nlpcli.text.windows import Window
-from recipes.classify.form import ClassifyExample
+
+from .form import ClassifyExample
 
 
 class ClassifyRecipe(Sentences[ClassifyExample], Tunes[ClassifyExample]):
@@ -54,11 +56,14 @@ class ClassifyRecipe(Sentences[ClassifyExample], Tunes[ClassifyExample]):
             )
 
     def state(self) -> dict[str, Any]:
-        told = {"several": self.several, "thresholds": self.thresholds}
-        return {"labels": self.labels.names, **told}
+        return {
+            "labels": self.labels.names,
+            "several": self.several,
+            "thresholds": self.thresholds,
+        }
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        self.labels = Labels(names=state["labels"])
+        self.labels.restore(state["labels"])
         self.several, self.thresholds = state["several"], dict(state["thresholds"])
 
     def targets(self, example: ClassifyExample, window: Window) -> Features:
@@ -68,12 +73,12 @@ class ClassifyRecipe(Sentences[ClassifyExample], Tunes[ClassifyExample]):
     def build(self, backbone: Any) -> TaskModel:
         if not self.labels.names:
             raise DataError("training data: expected labels, got texts without any")
-        balanced = self.options.class_weights == "balanced"
+        sizes, balanced = backbone.config, self.options.class_weights == "balanced"
         head = ClassificationHead(
-            backbone.config.hidden_size,
+            sizes.hidden_size,
             len(self.labels),
             self.options.pooling,
-            backbone.config.hidden_dropout_prob,
+            sizes.hidden_dropout_prob,
             self.several,
             self.labels.balanced(self.several) if balanced else None,
         )
@@ -86,10 +91,8 @@ class ClassifyRecipe(Sentences[ClassifyExample], Tunes[ClassifyExample]):
         self, examples: Sequence[ClassifyExample], parts: Sequence[np.ndarray]
     ) -> None:
         if self.several:
-            names = self.labels.names
-            gold = np.array([[name in x.labels for name in names] for x in examples])
-            found = best_thresholds(gold, np.array(parts))
-            self.thresholds = dict(zip(names, found.tolist(), strict=True))
+            gold = [example.labels for example in examples]
+            self.thresholds = best_thresholds(self.labels.names, gold, parts)
 
     def merge(
         self, example: ClassifyExample, parts: Sequence[tuple[Window, np.ndarray]]
@@ -98,23 +101,20 @@ class ClassifyRecipe(Sentences[ClassifyExample], Tunes[ClassifyExample]):
         if not parts:
             return {"labels": []} if self.several else {"label": None}
         names, chances = self.labels.names, parts[0][1]
-        told = ranked_labels(names, chances)
+        told, top = ranked_labels(names, chances), self.options.top
         answer: Answer = dict(told[0])
         if self.several:
             answer = {"labels": chosen_labels(names, chances, self.thresholds)}
-        top = self.options.top
         return answer if top is None else {**answer, "top": told[:top]}
 
     def gold(self, example: ClassifyExample) -> Any:
-        return list(example.labels) if self.several else example.labels[0]
+        several = self.several or example.several
+        return list(example.labels) if several else example.labels[0]
 
     def score(
         self, examples: Sequence[ClassifyExample], answers: Sequence[Answer]
     ) -> dict[str, Any]:
-        found = [
-            {item["label"] for item in answer.get("labels", [answer])}
-            for answer in answers
-        ]
+        found = [set(names_of(answer)) for answer in answers]
         return score_labels([set(x.labels) for x in examples], found)
 
 

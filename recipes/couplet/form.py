@@ -12,7 +12,8 @@ from nlpcli.errors import DataError, NotFoundError
 from nlpcli.records.form import Facts, Form, Reader
 from nlpcli.records.lines import Lines
 from nlpcli.records.row import Row, shorten
-from recipes.couplet.verse import broken_rules, without_spaces
+
+from .verse import broken_rules, without_spaces
 
 _PAIR = ("in.txt", "out.txt")
 _RULES = ("marks", "repetition", "sharing")
@@ -109,11 +110,13 @@ def _pair(lines: Lines) -> tuple[str, Iterator[CoupletExample | DataError]]:
             raise NotFoundError(
                 f"{part}: no such file (first lines are in in.txt, second in out.txt)"
             )
-    return " and ".join(_PAIR), _read_pair(*found)
+    return " and ".join(_PAIR), _read_pair(lines.longest, *found)
 
 
-def _read_pair(first: Path, second: Path) -> Iterator[CoupletExample | DataError]:
-    with Lines(first) as firsts, Lines(second) as seconds:
+def _read_pair(
+    longest: int, first: Path, second: Path
+) -> Iterator[CoupletExample | DataError]:
+    with Lines(first, longest) as firsts, Lines(second, longest) as seconds:
         for one, other in zip_longest(firsts, seconds):
             if one is None or other is None:
                 short, (number, _) = (first, other) if one is None else (second, one)

@@ -24,9 +24,10 @@ from nlpcli.tasks.writing import Writing, best_texts, likelihood
 from nlpcli.text.batching import Features, Field
 from nlpcli.text.sequences import lay_out, prompt_features, training_features
 from nlpcli.text.tones import has_tones, token_tones
-from recipes.couplet.form import CoupletExample
-from recipes.couplet.tones import demanded_tones, tonal_agreement
-from recipes.couplet.verse import (
+
+from .form import CoupletExample
+from .tones import demanded_tones, tonal_agreement
+from .verse import (
     VERSE_FIELDS,
     answer_tokens,
     broken_rules,

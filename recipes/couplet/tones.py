@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from nlpcli.text.tones import FREE, LEVEL, OBLIQUE, tone_class
-from recipes.couplet.verse import is_mark
+
+from .verse import is_mark
 
 
 def demanded_tones(first: str) -> list[int]:

@@ -12,7 +12,7 @@ from typing import Any
 from nlpcli.errors import DataError
 from nlpcli.files.json_file import NotJson, parse_json
 from nlpcli.records.form import Facts, Form, Reader
-from nlpcli.records.lines import Lines
+from nlpcli.records.lines import BESIDE, Lines
 from nlpcli.records.read import document
 from nlpcli.records.row import Row, shown
 
@@ -167,13 +167,17 @@ def _json(lines: Lines) -> Rows:
 
 def _blocks(lines: Lines) -> Rows:
     block: list[str] = []
-    start = 1
+    start = size = 0
     for number, line in chain(lines, [(0, "")]):
         if isinstance(line, DataError):
             yield line
         elif line.strip():
-            start = start if block else number
+            start, size = (start, size) if block else (number, 0)
             block.append(line)
+            size += len(line) + BESIDE
+            if size > lines.longest:
+                yield lines.too_long(start, "dialogue")
+                block = []
         elif block:
             yield _row(block, lines.origin(start))
             block = []

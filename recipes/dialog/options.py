@@ -8,7 +8,8 @@ from typing import Literal
 
 from nlpcli.config import option
 from nlpcli.heads.sequence_options import SequenceOptions
-from recipes.dialog.form import DialogForm
+
+from .form import DialogForm
 
 
 @dataclass(frozen=True)

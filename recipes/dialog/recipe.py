@@ -17,8 +17,9 @@ from nlpcli.records.row import Row, shown
 from nlpcli.tasks.protocol import Answer, Decode, EncodedWindow, Setup, Talks
 from nlpcli.tasks.writing import Writing, best_texts, likelihood
 from nlpcli.text.batching import Features
-from recipes.dialog import layout
-from recipes.dialog.form import DialogExample, heard, split_turns
+
+from . import layout
+from .form import DialogExample, heard, split_turns
 
 
 class DialogRecipe(Writing[DialogExample], Talks):

@@ -16,7 +16,8 @@ from nlpcli.text.expression import (
     tokens,
 )
 from nlpcli.text.rational import equal_values, evaluate, value_of, value_text
-from recipes.math_qa.numbers import align
+
+from .numbers import align
 
 
 class Cleaned(NamedTuple):

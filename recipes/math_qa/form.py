@@ -16,8 +16,9 @@ from nlpcli.records.row import Row
 from nlpcli.text.expression import tokens
 from nlpcli.text.numerals import written_numbers
 from nlpcli.text.rational import value_text
-from recipes.math_qa.cleaning import clean_row
-from recipes.math_qa.numbers import CONSTANTS
+
+from .cleaning import clean_row
+from .numbers import CONSTANTS
 
 # Canonical key -> the published ones, best first; the last is cut into words.
 _KEYS = {

@@ -9,7 +9,8 @@ from nlpcli.decoders.arithmetic import EXPONENTS, MAX_DEPTH, arithmetic
 from nlpcli.decoders.automaton import Automaton
 from nlpcli.errors import DataError
 from nlpcli.text.tokenizers.encoding import Tokenizer
-from recipes.math_qa.numbers import allowed_numbers
+
+from .numbers import allowed_numbers
 
 CHARACTERS = "0123456789.%+-*/^()"  # all that expressions are spelled with
 

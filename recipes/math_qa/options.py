@@ -6,7 +6,8 @@ from dataclasses import dataclass
 
 from nlpcli.config import option
 from nlpcli.heads.sequence_options import SequenceOptions
-from recipes.math_qa.form import MathForm
+
+from .form import MathForm
 
 
 @dataclass(frozen=True)

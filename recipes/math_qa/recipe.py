@@ -21,10 +21,11 @@ from nlpcli.text.batching import Features
 from nlpcli.text.expression import ExpressionError, parse
 from nlpcli.text.numerals import written_numbers
 from nlpcli.text.rational import equal_values, value_text
-from recipes.math_qa.answers import outputs
-from recipes.math_qa.cleaning import clean_question
-from recipes.math_qa.form import MathExample
-from recipes.math_qa.grammar import QuestionGrammar
+
+from .answers import outputs
+from .cleaning import clean_question
+from .form import MathExample
+from .grammar import QuestionGrammar
 
 _SPECIAL_TOKENS = 3  # [CLS] question [SEP] expression [SEP]
 

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nlpcli.config import option
-from recipes.ner.form import NerForm
+
+from .form import NerForm
 
 
 @dataclass(frozen=True)

@@ -20,7 +20,8 @@ from nlpcli.tasks.labels import Labels
 from nlpcli.tasks.protocol import Answer, Forward, Setup
 from nlpcli.text.batching import Features, Field
 from nlpcli.text.windows import Window, merge_spans
-from recipes.ner.form import NerExample
+
+from .form import NerExample
 
 Span = tuple[int, int, str, float]
 
@@ -55,7 +56,7 @@ class NerRecipe(Characters[NerExample]):
 
     def targets(self, example: NerExample, window: Window) -> Features:
         spans = []
-        for entity in example.entities:
+        for entity in example.near(window.start, window.end):
             start = max(entity.start, window.start) - window.start
             end = min(entity.end, window.end) - window.start
             if start < end:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from nlpcli.config import option
 from nlpcli.heads.sequence_options import SequenceOptions
-from recipes.qa_gen.form import QaForm
+
+from .form import QaForm
 
 
 @dataclass(frozen=True)

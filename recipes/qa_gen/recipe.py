@@ -28,8 +28,9 @@ from nlpcli.tasks.writing import Writing, best_texts, likelihood
 from nlpcli.text.batching import Features
 from nlpcli.text.passages import Passage, read_passage, window_around, windows
 from nlpcli.text.sequences import asked, lay_out, prompt_features, training_features
-from recipes.qa_gen.form import QaExample
-from recipes.qa_gen.pairs import (
+
+from .form import QaExample
+from .pairs import (
     ASKED,
     answer_options,
     best,

@@ -11,7 +11,8 @@ from nlpcli.heads.similarity import BACK, NEGATIVE, POSITIVE
 from nlpcli.text.batching import Features
 from nlpcli.text.sentences import SentenceReader
 from nlpcli.text.sequences import lay_out, training_features
-from recipes.simbert.form import SimilarityExample
+
+from .form import SimilarityExample
 
 Texts = tuple[str, ...]
 Read = Callable[[Texts, int], Features]  # of a row's texts, and the place of one

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nlpcli.config import option
-from recipes.simbert.form import SimilarityForm
+
+from .form import SimilarityForm
 
 
 @dataclass(frozen=True)

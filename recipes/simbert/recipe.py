@@ -34,8 +34,9 @@ from nlpcli.text.corpus import Corpus
 from nlpcli.text.sentences import SentenceReader
 from nlpcli.text.sequences import asked
 from nlpcli.text.windows import Window, whole_window
-from recipes.simbert.features import NO_NEGATIVE, has_negative, training_rows
-from recipes.simbert.form import SimilarityExample
+
+from .features import NO_NEGATIVE, has_negative, training_rows
+from .form import SimilarityExample
 
 # by kind of example, the most telling first
 _MAIN_SCORES = {"pair": "spearman", "group": "mrr", "triplet": "triplet_accuracy"}

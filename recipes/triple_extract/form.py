@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterator
-from dataclasses import dataclass
-from functools import cached_property
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nlpcli.records.form import Facts, Form, Unfit
+from nlpcli.records.annotation import annotation_readers
+from nlpcli.records.form import Facts, Form, Reader, Unfit
 from nlpcli.records.row import Row, shorten, shown
-from recipes.triple_extract.schema import Schema, read_schema, slots
+from nlpcli.records.spans import Blocks, in_blocks, near
+
+from .schema import VALUE, Schema, read_schema, slots
 
 Span = tuple[int, int]  # half open, in code points
 
@@ -28,17 +31,32 @@ class Triple(NamedTuple):
 
 @dataclass(frozen=True)
 class TripleExample:
-    """A text with its triples in order; ``origin`` is "file:12", for messages."""
+    """A text with its triples in order; ``origin`` is "file:12", for messages.
+
+    ``types``: "subject_type" and "object_type" of a triple, where its line has them.
+    """
 
     text: str
     triples: tuple[Triple, ...]
     origin: str = ""
+    types: Mapping[Triple, Mapping[str, str]] = field(
+        default_factory=dict, compare=False
+    )
 
     @property
     def strings(self) -> list[tuple[str, str, str]]:
         """Subject, predicate and object of each triple."""
         text = self.text
         return [(text[slice(*s)], p, text[slice(*o)]) for s, p, o in self.triples]
+
+    def near(self, start: int, end: int) -> list[Triple]:
+        """Triples that begin in or near [start, end) of the text."""
+        return near(self._blocks, start, end)
+
+    @cached_property
+    def _blocks(self) -> Blocks[Triple]:
+        begins = ((min(t.subject[0], t.object[0]), t) for t in self.triples)
+        return in_blocks((begin, begin + 1, triple) for begin, triple in begins)
 
 
 class TripleForm(Form[TripleExample]):
@@ -67,7 +85,7 @@ class TripleForm(Form[TripleExample]):
         {"value"}} or {slot: value}). The same triple twice is one.
         """
         text = row.string("text")
-        triples: set[Triple] = set()
+        triples: dict[Triple, dict[str, str]] = {}
         for item in row.objects("spo_list", "triple"):
             for subject, predicate, object_ in _simple(item):
                 if self.schema is not None and predicate not in self.schema:
@@ -79,12 +97,13 @@ class TripleForm(Form[TripleExample]):
                 except Unfit as problem:
                     row.problems.append(problem)
                 else:
-                    triples.add(Triple(one, predicate, other))
-        return TripleExample(text, tuple(sorted(triples)), row.origin)
+                    triples[Triple(one, predicate, other)] = _types(item, predicate)
+        return TripleExample(text, tuple(sorted(triples)), row.origin, triples)
 
     def row(self, example: TripleExample) -> dict[str, Any]:
-        triples = [spo(example.text, triple) for triple in example.triples]
-        return {"text": example.text, "spo_list": triples}
+        text, types = example.text, example.types
+        triples = [{**spo(text, x), **types.get(x, {})} for x in example.triples]
+        return {"text": text, "spo_list": triples}
 
     def facts(self, example: TripleExample) -> Facts:
         """``overlapping``: arguments share characters without being the same;
@@ -111,6 +130,10 @@ class TripleForm(Form[TripleExample]):
                 "repeated": int(len(links) > min(len(subjects), len(objects))),
             },
         )
+
+    @property
+    def published(self) -> Mapping[str, Reader[TripleExample]]:
+        return annotation_readers(self, "spo_list")
 
     def reasons(self, found: Counter[str]) -> dict[str, Any]:
         return {"not_inside": found["not_inside"]}
@@ -172,6 +195,15 @@ def _simple(item: Row) -> Iterator[tuple[str, str, str]]:
         yield subject, name, value
 
 
+def _types(item: Row, predicate: str) -> dict[str, str]:
+    """What the line says of its subject, and of its object or the slot of it."""
+    kind, slot = item.get("object_type"), predicate[len(item.string("predicate")) + 1 :]
+    if isinstance(kind, dict) or slot:
+        kind = kind.get(slot or VALUE) if isinstance(kind, dict) else None
+    told = {"subject_type": item.get("subject_type"), "object_type": kind}
+    return {name: type_ for name, type_ in told.items() if isinstance(type_, str)}
+
+
 def _spans(item: Row, text: str, subject: str, object_: str) -> tuple[Span, Span]:
     """As the triple itself says, where it is of this very object, else as located."""
     given = "subject_span" in item or "object_span" in item
@@ -212,12 +244,27 @@ def _occurrences(text: str, argument: str, origin: str) -> list[Span]:
     return [(start, start + len(wanted)) for start in starts]
 
 
+@lru_cache(maxsize=2)  # a text is asked for each of its triples
 def _lower(text: str) -> str:
     return "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
 
 
 def _find(text: str, part: str) -> Iterator[int]:
+    """Every place of a part, those that overlap too (哈哈 in 哈哈哈 is there twice).
+
+    Where two overlap, the text repeats itself in steps; they are followed as far as
+    that goes, so that the part is not compared again at each.
+    """
     start = text.find(part)
     while start >= 0:
         yield start
-        start = text.find(part, start + 1)
+        following = text.find(part, start + 1)
+        step = following - start
+        if 0 < step < len(part):
+            end = following + len(part)
+            while end < len(text) and text[end] == text[end - step]:
+                end += 1
+            places = range(following, end - len(part) + 1, step)
+            yield from places
+            following = text.find(part, places[-1] + 1)
+        start = following

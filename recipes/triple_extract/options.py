@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import Literal
 
 from nlpcli.config import option
-from recipes.triple_extract.form import TripleForm
+
+from .form import TripleForm
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,7 @@ CONFIG = {
 
 
 @pytest.mark.parity
+@pytest.mark.slow
 def test_states_and_logits_equal_bert4keras(tmp_path):
     pytest.importorskip("bert4keras")
     (tmp_path / "bert_config.json").write_text(json.dumps(CONFIG))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import signal
 import sys
 import types
 from collections.abc import Iterator
@@ -27,6 +28,7 @@ class Engine:
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     texts: list[list[str]] = field(default_factory=list)
     status: str = "finished"
+    stopped_by: int = signal.SIGINT
     error: BaseException | None = None
 
     def train(self, config: Any, **options: Any) -> Any:
@@ -38,7 +40,12 @@ class Engine:
         options["progress"].finish()
         scores = {"f1": 0.5, "per_label": {"PER": {"f1": 0.5}}}
         return types.SimpleNamespace(
-            run=Path("runs/x"), scores=scores, seconds=1.0, steps=10, status=self.status
+            run=Path("runs/x"),
+            scores=scores,
+            seconds=1.0,
+            steps=10,
+            status=self.status,
+            stopped_by=self.stopped_by,
         )
 
     def plan_training(self, config: Any, **options: Any) -> Any:

@@ -210,6 +210,7 @@ def test_memory_and_divergence_have_their_codes(tmp_path, monkeypatch):
     assert_fails(done, 7, "16 rows of", "train.batch_size", "train.accumulate")
 
 
+@pytest.mark.slow
 def test_disk_full_keeps_the_last_checkpoint_whole(tmp_path):
     script = (
         "import resource, sys;"

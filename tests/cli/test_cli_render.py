@@ -42,6 +42,53 @@ def test_an_answer_is_one_line_whatever_the_text() -> None:
     assert render("x", {"vector": [1]}) == '{"vector": [1]}'
 
 
+def test_labels_are_told_by_their_names() -> None:
+    assert render("x", {"label": "正面", "probability": 0.9}) == "正面"
+    told = [{"label": "甲", "probability": 0.9}, {"label": "乙", "probability": 0.8}]
+    assert render("x", {"labels": told, "top": told}) == "甲, 乙"
+    assert render("", {"label": None}) == render("", {"labels": []}) == ""
+
+
+def test_a_matrix_keeps_the_names_of_its_labels() -> None:
+    """One of them may be called as the first column is."""
+    rows = {
+        "gold": {"gold": 3, "news_tech": 1},
+        "news_tech": {"gold": 0, "news_tech": 2},
+    }
+    scores = {"accuracy": 0.8, "confusion": rows, "examples": 6}
+    lines = [line.split() for line in score_table(scores).splitlines()]
+    assert lines[:4] == [
+        ["confusion"],
+        ["gold", "gold", "news_tech"],
+        ["gold", "3", "1"],
+        ["news_tech", "0", "2"],
+    ]
+    assert ["accuracy", "0.8000"] in lines and ["examples", "6"] in lines
+
+
+def test_of_a_wide_matrix_the_commonest_errors() -> None:
+    names = [f"l{n:02}" for n in range(13)]
+    rows = {a: {b: 9 * (a == b) for b in names} for a in names}
+    rows["l03"]["l05"], rows["l07"]["l01"] = 2, 4
+    lines = score_table({"confusion": rows}).splitlines()
+    assert lines[0] == "confusion: the most frequent errors (--json has all)"
+    assert [line.split() for line in lines[1:4]] == [
+        ["gold", "predicted", "count"],
+        ["l07", "l01", "4"],
+        ["l03", "l05", "2"],
+    ]
+
+
+def test_other_scores_inside_scores_stay_counts() -> None:
+    lines = score_table({"f1": 0.5, "unfit": {"too long": 3}, "more": {}}).splitlines()
+    assert [line.split() for line in lines] == [
+        ["f1", "0.5000"],
+        ["unfit"],
+        ["too", "long", "3"],
+        ["more", "-"],
+    ]
+
+
 def test_columns_align_by_terminal_width() -> None:
     lines = table(
         [{"名": "北京大学", "n": 1}, {"名": "a", "n": None}], ["名", "n"]

@@ -95,7 +95,10 @@ def test_a_line_over_the_limit_is_bad_and_the_next_is_read() -> None:
     blocks = [b'{"text": "', b"a" * 50, b'"}\n', b'{"text": "b"}\n']
     lines = Lines("in", 30, io.BufferedReader(Blocks(blocks)))
     bad, good = from_lines(lines)
-    assert str(bad.error) == "in:1: expected a line of at most 30 bytes, got more"
+    assert (
+        str(bad.error)
+        == "in:1: expected a line of at most 30 bytes (--longest-line), got more"
+    )
     assert good.text == "b"
 
 

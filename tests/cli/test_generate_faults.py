@@ -21,8 +21,6 @@ from nlpcli.engine import loaded
 from nlpcli.engine.train import train
 from nlpcli.samples import sample
 
-pytestmark = pytest.mark.parity  # trains five models, if only for a step
-
 SMALL = {
     "train.max_steps": 1,
     "data.limit": 24,
@@ -166,6 +164,7 @@ def test_an_expression_without_room_is_marked(call):
     assert (output["finish_reason"], len(output["text"])) == ("length", 1)
 
 
+@pytest.mark.slow
 def test_an_empty_passage_and_a_very_long_one(call):
     long = "王小明在北京大学读书。" * 60
     blank, whole = rows(call("generate", "qa-gen", "", long, "--num", "1"))
@@ -176,6 +175,7 @@ def test_an_empty_passage_and_a_very_long_one(call):
     assert spaces["outputs"] == []
 
 
+@pytest.mark.slow
 def test_turns_longer_than_what_was_learnt_lose_their_beginning(call):
     turns = "|".join(["周末去爬山吗" * 30, "好" * 300, "几点"])
     (row,) = rows(call("generate", "dialog", "--turns", turns, "--max-length", "4"))
@@ -194,6 +194,7 @@ def test_what_transformers_lacks_is_not_exported(call, tmp_path, name, told):
     assert not target.exists()
 
 
+@pytest.mark.slow
 def test_an_evaluation_may_go_without_the_grammar(call, tmp_path):
     lines = sample("math-qa", "dev").read_text("utf-8").splitlines(keepends=True)
     data = tmp_path / "dev.jsonl"

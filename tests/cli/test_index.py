@@ -114,6 +114,7 @@ def test_build_search_add_remove_info(built):
     assert info(built)["texts"] == 4
 
 
+@pytest.mark.slow
 def test_what_it_refuses(built):
     again = ["build", "faq.idx", "--input", "faq.txt", "--model"]
     assert_fails(nlpcli(*again, "model", cwd=built), 2, "--resume", "--force")
@@ -135,6 +136,7 @@ def test_what_it_refuses(built):
     assert_fails(nlpcli("search", "faq.idx", "花", cwd=built), 6, "no longer", "--run")
 
 
+@pytest.mark.slow
 def test_bad_lines_stop_or_are_counted(built):
     bad = "好的一行\n" + "长" * 30_000 + "\n后来的\n"
     done = nlpcli("add", "faq.idx", cwd=built, stdin=bad)
@@ -148,6 +150,7 @@ def test_bad_lines_stop_or_are_counted(built):
     assert "nlpcli: warning: stdin:2" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", ["build", "add"])
 def test_kill_9_loses_nothing_that_was_told(folder, verb):
     """Killed three times in a row; the same command then goes on to the end."""
@@ -200,6 +203,7 @@ def wait_for(versions: Path, process, more: int) -> None:
         time.sleep(0.01)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("verb", ["build", "add"])
 def test_a_full_disk_is_one_line_and_the_index_stays(built, verb):
     many = "".join(f"第{i}个问题，怎么办呢？\n" for i in range(2000))

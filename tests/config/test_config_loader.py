@@ -26,7 +26,7 @@ from nlpcli.config.loader import (
 from nlpcli.config.yaml_file import Layer, parse_set, parse_yaml, read_yaml
 from nlpcli.errors import ConfigError, NotFoundError, UsageError
 from nlpcli.recipe import find_recipe, list_recipes
-from recipes.ner.options import TaskOptions
+from nlpcli.recipes.ner.options import TaskOptions
 
 ROOT = Path(__file__).resolve().parents[2]
 

@@ -7,11 +7,11 @@ from fractions import Fraction
 
 import pytest
 
+from nlpcli.recipes.math_qa.form import MathExample, MathForm
+from nlpcli.recipes.math_qa.numbers import CONSTANTS
 from nlpcli.records.read import read, read_rows
 from nlpcli.samples import sample
 from nlpcli.text.numerals import written_numbers
-from recipes.math_qa.form import MathExample, MathForm
-from recipes.math_qa.numbers import CONSTANTS
 
 SPLITS = ("train", "dev")
 OPERATIONS = {

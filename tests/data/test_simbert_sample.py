@@ -6,9 +6,9 @@ import re
 import unicodedata
 from collections import Counter
 
+from nlpcli.recipes.simbert.form import SimilarityForm
 from nlpcli.records.check import check
 from nlpcli.samples import sample
-from recipes.simbert.form import SimilarityForm
 
 FOLDER = sample("simbert", "train").parent
 

@@ -16,8 +16,10 @@ from tests.decoders.recomputation import (
     every_answer,
     random_prompts,
 )
+from tests.slow import first_is_quick
 
 FIELDS = sequence_fields(0)
+LENGTHS = [[16, 3, 9, 9, 5, 30], [1, 12, 4], [7]]
 WIDTHS = {"greedy": (1, 1), "beam": (3, 2)}
 
 
@@ -60,7 +62,7 @@ def check(found, prompts, reader, limits, width, num, penalty=0.0):
 
 
 @pytest.mark.parametrize("kind", WIDTHS)
-@pytest.mark.parametrize("lengths", [[7], [1, 12, 4], [16, 3, 9, 9, 5, 30]])
+@pytest.mark.parametrize("lengths", first_is_quick(LENGTHS))
 def test_the_cache_changes_no_token(reader, decode, kind, lengths):
     width, num = WIDTHS[kind]
     for seed, penalty in ((1, 0.0), (2, 0.7), (3, 1.5)):
@@ -127,7 +129,7 @@ def test_the_compiled_loop_answers_like_the_plain_one(small):
     assert compiled.compile_seconds > 0
 
 
-@pytest.mark.parametrize("penalty", [0.0, 0.6, 1.4])
+@pytest.mark.parametrize("penalty", first_is_quick([0.6, 0.0, 1.4]))
 def test_a_wide_beam_finds_the_best_of_all_answers(small, penalty):
     reader, decode = small
     vocab_size, limit = reader.vocab_size, 3

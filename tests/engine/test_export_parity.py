@@ -12,6 +12,7 @@ TEXTS = ["王小明在北京大学读书。", "2024年5月,她去了杭州西湖
 
 
 @pytest.mark.parity
+@pytest.mark.slow
 def test_transformers_loads_an_exported_run(tmp_path):
     torch = pytest.importorskip("torch")
     transformers = pytest.importorskip("transformers")

@@ -7,6 +7,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 from safetensors.numpy import load_file
 
 COMMON = [
@@ -32,6 +33,7 @@ def free_ports(count):
     return ports
 
 
+@pytest.mark.slow
 def test_two_workers_make_the_weights_of_one(tmp_path):
     subprocess.run(command(tmp_path / "one"), check=True, timeout=200)
     hosts = [f"127.0.0.1:{port}" for port in free_ports(2)]

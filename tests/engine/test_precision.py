@@ -8,6 +8,7 @@ from safetensors.numpy import load_file
 
 from nlpcli.config.loader import resolve
 from nlpcli.engine.train import train
+from tests.slow import first_is_quick
 
 
 def run(out, **flags):
@@ -17,7 +18,7 @@ def run(out, **flags):
     return result, [row for row in rows if "loss" in row]
 
 
-@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+@pytest.mark.parametrize("precision", first_is_quick(["bfloat16", "float16"]))
 def test_half_precision_learns(tmp_path, precision):
     result, rows = run(tmp_path / "run", **{"runtime.precision": precision})
     assert rows[-1]["loss"] < 0.6 * rows[0]["loss"]
@@ -27,6 +28,7 @@ def test_half_precision_learns(tmp_path, precision):
     assert environment["precision"] == precision
 
 
+@pytest.mark.slow
 def test_xla_compiles_no_more_programs_than_buckets(tmp_path):
     flags = {"runtime.xla": "on", "runtime.buckets": 2, "train.max_steps": 20}
     _, rows = run(tmp_path / "run", **flags)
@@ -35,6 +37,7 @@ def test_xla_compiles_no_more_programs_than_buckets(tmp_path):
     assert dynamic[-1]["programs"] == 1
 
 
+@pytest.mark.slow
 def test_same_seed_same_bits_other_seed_others(tmp_path):
     results = [
         run(tmp_path / str(i), seed=seed, **{"train.max_steps": 8})[0].run

@@ -56,14 +56,23 @@ def undisturbed(tmp_path_factory):
     return weights_of(out)
 
 
-@pytest.mark.parametrize("sent", [signal.SIGKILL, signal.SIGINT])
+CODES = {
+    signal.SIGKILL: -signal.SIGKILL,
+    signal.SIGINT: 130,
+    signal.SIGTERM: 143,
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("sent", CODES)
 def test_same_weights_after_a_kill(tmp_path, undisturbed, sent):
     run = tmp_path / "run"
     process = start(run)
     wait_for_step(run, random.Random().randint(3, STEPS // 2), process)
     process.send_signal(sent)
-    code = process.wait(timeout=120)
-    assert code == (130 if sent == signal.SIGINT else -signal.SIGKILL)
+    assert process.wait(timeout=120) == CODES[sent]
+    status = json.loads((run / "run.json").read_text())["status"]
+    assert status == ("running" if sent == signal.SIGKILL else "interrupted")
     done = subprocess.run(
         nlpcli("--resume", str(run)), capture_output=True, text=True, timeout=250
     )

@@ -10,12 +10,15 @@ from nlpcli.config.loader import resolve
 from nlpcli.engine.loop import Loop
 from nlpcli.engine.train import train
 from nlpcli.runtime.step import TrainStep
-
-pytestmark = pytest.mark.parity  # each case trains twice
+from tests.slow import first_is_quick
 
 STEPS = 12  # 40 sentences in batches of 8: an epoch ends at 5 and at 10
 COMMON = {
     "data.limit": 40,
+    "data.dev_limit": 16,
+    "data.max_length": 64,
+    "backbone.hidden_size": 32,
+    "backbone.num_hidden_layers": 1,
     "train.batch_size": 8,
     "train.max_steps": STEPS,
     "train.save_every": 3,
@@ -116,7 +119,7 @@ def assert_resumes(run, expected):
         assert found[name] == value, name
 
 
-@pytest.mark.parametrize("plan", PLANS)
+@pytest.mark.parametrize("plan", first_is_quick(PLANS))
 def test_killed_in_a_step(plan, undisturbed, tmp_path, monkeypatch):
     expected = undisturbed(plan)
     with monkeypatch.context() as patched:
@@ -126,8 +129,8 @@ def test_killed_in_a_step(plan, undisturbed, tmp_path, monkeypatch):
     assert_resumes(tmp_path / "run", expected)
 
 
-@pytest.mark.parametrize("number", [1, 2, 3])
-@pytest.mark.parametrize("plan", ["plain", "evaluated inside epochs"])
+@pytest.mark.parametrize("number", first_is_quick([1, 2, 3]))
+@pytest.mark.parametrize("plan", first_is_quick(["plain", "evaluated inside epochs"]))
 def test_killed_in_an_evaluation(plan, number, undisturbed, tmp_path, monkeypatch):
     expected = undisturbed(plan)
     with monkeypatch.context() as patched:
@@ -137,8 +140,8 @@ def test_killed_in_an_evaluation(plan, number, undisturbed, tmp_path, monkeypatc
     assert_resumes(tmp_path / "run", expected)
 
 
-@pytest.mark.parametrize("step", [4, 5, 7, STEPS])
-@pytest.mark.parametrize("plan", ["plain", "evaluated inside epochs"])
+@pytest.mark.parametrize("step", first_is_quick([4, 5, 7, STEPS]))
+@pytest.mark.parametrize("plan", first_is_quick(["plain", "evaluated inside epochs"]))
 def test_interrupted_after_a_step(plan, step, undisturbed, tmp_path, monkeypatch):
     expected = undisturbed(plan)
     with monkeypatch.context() as patched:

@@ -20,6 +20,7 @@ import pytest
 from nlpcli.config import RunConfig
 from nlpcli.config.loader import resolve
 from nlpcli.engine.run_dir import RunDir, default_out, list_runs, newest_finished
+from nlpcli.engine.run_files import METRICS
 from nlpcli.errors import DataError, NlpcliError, NotFoundError, UsageError
 from nlpcli.files.atomic import write_atomic
 
@@ -103,6 +104,9 @@ def test_a_folder_with_other_files(tmp_path: Path, config: RunConfig) -> None:
     (tmp_path / "best").mkdir()
     (tmp_path / "thesis.txt").write_text("mine")
     with pytest.raises(UsageError, match="expected a new or empty folder, found best"):
+        RunDir.create(tmp_path, config)
+    (tmp_path / "best").rmdir()
+    with pytest.raises(UsageError, match=r"found thesis\.txt; give --force to use it"):
         RunDir.create(tmp_path, config)
     RunDir.create(tmp_path, config, force=True)
     assert (tmp_path / "thesis.txt").read_text() == "mine"
@@ -195,13 +199,20 @@ def test_every_state_of_a_swap_is_mended(
             (folder / "model").write_text("half")
         else:
             content(word)(folder)
-    before = RunDir(run.path, run.config)  # a reader that does not mend
+    there = names(run)
     if expected is None:
         with pytest.raises(NotFoundError):
             RunDir.open(run.path).folder("last")
-    else:
-        assert said(before.folder("last")) in (expected, state.get("last"))
-        assert said(RunDir.open(run.path).folder("last")) == expected
+    else:  # a reader does not mend
+        assert said(RunDir.open(run.path).folder("last")) in (
+            expected,
+            state.get("last"),
+        )
+    assert names(run) == there
+    with run.lock():
+        if expected is not None:
+            assert run.folder("last") == run.path / "last"
+            assert said(run.folder("last")) == expected
     assert not [name for name in names(run) if name.startswith(".last")]
     run.save("last", content("next"))
     assert said(run.folder("last")) == "next"
@@ -244,9 +255,11 @@ def test_kill_9_at_any_moment(run: RunDir) -> None:
         process.stdout.close()
         touched += any(name.startswith(".last") for name in names(run))
         opened = RunDir.open(run.path)
-        assert opened.folder("last") == run.path / "last"
         said(opened.folder("last"))
-        assert not [name for name in names(run) if name.startswith(".last")]
+        with opened.lock():
+            assert opened.folder("last") == run.path / "last"
+            said(opened.folder("last"))
+            assert names(run) <= {".lock", "run.json", "config.yaml", "last", METRICS}
         opened.read_metrics()
         opened.append_metrics({"step": -1})
         assert opened.read_metrics()[-1] == {"step": -1}
@@ -404,7 +417,7 @@ def test_the_engine_room_of_runs_starts_without_keras() -> None:
 def test_scores_are_always_those_of_the_best_weights(
     run: RunDir, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Killed between the two writes: the copy is old, and mended when opened."""
+    """Killed between the two writes: the copy is old, and mended by the next writer."""
     run.save_best(content("old"), {"step": 10, "f1": 0.5})
 
     def killed(*_: object) -> None:
@@ -419,6 +432,9 @@ def test_scores_are_always_those_of_the_best_weights(
     assert json.loads(copy.read_text())["step"] == 10
     assert run.read_scores() == {"step": 20, "f1": 0.75}
     assert RunDir.open(run.path).read_scores() == {"step": 20, "f1": 0.75}
+    assert json.loads(copy.read_text())["step"] == 10
+    with run.lock():
+        pass
     assert json.loads(copy.read_text()) == {"step": 20, "f1": 0.75}
     with monkeypatch.context() as patch:
         patch.setattr("nlpcli.engine.run_dir.write_atomic", writes_but(0, killed))

@@ -30,6 +30,8 @@ def test_data_given_by_relative_paths_is_found_again(tmp_path, monkeypatch):
             "data.dev_limit": 4,
             "train.max_steps": 4,
             "train.save_every": 2,
+            "backbone.hidden_size": 32,
+            "backbone.num_hidden_layers": 1,
         },
     )
     save = Loop._save_last

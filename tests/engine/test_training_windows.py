@@ -1,6 +1,8 @@
 """Training data: in memory or streamed, split, skipped, pruned."""
 
 import json
+import os
+import threading
 from collections import Counter
 
 import numpy as np
@@ -9,6 +11,7 @@ import pytest
 from nlpcli.config.loader import resolve
 from nlpcli.engine.examples import ExampleFile
 from nlpcli.engine.train import prepare
+from nlpcli.records import lines
 from nlpcli.samples import sample
 
 
@@ -40,9 +43,9 @@ def test_the_held_out_share_and_the_rest_make_the_file(tmp_path):
     path.write_text(sample("ner", "train").read_text(encoding="utf-8"), "utf-8")
     flags = {"data.train": str(path), "data.dev_ratio": 0.2}
     ready = prepare(resolve("ner", flags=flags))
-    lines = sum(1 for _ in path.open(encoding="utf-8"))
-    assert ready.windows.example_count + len(ready.dev) == lines
-    assert len(ready.dev) == pytest.approx(lines * 0.2, rel=0.3)
+    count = sum(1 for _ in path.open(encoding="utf-8"))
+    assert ready.windows.example_count + len(ready.dev) == count
+    assert len(ready.dev) == pytest.approx(count * 0.2, rel=0.3)
     trained = {example.text for example in ready.windows.split.kept()}
     assert not trained & {example.text for example in ready.dev}
 
@@ -70,6 +73,49 @@ def test_pruning_keeps_what_training_uses(tmp_path):
         ids = zip(a["token_ids"], b["token_ids"], strict=True)
         assert all(old[i] == new[j] for i, j in ids)
     assert [old[row] for row in pruned.start.rows.kept] == list(new)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+@pytest.mark.parametrize("cache", [50_000, 50])
+@pytest.mark.parametrize("dev", [True, False])
+def test_a_pipe_trains_as_its_file_does(tmp_path, cache, dev):
+    """What can be read once is kept where epochs, or the held-out share, need it."""
+    content = sample("ner", "train").read_bytes()
+    (tmp_path / "file").write_bytes(content)
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=(tmp_path / "pipe").write_bytes, args=[content])
+    flags = {"data.cache_examples": cache, "data.shuffle_buffer": 200}
+    flags |= {"data.dev": str(sample("ner", "dev"))} if dev else {}
+    found = []
+    writer.start()
+    for name in ("pipe", "file"):
+        path = {"data.train": str(tmp_path / name)}
+        ready = prepare(resolve("ner", flags={**flags, **path}))
+        epochs = [contents(ready.windows, epoch) for epoch in (0, 1)]
+        assert epochs[0] == epochs[1]
+        dev_texts = [example.text for example in ready.dev]
+        found.append((ready.windows.example_count, dev_texts, epochs))
+    writer.join()
+    assert found[0] == found[1]
+
+
+def test_a_training_file_is_read_once_where_its_windows_fit(monkeypatch):
+    opened = []
+    whole = lines.explained_open
+
+    def counted(source):
+        opened.append(str(source))
+        return whole(source)
+
+    monkeypatch.setattr(lines, "explained_open", counted)
+    ready = windows()
+    list(ready.epoch(0))
+    assert sorted(opened) == [str(sample("ner", s)) for s in ("dev", "train")]
+    opened.clear()
+    ready = windows(**{"data.cache_examples": 50})
+    for epoch in range(2):
+        list(ready.epoch(epoch))
+    assert opened.count(str(sample("ner", "train"))) == 1 + 2
 
 
 def test_limit_counts_lines():

@@ -13,6 +13,7 @@ import pytest
 
 from nlpcli.errors import NlpcliError, NotFoundError
 from nlpcli.files.atomic import explained, write_atomic
+from nlpcli.files.named import write_lines
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -91,10 +92,10 @@ def test_places_that_cannot_be_written(tmp_path: Path) -> None:
         write_atomic(tmp_path / "file" / "a.txt", "x")
 
 
-def test_a_link_is_followed_and_stays(tmp_path: Path) -> None:
+def test_a_link_that_a_person_names_is_followed_and_stays(tmp_path: Path) -> None:
     (tmp_path / "real.txt").write_text("old")
     (tmp_path / "link.txt").symlink_to("real.txt")
-    write_atomic(tmp_path / "link.txt", "new")
+    write_lines(tmp_path / "link.txt", ["new"], force=True)
     assert (tmp_path / "link.txt").is_symlink()
     assert (tmp_path / "real.txt").read_text() == "new"
 

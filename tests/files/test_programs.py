@@ -104,7 +104,7 @@ print(tf.function(lambda x: tf.sin(x) + x @ x, jit_compile=True)(tf.ones((4, 4))
 """
 
 
-@pytest.mark.parity
+@pytest.mark.slow
 def test_a_process_answers_over_a_damaged_program(opened):
     """TensorFlow by itself fails on the file that the second process finds."""
 

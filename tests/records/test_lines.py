@@ -170,7 +170,7 @@ def test_a_line_over_the_limit_is_bad_and_the_next_one_is_read(tmp_path, end):
     with Lines(path, longest=8) as lines:
         (_, most), (_, more), (_, much), last = lines
     assert (most, last) == ("x" * 8, (4, "8 bytes."))
-    told = "expected a line of at most 8 bytes, got more"
+    told = "expected a line of at most 8 bytes (--longest-line), got more"
     assert (str(more), str(much)) == (f"{path}:2: {told}", f"{path}:3: {told}")
 
 

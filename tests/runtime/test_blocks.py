@@ -10,6 +10,7 @@ import tensorflow as tf
 from nlpcli.config import TrainOptions
 from nlpcli.runtime.blocks import WORTH_IT, SharedBlocks, shared_blocks
 from nlpcli.runtime.step import TrainStep
+from tests.slow import first_is_quick
 from tests.tiny_task import CONFIG, make_batch, make_model, make_optimizer
 
 DEEP = replace(CONFIG, num_hidden_layers=3)
@@ -33,7 +34,7 @@ def train(with_blocks, dropout, steps=4):
     return losses, [v.numpy() for v in model.trainable_variables]
 
 
-@pytest.mark.parametrize("dropout", [0.0, 0.3])
+@pytest.mark.parametrize("dropout", first_is_quick([0.3, 0.0]))
 def test_training_is_the_same_with_the_same_masks(dropout):
     losses, weights = train(False, dropout)
     compiled_losses, compiled_weights = train(True, dropout)
@@ -42,6 +43,7 @@ def test_training_is_the_same_with_the_same_masks(dropout):
         np.testing.assert_allclose(a, b, rtol=2e-3, atol=2e-5)
 
 
+@pytest.mark.slow
 def test_training_in_blocks_repeats_bit_for_bit():
     _, first = train(True, 0.3)
     _, second = train(True, 0.3)

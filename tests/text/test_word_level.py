@@ -158,6 +158,7 @@ def test_real_texts_agree_with_the_rendering(shared):
 
 
 @pytest.mark.parity
+@pytest.mark.slow
 def test_real_texts_agree_with_bert4keras(shared, tmp_path):
     if importlib.util.find_spec("bert4keras") is None:
         pytest.skip("needs bert4keras")

@@ -12,8 +12,13 @@ from nlpcli.decoders.constraints import Context
 from nlpcli.decoders.options import GenerateOptions
 from nlpcli.decoders.places import decode_places
 from nlpcli.decoders.verse import VerseConstraint
+from nlpcli.recipes.couplet.verse import (
+    VERSE_FIELDS,
+    broken_rules,
+    is_mark,
+    verse_features,
+)
 from nlpcli.text.batching import collate
-from recipes.couplet.verse import VERSE_FIELDS, broken_rules, is_mark, verse_features
 
 TOKENS = [
     "[PAD]",

@@ -7,11 +7,11 @@ import pytest
 
 from nlpcli.cli.data_report import report_text
 from nlpcli.errors import DataError, NotFoundError, UsageError
+from nlpcli.recipes.couplet.form import CoupletForm
 from nlpcli.records.check import check
 from nlpcli.records.convert import convert
 from nlpcli.records.read import read
 from nlpcli.text.tokenizers.load import tiny_tokenizer
-from recipes.couplet.form import CoupletForm
 
 FORM = CoupletForm()
 

@@ -7,15 +7,15 @@ from nlpcli.backbones.transformer import Transformer, TransformerConfig
 from nlpcli.config.loader import resolve
 from nlpcli.decoders.options import GenerateOptions
 from nlpcli.errors import ConfigError, DataError
+from nlpcli.recipes.couplet.form import CoupletExample
+from nlpcli.recipes.couplet.recipe import CoupletRecipe
+from nlpcli.recipes.couplet.tones import tonal_agreement
+from nlpcli.recipes.couplet.verse import broken_rules
 from nlpcli.records.row import Row
 from nlpcli.runtime.decoding import Decoding
 from nlpcli.runtime.forward import Forward
 from nlpcli.tasks.protocol import Setup
 from nlpcli.text.tokenizers.load import subset, tiny_tokenizer
-from recipes.couplet.form import CoupletExample
-from recipes.couplet.recipe import CoupletRecipe
-from recipes.couplet.tones import tonal_agreement
-from recipes.couplet.verse import broken_rules
 
 CHARACTERS = "海内存知己天涯若比邻春风秋月白日依山尽黄河入流,。"
 LINES = ["海内存知己", "春", "", "春风,春雨", "𠀀、𠀁、𠀀", " 白日 依山尽 "]

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from nlpcli.errors import NlpcliError
+from nlpcli.recipes.couplet.tones import demanded_tones, tonal_agreement
 from nlpcli.text import tones
 from nlpcli.text.tones import FREE, LEVEL, OBLIQUE
-from recipes.couplet.tones import demanded_tones, tonal_agreement
 
 pytest.importorskip("pypinyin", reason="needs the extra tones")
 

@@ -5,14 +5,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nlpcli.text.tokenizers.load import subset, tiny_tokenizer
-from recipes.couplet.verse import (
+from nlpcli.recipes.couplet.verse import (
     answer_tokens,
     broken_rules,
     is_mark,
     verse_features,
     without_spaces,
 )
+from nlpcli.text.tokenizers.load import subset, tiny_tokenizer
 
 
 @pytest.mark.parametrize(

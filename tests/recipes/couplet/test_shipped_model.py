@@ -2,8 +2,8 @@
 
 from nlpcli.decoders.options import GenerateOptions
 from nlpcli.engine.generate import Generator
+from nlpcli.recipes.couplet.verse import broken_rules
 from nlpcli.samples import shipped_run
-from recipes.couplet.verse import broken_rules
 
 LINES = ["海内存知己", "春风又绿江南岸", "山", "年年岁岁花相似", "一去二三里"]
 

@@ -10,19 +10,19 @@ from hypothesis import strategies as st
 from nlpcli.cli.data_report import report_text
 from nlpcli.errors import DataError, NotFoundError, UsageError
 from nlpcli.files.json_text import dumps
-from nlpcli.records.check import check
-from nlpcli.records.convert import convert
-from nlpcli.records.lines import LONGEST_LINE, Lines
-from nlpcli.records.read import open_items, read
-from nlpcli.records.row import Row
-from nlpcli.text.tokenizers.load import tiny_tokenizer
-from recipes.dialog.form import (
+from nlpcli.recipes.dialog.form import (
     DialogExample,
     DialogForm,
     join_turns,
     split_turns,
     without_cuts,
 )
+from nlpcli.records.check import check
+from nlpcli.records.convert import convert
+from nlpcli.records.lines import LONGEST_LINE, Lines
+from nlpcli.records.read import open_items, read
+from nlpcli.records.row import Row
+from nlpcli.text.tokenizers.load import tiny_tokenizer
 
 FORM = DialogForm()
 turn_texts = st.text(st.sampled_from("你好|\\ a"), min_size=1).filter(str.strip)

@@ -5,8 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nlpcli.text.tokenizers.load import tiny_tokenizer
-from recipes.dialog.layout import (
+from nlpcli.recipes.dialog.layout import (
     BACKWARD,
     pair_of,
     prompt_of,
@@ -14,6 +13,7 @@ from recipes.dialog.layout import (
     stretches,
     windows_of,
 )
+from nlpcli.text.tokenizers.load import tiny_tokenizer
 
 VOCAB = tiny_tokenizer().vocab
 CLS, SEP = VOCAB.cls_id, VOCAB.sep_id

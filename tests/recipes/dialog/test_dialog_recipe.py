@@ -10,11 +10,11 @@ from nlpcli.config.loader import resolve
 from nlpcli.decoders.hypothesis import Hypothesis
 from nlpcli.engine.answers import answering, ask_all
 from nlpcli.errors import ConfigError, DataError
+from nlpcli.recipes.dialog.form import DialogExample
+from nlpcli.recipes.dialog.recipe import build_recipe, rank
 from nlpcli.records.row import Row
 from nlpcli.tasks.protocol import Setup
 from nlpcli.text.tokenizers.load import tiny_tokenizer
-from recipes.dialog.form import DialogExample
-from recipes.dialog.recipe import build_recipe, rank
 
 TOKENIZER = tiny_tokenizer()
 

@@ -9,11 +9,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from nlpcli.recipes.math_qa import cleaning
+from nlpcli.recipes.math_qa.cleaning import clean_question, clean_row, read_answer
 from nlpcli.records.form import Unfit
 from nlpcli.text import numerals
 from nlpcli.text.rational import evaluate
-from recipes.math_qa import cleaning
-from recipes.math_qa.cleaning import clean_question, clean_row, read_answer
 
 APPLES = "篮子里有6个苹果和4个梨，一共有几个水果？"
 

@@ -17,12 +17,12 @@ from nlpcli.decoders.arithmetic import arithmetic
 from nlpcli.decoders.automaton import END, START, allowed, step
 from nlpcli.errors import DataError, NotFoundError, UsageError
 from nlpcli.files.json_text import dumps
+from nlpcli.recipes.math_qa.form import MathExample, MathForm
+from nlpcli.recipes.math_qa.numbers import allowed_numbers
 from nlpcli.records.check import check
 from nlpcli.records.convert import convert
 from nlpcli.records.read import read
 from nlpcli.text.expression import tokens
-from recipes.math_qa.form import MathExample, MathForm
-from recipes.math_qa.numbers import allowed_numbers
 
 FORM = MathForm()
 

@@ -6,9 +6,9 @@ from fractions import Fraction
 
 import pytest
 
+from nlpcli.recipes.math_qa import numbers
+from nlpcli.recipes.math_qa.numbers import CONSTANTS, align, allowed_numbers
 from nlpcli.text.rational import number_value
-from recipes.math_qa import numbers
-from recipes.math_qa.numbers import CONSTANTS, align, allowed_numbers
 
 
 def test_allowed_are_the_question_then_constants() -> None:

@@ -17,6 +17,12 @@ from nlpcli.decoders.hypothesis import Hypothesis
 from nlpcli.decoders.options import GenerateOptions
 from nlpcli.engine.train import prepare
 from nlpcli.errors import ConfigError, DataError
+from nlpcli.recipes.math_qa import form
+from nlpcli.recipes.math_qa.answers import outputs
+from nlpcli.recipes.math_qa.form import MathExample
+from nlpcli.recipes.math_qa.grammar import CHARACTERS, QuestionGrammar
+from nlpcli.recipes.math_qa.numbers import allowed_numbers
+from nlpcli.recipes.math_qa.recipe import MathQaRecipe
 from nlpcli.records.read import read
 from nlpcli.records.row import Row
 from nlpcli.runtime.decoding import Decoding
@@ -26,12 +32,6 @@ from nlpcli.text.expression import numbers_in, parse
 from nlpcli.text.rational import evaluate, value_text
 from nlpcli.text.tokenizers.load import subset, tiny_tokenizer
 from nlpcli.text.tokenizers.word_piece import WordPieceTokenizer
-from recipes.math_qa import form
-from recipes.math_qa.answers import outputs
-from recipes.math_qa.form import MathExample
-from recipes.math_qa.grammar import CHARACTERS, QuestionGrammar
-from recipes.math_qa.numbers import allowed_numbers
-from recipes.math_qa.recipe import MathQaRecipe
 
 QUESTION = "小明有3个苹果,小红的苹果是他的2倍,两人一共有几个?"
 QUESTIONS = [QUESTION, "", "绳长20米,用去(1/4),还剩几米?", "半 价 是12.5元"]

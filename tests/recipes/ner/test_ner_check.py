@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
+from nlpcli.recipes.ner.form import NerForm
 from nlpcli.records.check import check
-from recipes.ner.form import NerForm
 
 FORM = NerForm()
 

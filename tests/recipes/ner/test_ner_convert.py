@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 
 from nlpcli.errors import DataError, NotFoundError, UsageError
 from nlpcli.files.json_text import dumps
+from nlpcli.recipes.ner.form import Entity, NerExample, NerForm
 from nlpcli.records.convert import convert
 from nlpcli.records.read import read
 from nlpcli.records.tag_schemes import SCHEMES
-from recipes.ner.form import Entity, NerExample, NerForm
 
 FORM = NerForm()
 

@@ -7,9 +7,9 @@ import pytest
 
 from nlpcli.errors import DataError, NotFoundError
 from nlpcli.files.json_text import dumps
+from nlpcli.recipes.ner.form import Entity, NerExample, NerForm
 from nlpcli.records.read import read
 from nlpcli.records.row import Row
-from recipes.ner.form import Entity, NerExample, NerForm
 
 FORM, NESTED = NerForm(), NerForm(nested=True)
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
+from nlpcli.recipes.ner.form import NerForm
 from nlpcli.records.check import check
 from nlpcli.records.read import read
-from recipes.ner.form import NerForm
 
 DATA = Path(__file__).resolve().parents[3] / "data" / "ner"
 LABELS = {"PER", "LOC", "ORG", "TIME", "WORK"}

@@ -6,13 +6,13 @@ import json
 import pytest
 
 from nlpcli.errors import DataError, NotFoundError, UsageError
+from nlpcli.recipes.qa_gen.form import QaExample
+from nlpcli.recipes.qa_gen.options import TaskOptions
 from nlpcli.records import check as checks
 from nlpcli.records import convert as converts
 from nlpcli.records import read as reads
 from nlpcli.records.lines import LONGEST_LINE
 from nlpcli.text.tokenizers.load import subset, tiny_tokenizer
-from recipes.qa_gen.form import QaExample
-from recipes.qa_gen.options import TaskOptions
 
 FORM = TaskOptions().form()
 PASSAGE = "北京是中国的首都。上海是中国最大的城市。"

@@ -11,12 +11,12 @@ from nlpcli.decoders.copy import SpanOfSource
 from nlpcli.decoders.hypothesis import Hypothesis
 from nlpcli.decoders.options import GenerateOptions
 from nlpcli.errors import ConfigError, DataError
+from nlpcli.recipes.qa_gen.form import QaExample
+from nlpcli.recipes.qa_gen.pairs import answer_options, question_options
+from nlpcli.recipes.qa_gen.recipe import QaGenRecipe
 from nlpcli.records.row import Row
 from nlpcli.tasks.protocol import Setup
 from nlpcli.text.tokenizers.load import text_of, tiny_tokenizer
-from recipes.qa_gen.form import QaExample
-from recipes.qa_gen.pairs import answer_options, question_options
-from recipes.qa_gen.recipe import QaGenRecipe
 
 TOKENIZER = tiny_tokenizer()
 VOCAB = TOKENIZER.vocab

@@ -7,11 +7,11 @@ import pytest
 
 from nlpcli.errors import DataError, UsageError
 from nlpcli.files.json_text import dumps
+from nlpcli.recipes.simbert.form import SimilarityExample, SimilarityForm
 from nlpcli.records.check import check
 from nlpcli.records.convert import convert
 from nlpcli.records.read import read
 from nlpcli.text.tokenizers.load import tiny_tokenizer
-from recipes.simbert.form import SimilarityExample, SimilarityForm
 
 FORM = SimilarityForm()
 

@@ -17,15 +17,15 @@ from nlpcli.engine.predict import Predictor
 from nlpcli.engine.train import train
 from nlpcli.errors import ConfigError, DataError, UsageError
 from nlpcli.files.json_text import dumps
+from nlpcli.recipes.simbert import recipe as module
+from nlpcli.recipes.simbert.form import SimilarityExample, SimilarityForm
+from nlpcli.recipes.simbert.recipe import build_recipe
 from nlpcli.records.read import read
 from nlpcli.records.row import Row
 from nlpcli.samples import sample
 from nlpcli.tasks.protocol import Setup
 from nlpcli.text.batching import collate, round_up, sizes_of
 from nlpcli.text.tokenizers.load import tiny_tokenizer
-from recipes.simbert import recipe as module
-from recipes.simbert.form import SimilarityExample, SimilarityForm
-from recipes.simbert.recipe import build_recipe
 
 FORM = SimilarityForm()
 
@@ -92,6 +92,7 @@ def test_answers_are_vectors_and_similarities(run, groups):
     assert rows[0] @ rows[3] == pytest.approx(answers[1]["similarity"], abs=1e-5)
 
 
+@pytest.mark.slow
 def test_generated_sentences_are_new_distinct_and_ranked(run, groups):
     known = next(iter(read(FORM, groups)))
     generator = Generator(run.run, "simbert")
@@ -134,6 +135,7 @@ def test_what_is_written_greedily_is_what_training_rates_highest(run, groups):
             assert logits.argmax(axis=-1).tolist() == list(hypothesis.token_ids)
 
 
+@pytest.mark.slow
 def test_whitening_is_kept_with_the_run(groups, tmp_path):
     flags = {
         "data.train": str(groups),
@@ -251,6 +253,7 @@ def test_a_whitening_wider_than_the_encoder_is_refused(groups, tmp_path):
         train(config, out=tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_beams_give_as_many_candidates(run):
     generator = Generator(run.run, "simbert")
     options = replace(GenerateOptions(), beam=4, num=2)

@@ -8,6 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from nlpcli.errors import DataError
+from nlpcli.recipes.triple_extract.form import Triple, TripleExample, TripleForm, locate
+from nlpcli.recipes.triple_extract.schema import read_schema
 from nlpcli.records.check import check
 from nlpcli.records.convert import convert
 from nlpcli.records.form import Unfit
@@ -15,8 +17,6 @@ from nlpcli.records.read import read
 from nlpcli.records.row import Row
 from nlpcli.samples import sample
 from nlpcli.text.tokenizers.load import tiny_tokenizer
-from recipes.triple_extract.form import Triple, TripleExample, TripleForm, locate
-from recipes.triple_extract.schema import read_schema
 
 FORM = TripleForm()
 
@@ -58,6 +58,53 @@ def test_a_complex_object_is_a_triple_a_slot():
         ("夜航", "上映时间/inArea", "香港"),
     }
     assert parse(text, flat)[0] == parse(text, wide)[0] == example
+
+
+def test_types_are_kept_where_a_line_has_them(tmp_path):
+    text = "《夜航》2010年1月在香港上映，导演周明"
+    value = {"@value": "2010年1月", "inArea": "香港"}
+    kinds = {"@value": "Date", "inArea": "地点"}
+    spos = [
+        triple("夜航", "上映时间", value, subject_type="影视", object_type=kinds),
+        triple("夜航", "导演", "周明", subject_type="影视", object_type="人物"),
+        triple("周明", "作品", "夜航", object_type=3),
+        triple("夜航", "主演", "周明", qualifiers={"role": "导演"}, object_type="人物"),
+    ]
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps({"text": text, "spo_list": spos}), "utf-8")
+    convert(FORM, path, tmp_path / "b.jsonl")
+    row = json.loads((tmp_path / "b.jsonl").read_text("utf-8"))
+    names = ("predicate", "subject_type", "object_type")
+    assert {tuple(spo.get(name) for name in names) for spo in row["spo_list"]} == {
+        ("上映时间", "影视", "Date"),
+        ("上映时间/inArea", "影视", "地点"),
+        ("导演", "影视", "人物"),
+        ("作品", None, None),
+        ("主演", None, "人物"),
+        ("主演/role", None, None),
+    }
+    convert(FORM, tmp_path / "b.jsonl", tmp_path / "c.jsonl")
+    assert (tmp_path / "c.jsonl").read_bytes() == (tmp_path / "b.jsonl").read_bytes()
+    (one,), (other,) = read(FORM, path), read(FORM, tmp_path / "b.jsonl")
+    assert one.triples == other.triples
+
+
+def test_problems_of_annotated_triples_are_told_and_the_rest_kept(tmp_path):
+    schema = tmp_path / "schema.jsonl"
+    known = {"subject_type": "人物", "predicate": "生", "object_type": "地点"}
+    schema.write_text(json.dumps(known), "utf-8")
+    ends = [
+        {"id": n, "label": "x", "start_offset": n, "end_offset": n + 1} for n in (0, 3)
+    ]
+    links = [{"from_id": 0, "to_id": 3, "type": name} for name in ("死", "生")]
+    line = {"text": "甲生于乙", "entities": ends, "relations": links}
+    path = tmp_path / "a.jsonl"
+    path.write_text(json.dumps(line), "utf-8")
+    form = TripleForm(schema)
+    with pytest.raises(DataError, match=r"a\.jsonl:1: triple 1: .* schema, got '死'"):
+        convert(form, path, tmp_path / "b.jsonl")
+    report = convert(form, path, tmp_path / "b.jsonl", skip_bad=True)
+    assert (report["examples"], report["triples"], report["skipped"]) == (1, 1, 1)
 
 
 def test_of_several_mentions_the_two_nearest():

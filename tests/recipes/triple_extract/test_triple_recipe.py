@@ -11,13 +11,13 @@ from nlpcli.engine.evaluate import evaluate_run
 from nlpcli.engine.predict import Predictor
 from nlpcli.engine.train import train
 from nlpcli.errors import DataError
+from nlpcli.recipes.triple_extract.form import Triple, TripleExample
+from nlpcli.recipes.triple_extract.recipe import build_recipe
 from nlpcli.records.read import read
 from nlpcli.samples import sample
 from nlpcli.tasks.protocol import Setup
 from nlpcli.text.tokenizers.load import tiny_tokenizer
 from nlpcli.text.windows import Window
-from recipes.triple_extract.form import Triple, TripleExample
-from recipes.triple_extract.recipe import build_recipe
 
 TEXT = "王明写了春和秋，王明是北京人。"
 TRIPLES = (
@@ -145,6 +145,7 @@ def test_casrel_asks_for_the_objects_of_each_subject():
     assert [len(call.get("candidates", ())) for call in calls] == [0, 2, 2]
 
 
+@pytest.mark.slow
 def test_a_run_answers_with_types_and_resumes_its_draws(tmp_path):
     """Stopped in the middle or not: the same weights, so the same draws."""
     schema = sample("triple-extract", "train").with_name("schema.jsonl")
