@@ -10,6 +10,8 @@ from typing import Any
 from nlpcli.records.form import Facts, Size
 from nlpcli.records.lengths import Lengths
 
+_KEPT = 64  # characters of a value that is kept as it is
+
 
 class Tally:
     """Counts, shares, the label table, and what stands there again."""
@@ -61,7 +63,8 @@ def _gather(row: dict[str, Any], name: str, value: Any, origin: str) -> None:
     if isinstance(value, Size):
         row.setdefault(name, Lengths()).add(int(value), origin)
     elif isinstance(value, str):
-        row.setdefault(name, set()).add(value)
+        known = value if len(value) <= _KEPT else _digest(value)
+        row.setdefault(name, set()).add(known)
     elif isinstance(value, float):
         row.setdefault(name, []).append(value)
     else:
