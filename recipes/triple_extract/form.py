@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from itertools import pairwise
@@ -146,24 +147,15 @@ def locate(text: str, subject: str, object_: str, origin: str) -> tuple[Span, Sp
     one), then the smaller gap, then the earlier. What does not stand in the text as it
     is is looked for in lower case. Raises Unfit, "not_inside".
     """
-    subjects, objects = (
-        _occurrences(text, argument, f"{origin}: {role}")
-        for role, argument in (("subject", subject), ("object", object_))
-    )
-    size = objects[0][1] - objects[0][0]
-    starts = [start for start, _ in objects]
-
-    def pairs() -> Iterator[tuple[bool, int, Span, Span]]:
-        """Of each subject: the object before it, the first over it, the one behind."""
-        for start, end in subjects:
-            over = bisect_right(starts, start - size)
-            for index in {over - 1, over, bisect_left(starts, end)}:
-                if 0 <= index < len(objects):
-                    other = objects[index]
-                    gap = max(start - other[1], other[0] - end)
-                    yield (gap < 0, max(gap, 0), (start, end), other)
-
-    return min(pairs())[2:]
+    for role, argument in (("subject", subject), ("object", object_)):
+        if not argument.strip():
+            told = f"expected text, got {argument!r}"
+        elif not _starts(text, argument.strip()):
+            told = f"{shorten(argument)!r} is not in the text"
+        else:
+            continue
+        raise Unfit("not_inside", f"{origin}: {role}: {told}")
+    return _nearest(text, subject.strip(), object_.strip())
 
 
 def spo(text: str, triple: Triple) -> dict[str, Any]:
@@ -233,15 +225,35 @@ def _given(item: Row, key: str, text: str, argument: str) -> Span:
     return start, end
 
 
-def _occurrences(text: str, argument: str, origin: str) -> list[Span]:
-    wanted = argument.strip()
-    if not wanted:
-        raise Unfit("not_inside", f"{origin}: expected text, got {argument!r}")
+@lru_cache(maxsize=8)  # triples of a text have arguments in common
+def _nearest(text: str, subject: str, object_: str) -> tuple[Span, Span]:
+    subjects, objects = _starts(text, subject), _starts(text, object_)
+    turned = len(objects) < len(subjects)  # go through the rarer one
+    few, many = (objects, subjects) if turned else (subjects, objects)
+    length, size = len(subject), len(object_)
+    if turned:
+        length, size = size, length
+
+    def pairs() -> Iterator[tuple[bool, int, Span, Span]]:
+        """Of each of the few: the one before it, the first over it, the one behind."""
+        for start in few:
+            end = start + length
+            over = bisect_right(many, start - size)
+            for index in {over - 1, over, bisect_left(many, end)}:
+                if 0 <= index < len(many):
+                    one, other = (start, end), (many[index], many[index] + size)
+                    gap = max(start - other[1], other[0] - end)
+                    found = (other, one) if turned else (one, other)
+                    yield (gap < 0, max(gap, 0), *found)
+
+    return min(pairs())[2:]
+
+
+@lru_cache(maxsize=8)
+def _starts(text: str, wanted: str) -> Sequence[int]:
     # character by character: the lower case of some characters is two
-    starts = list(_find(text, wanted)) or list(_find(_lower(text), _lower(wanted)))
-    if not starts:
-        raise Unfit("not_inside", f"{origin}: {shorten(argument)!r} is not in the text")
-    return [(start, start + len(wanted)) for start in starts]
+    found = array("q", _find(text, wanted))
+    return found or array("q", _find(_lower(text), _lower(wanted)))
 
 
 @lru_cache(maxsize=2)  # a text is asked for each of its triples
