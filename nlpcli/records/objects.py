@@ -12,7 +12,8 @@ from nlpcli.records.lines import Lines
 from nlpcli.records.row import Row, parse_object
 
 _BETWEEN = " \t[],"  # the lines of a JSON list begin and end so
-_STRING = re.compile(r'"(?:[^"\\]|\\.?)*(?:"|\Z)')  # one without an end takes the rest
+# One without an end takes the rest; possessive, so that nothing is kept to go back to.
+_STRING = re.compile(r'"(?:[^"\\]++|\\.?)*+(?:"|\Z)')
 
 
 def json_objects(lines: Lines) -> Iterator[Row | DataError]:
