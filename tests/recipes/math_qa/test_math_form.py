@@ -174,7 +174,7 @@ def test_published_files_are_strict_json(tmp_path: Path) -> None:
     source = write(tmp_path / "a", *bad, text)
     report = convert(FORM, source, tmp_path / "b.jsonl", skip_bad=True)
     assert (report["examples"], report["skipped"]) == (1, 4)
-    with pytest.raises(DataError, match=r"a:1: .*NaN is not JSON"):
+    with pytest.raises(DataError, match=r"a:1: .*NaN is no finite number"):
         convert(FORM, source, tmp_path / "c.jsonl")
 
 

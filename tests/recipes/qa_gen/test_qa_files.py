@@ -317,8 +317,8 @@ def test_convert_compresses_and_refuses_to_overwrite(write, tmp_path):
         ('{"data": [', r"expected JSON \("),
         ("一", "expected JSON"),
         ("3", "expected a JSON object or list, got '3'"),
-        ('{"data": [], "data": []\n}', "the key 'data' stands there twice"),
-        ('[{"id": NaN}]', "NaN is not JSON"),
+        ('{"data": [], "data": []\n}', "the name 'data' stands twice"),
+        ('[{"id": NaN}]', "NaN is no finite number"),
         ("", "empty file"),
     ],
 )
