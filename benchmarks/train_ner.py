@@ -120,7 +120,7 @@ def prepared(options: argparse.Namespace) -> Any:
         },
     )
     ready = prepare(config)
-    texts = [example.text for example in ready.windows.examples]
+    texts = [example.text for example in ready.windows.split.kept()]
     return config, ready, texts
 
 

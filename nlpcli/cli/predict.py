@@ -35,8 +35,6 @@ from nlpcli.cli.vectors import SUFFIX, write_vectors
 from nlpcli.config import Precision, Xla
 from nlpcli.errors import NlpcliError, UsageError
 from nlpcli.files.json_text import dumps
-from nlpcli.records.doccano import doccano
-from nlpcli.records.label_studio import label_studio, task
 
 EXAMPLES = """\
 Examples:
@@ -154,6 +152,8 @@ def _bracketed(request: Request, answer: dict[str, Any]) -> str:
 
 
 def _doccano(request: Request, answer: dict[str, Any]) -> str:
+    from nlpcli.records.doccano import doccano
+
     return dumps(doccano(answered(request, answer)))
 
 
@@ -162,11 +162,15 @@ def _doccano_error(request: Request, error: NlpcliError) -> str:
 
 
 def _label_studio(request: Request, answer: dict[str, Any]) -> str:
+    from nlpcli.records.label_studio import label_studio
+
     return dumps(label_studio(answered(request, answer), predicted=True))
 
 
 def _label_studio_error(request: Request, error: NlpcliError) -> str:
     """A task without a prediction, so that the list can still be imported."""
+    from nlpcli.records.label_studio import task
+
     return dumps(task(answered(request, {}), request.text, error=told(error)))
 
 
