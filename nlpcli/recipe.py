@@ -116,7 +116,7 @@ def _shipped() -> dict[str, Path]:
     return {
         _command_name(folder.name): folder
         for root in recipes.__path__
-        for folder in sorted(Path(root).iterdir())
+        for folder in sorted(Path(root).glob("*"))
         if _holds_recipe(folder)
     }
 

@@ -17,6 +17,7 @@ from nlpcli.checkpoints.source import Shape, Source
 from nlpcli.checkpoints.table import Rule, RuleTable
 from nlpcli.errors import CheckpointError
 
+_OURS = "backbone/"  # before each path, where a run keeps it
 MOST_GAPS = 100  # lines of a message; twelve wrong layers are 192
 
 _FOREIGN = {
@@ -241,22 +242,29 @@ def check_sizes(config: Mapping[str, Any], source: Source) -> None:
 def check_run_sizes(config: Mapping[str, Any], source: Source) -> int:
     """How many numbers of a backbone a run's weights leave out.
 
-    A run keeps our own paths, and none for blocks that its model does not use. Raises
-    CheckpointError where the shapes it has are not those of its configuration.
+    A run keeps our own paths, and no block where its model uses none. Raises
+    CheckpointError where what it has is not what its configuration says.
     """
+    found = {
+        path.removeprefix(_OURS): shape
+        for path, shape in source.describe().items()
+        if path.startswith(_OURS)
+    }
     shapes = expected_shapes(config)["backbone"]
-    found = source.describe()
-    pairs = [
-        (path, shape, found.get(f"backbone/{path}")) for path, shape in shapes.items()
-    ]
+    missing = {path: shape for path, shape in shapes.items() if path not in found}
     gaps = [
-        f"{source.label}: backbone/{path}: expected {shape}, file has {there}"
-        for path, shape, there in pairs
-        if there not in (None, shape)
+        f"{source.label}: {_OURS}{path}: expected {shape}, file has {found[path]}"
+        for path, shape in shapes.items()
+        if found.get(path, shape) != shape
     ]
+    if any(path.startswith("layer_") for path in found):
+        gaps += [
+            f"{source.label}: {_OURS}{path}: expected {shape}, file has none"
+            for path, shape in missing.items()
+        ]
     if gaps:
         raise CheckpointError(_some(gaps))
-    return sum(math.prod(shape) for _, shape, there in pairs if there is None)
+    return sum(map(math.prod, missing.values()))
 
 
 def _some(gaps: list[str]) -> str:

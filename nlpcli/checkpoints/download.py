@@ -2,6 +2,9 @@
 
 huggingface_hub brings its cache (HF_HOME), its mirrors (HF_ENDPOINT), its offline
 switch (HF_HUB_OFFLINE) and resumed downloads. Nothing is fetched that is on disk.
+
+The hub is asked without a token. One (HF_TOKEN, or what a login left) is sent only when
+it refuses a model, over https, to its own host or one that NLPCLI_TOKEN_HOST names.
 """
 
 from __future__ import annotations
@@ -16,6 +19,13 @@ from typing import Any
 from nlpcli.checkpoints.registry import Model, find_model
 from nlpcli.checkpoints.storage import locate, missing_files, models_folder
 from nlpcli.errors import NlpcliError, NotFoundError, UsageError
+from nlpcli.files.address import (
+    TOKEN_HOST,
+    has_password,
+    host_of,
+    show_address,
+    token_hosts,
+)
 from nlpcli.progress import SILENT, Progress
 
 logger = logging.getLogger("nlpcli")
@@ -92,8 +102,16 @@ def pull(name: str, offline: bool = False, progress: Progress = SILENT) -> Path:
                 f"({model.megabytes} MB); HF_HOME names another place"
             ) from error
         if not _is_from_hub(error):
+            if _tellable(error) is None:
+                raise NlpcliError(f"{model.name}: {_reason(error)}") from None
             raise
-        raise _unreachable(model, f"cannot be downloaded: {_reason(error)}") from error
+        why = f"cannot be downloaded: {_reason(error)}"
+        if _is_refused(error) and not _may_have_token(constants.ENDPOINT):
+            why += (
+                "; a token is sent only over https, to huggingface.co or a host that "
+                f"{TOKEN_HOST} names"
+            )
+        raise _unreachable(model, why) from _tellable(error)
     missing = missing_files(folder)
     if missing:
         raise _unreachable(model, f"its repository has no {', no '.join(missing)}")
@@ -111,10 +129,40 @@ def needed_files(names: Collection[str]) -> list[str]:
 
 
 def _download(model: Model, progress: Progress) -> Path:
+    """Without a token, and with one where the hub refuses that and may have it."""
+    from huggingface_hub import constants, get_token
+
+    # its warnings show addresses as they are, and texts of the server
+    logging.getLogger("huggingface_hub").setLevel(logging.ERROR)
+    try:
+        return _fetch(model, progress, token=False)
+    except Exception as error:
+        if not _is_refused(error) or not _may_have_token(constants.ENDPOINT):
+            raise
+        token = None if constants.HF_HUB_DISABLE_IMPLICIT_TOKEN else get_token()
+        if token is None:
+            raise
+    logger.info("%s: refused without a token, asked again with it", model.repository)
+    return _fetch(model, progress, token)
+
+
+def _is_refused(error: BaseException) -> bool:
+    """Whether the hub wants to know who asks."""
+    responses = [getattr(step, "response", None) for step in _chain(error)]
+    return any(getattr(one, "status_code", None) in (401, 403) for one in responses)
+
+
+def _may_have_token(endpoint: str) -> bool:
+    """Whether a token may be sent to a hub: encrypted, and to its own host."""
+    trusted = {"huggingface.co"} | token_hosts()
+    return endpoint.lower().startswith("https://") and host_of(endpoint) in trusted
+
+
+def _fetch(model: Model, progress: Progress, token: str | bool) -> Path:
     from huggingface_hub import HfApi, constants, hf_hub_download
 
     info = HfApi(library_name="nlpcli").model_info(
-        model.repository, files_metadata=True
+        model.repository, files_metadata=True, token=token
     )
     sizes = {file.rfilename: file.size for file in info.siblings or ()}
     files = needed_files(sizes)
@@ -124,7 +172,7 @@ def _download(model: Model, progress: Progress) -> Path:
     logger.info(
         "downloading %s from %s (%s)",
         model.repository,
-        constants.ENDPOINT,
+        show_address(constants.ENDPOINT),
         f"{total / 1e6:.0f} MB" if total else "size not stated",
     )
     progress.start(f"downloading {model.repository}", total)
@@ -136,6 +184,7 @@ def _download(model: Model, progress: Progress) -> Path:
                 name,
                 revision=commit,
                 library_name="nlpcli",
+                token=token,
                 tqdm_class=_bar(progress, done),
             )
             done += Path(path).stat().st_size
@@ -184,7 +233,7 @@ def _unreachable(model: Model, why: str) -> NotFoundError:
 
     return NotFoundError(
         f"{model.name}: {why}; fetch {', '.join(model.files)} from "
-        f"{constants.ENDPOINT}/{model.repository} and put them into "
+        f"{show_address(constants.ENDPOINT)}/{model.repository} and put them into "
         f"{models_folder() / model.name}, or set HF_ENDPOINT to a mirror"
     )
 
@@ -194,9 +243,27 @@ def _reason(error: BaseException) -> str:
     if getattr(error, "response", None) is None:
         while error.__cause__ is not None:
             error = error.__cause__
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = show_address(" ".join(str(error).split())) or type(error).__name__
     return text if len(text) <= 200 else text[:197] + "..."
 
 
+def _tellable(error: BaseException) -> BaseException | None:
+    """The error as the cause of another; None where --debug would print a password."""
+    return None if any(has_password(str(step)) for step in _chain(error)) else error
+
+
+def _chain(error: BaseException) -> list[BaseException]:
+    """An error and what it came from; one of a library may be its own cause."""
+    found: list[BaseException] = []
+    step: BaseException | None = error
+    while step is not None and step not in found:
+        found.append(step)
+        step = step.__cause__ or step.__context__
+    return found
+
+
 def _matches(name: str, patterns: Sequence[str]) -> bool:
-    return any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)
+    # a name with a folder in it could lead out of the model's own
+    return "/" not in name and any(
+        fnmatch.fnmatchcase(name, pattern) for pattern in patterns
+    )

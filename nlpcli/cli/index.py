@@ -35,6 +35,7 @@ from nlpcli.cli.options import (
 )
 from nlpcli.cli.stream import Request
 from nlpcli.errors import NlpcliError, NotFoundError, UsageError
+from nlpcli.files.address import show_address
 from nlpcli.files.json_text import in_one_line
 from nlpcli.records.row import Row
 
@@ -47,7 +48,9 @@ app = verb(
     '  nlpcli index add faq.idx "怎么开通花呗"\n'
     "  nlpcli index build http://localhost:19530/faq --input faq.txt\n\n"
     "PATH is a folder, or http://HOST:PORT/NAME of a Milvus server. The model is\n"
-    "remembered: search and add open it again and refuse another one.",
+    "remembered: search and add open it again and refuse another one.\n"
+    "MILVUS_TOKEN is the server's token; over http it goes to this machine only, or\n"
+    "to a host that NLPCLI_TOKEN_HOST names.",
 )
 
 Address = Annotated[
@@ -103,7 +106,7 @@ def build(
         raise UsageError("--resume: does not go together with --force")
     going_on = exists(address)
     if going_on and not (resume or force):
-        raise UsageError(f"{address}: {EXISTS}")
+        raise UsageError(f"{show_address(address)}: {EXISTS}")
     chosen = named_model(run, model) or newest_run()
     with arriving(None, source, text_key, id_key, longest_line) as arrivals:
         embedder = open_model(chosen, pooling, prefix, batch_size)
@@ -241,10 +244,11 @@ def remove(
 
     with opened(address) as store:
         removed, missing = take_out(store, ids)
-    print_text(f"{address}: {removed} removed")
+    shown_address = show_address(address)
+    print_text(f"{shown_address}: {removed} removed")
     if missing:
         shown = ", ".join(missing[:5]) + (" ..." if len(missing) > 5 else "")
-        raise NotFoundError(f"{address}: no entry has the id {shown}")
+        raise NotFoundError(f"{shown_address}: no entry has the id {shown}")
 
 
 @app.command(
@@ -259,7 +263,7 @@ def info(address: Address, as_json: Json = False) -> None:
     with opened(address, warn=False) as store:
         meta = store.meta
         row: dict[str, Any] = {
-            "index": address,
+            "index": show_address(address),
             "texts": store.count(),
             "complete": not meta.building,
             "dimension": meta.dimension,

@@ -13,6 +13,7 @@ import typer
 from nlpcli.cli.answer_lines import requests_of
 from nlpcli.cli.stream import Arrivals, with_text
 from nlpcli.errors import NotFoundError, UsageError
+from nlpcli.files.address import show_address
 
 CHUNK = 4096  # lines that are embedded, then stored, together
 
@@ -28,7 +29,7 @@ def opened(address: str, warn: bool = True) -> Iterator[Any]:
         if warn and store.meta.building:
             logging.getLogger("nlpcli").warning(
                 "%s: its build was cut short; `nlpcli index build --resume` goes on",
-                address,
+                store.address,
             )
         yield store
 
@@ -91,7 +92,7 @@ def model_of(
     folder = named_model(run, model) or Path(meta.source)
     if not folder.is_dir():
         raise NotFoundError(
-            f"{address}: its model is no longer at {folder}; "
+            f"{show_address(address)}: its model is no longer at {folder}; "
             "--run or --model says where"
         )
     return open_model(folder, meta.pooling, meta.prefix, batch_size)

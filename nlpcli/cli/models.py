@@ -69,7 +69,10 @@ def show(name: Name, as_json: Json = False) -> None:
     "pull",
     cls=Command,
     epilog="Examples:\n  nlpcli models pull rbt3\n"
-    "  HF_ENDPOINT=https://MIRROR nlpcli models pull rbt3",
+    "  HF_ENDPOINT=https://MIRROR nlpcli models pull rbt3\n\n"
+    "No token is sent unless the hub refuses a model without one, and then (HF_TOKEN,\n"
+    "or that of a login) only over https to huggingface.co. NLPCLI_TOKEN_HOST names\n"
+    "other hosts that may have it.",
 )
 def pull(
     name: Name,

@@ -159,7 +159,7 @@ class Arrivals:
             for request in requests:
                 if not self._put(request):
                     return
-        except Exception as error:  # noqa: BLE001 - raised again by chunks()
+        except BaseException as error:  # noqa: BLE001 - raised again by chunks()
             end = error
         self._put(end)
 

@@ -11,6 +11,7 @@ KeyPath = tuple[str, ...]
 _WORD = re.compile(r"[A-Z]?[a-z]+[0-9]*|[A-Z]+[0-9]*(?![a-z])|[0-9]+")
 CLOSE = 0.8  # how like two words must be to be one with a slip in it
 SHORTEST = 3  # letters a word needs before a slip is looked for
+LONGEST = 100  # characters of a key that may be a slip; comparing takes their square
 
 
 def nearest(path: KeyPath, known: Sequence[KeyPath]) -> KeyPath | None:
@@ -21,6 +22,8 @@ def nearest(path: KeyPath, known: Sequence[KeyPath]) -> KeyPath | None:
     of like letters.
     """
     name, section = str(path[-1]), path[:-1]
+    if sum(len(str(part)) for part in path) > LONGEST:
+        return None
     names = {k[-1]: k for k in reversed(known)}
     if name in names:
         return names[name]

@@ -17,7 +17,7 @@ Bounds = Mapping[str, float | None]
 _HOLDS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
 _NAMES = {int: "integer", float: "number", bool: "true or false", str: "text"}
 _TRUTH = {"yes": True, "no": False, "on": True, "off": False}
-_NUMBER = re.compile(r"[-+]?(\d+\.?\d*|\.\d+)([eE][-+]?\d+)?")
+_NUMBER = re.compile(r"[-+]?(\d+(\.\d*)?|\.\d+)([eE][-+]?\d+)?")
 
 
 class Mismatch(ValueError):

@@ -42,6 +42,8 @@ from nlpcli.text.tokenizers.vocab import check_rows
 
 logger = logging.getLogger("nlpcli")
 
+LONGEST_BUCKET = 2**16  # tokens that a batch is padded to
+
 
 @dataclass
 class Start:
@@ -317,7 +319,10 @@ def _restore(recipe: Recipe[Any], path: Path) -> Buckets:
     state = read_json_object(path, CheckpointError)
     try:
         recipe.restore(state["task"])
-        return [{str(k): int(v) for k, v in b.items()} for b in state["buckets"]]
+        buckets = [{str(k): int(v) for k, v in b.items()} for b in state["buckets"]]
+        if not all(0 < size <= LONGEST_BUCKET for b in buckets for size in b.values()):
+            raise ValueError(f"buckets: expected sizes of 1 to {LONGEST_BUCKET}")
+        return buckets
     except (TypeError, ValueError, LookupError, AttributeError) as error:
         told = short(" ".join(str(error).split()))
         raise CheckpointError(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from nlpcli.backbones import bert
-from nlpcli.backbones.bert_rules import BERT
+from nlpcli.backbones.bert_rules import BERT, check_sizes
 from nlpcli.checkpoints.hf_folder import refuse_destination, write_hf_folder
 from nlpcli.checkpoints.rules import RuleTable, load, resolve
 from nlpcli.engine import build
@@ -37,6 +37,7 @@ def convert_model(
     config, raw = bert.read_config(source, checkpoint.dialect)
     tokenizer = load_tokenizer(source)
     check_rows(tokenizer.vocab, config.vocab_size, str(source))
+    check_sizes(config.to_dict(), checkpoint)
     shapes = BERT.shapes({**raw, **config.to_dict()})
     parts = [
         part

@@ -96,7 +96,7 @@ class Generator:
                 decode = _Streaming(self.decode, pieces.put, self.recipe)
                 (answer,) = self.writer.write(decode, [example], self.options(asked))
                 pieces.put(answer)
-            except Exception as error:  # noqa: BLE001 - raised again by the reader
+            except BaseException as error:  # noqa: BLE001 - raised again by the reader
                 pieces.put(error)
 
         threading.Thread(target=work, daemon=True, name="nlpcli-stream").start()
@@ -105,7 +105,7 @@ class Generator:
             if piece.startswith(told):
                 yield piece[len(told) :]
                 told = piece
-        if isinstance(piece, Exception):
+        if isinstance(piece, BaseException):
             raise piece
         outputs = piece["outputs"]
         whole = outputs[0]["text"] if outputs else ""

@@ -13,7 +13,7 @@ from nlpcli.errors import DataError
 from nlpcli.files.atomic import explained, write_atomic
 from nlpcli.files.json_file import NotJson, parse_json_object
 from nlpcli.files.json_text import plain
-from nlpcli.files.plain import open_plain
+from nlpcli.files.own_file import open_own
 
 logger = logging.getLogger("nlpcli")
 
@@ -24,7 +24,7 @@ def append(path: Path, row: Mapping[str, Any]) -> None:
     """Add one line; what is not finite becomes null, and no link is followed."""
     line = json.dumps(plain(row), ensure_ascii=False, allow_nan=False) + "\n"
     access = os.O_RDWR | os.O_CREAT | os.O_APPEND
-    with open_plain(path, access, "to add to") as descriptor, explained(path):
+    with open_own(path, access, "to add to") as descriptor, explained(path):
         if os.fstat(descriptor).st_nlink == 1:
             _add(descriptor, line)
             return

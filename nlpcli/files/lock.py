@@ -10,7 +10,7 @@ from pathlib import Path
 
 from nlpcli.errors import NlpcliError, UsageError
 from nlpcli.files.atomic import explained
-from nlpcli.files.plain import open_plain
+from nlpcli.files.own_file import open_own
 
 LOCK = ".lock"
 
@@ -29,7 +29,7 @@ def exclusive(folder: Path, patience: float = 2.0) -> Iterator[None]:
     path = folder / LOCK
     deadline = time.monotonic() + patience
     while True:
-        with open_plain(path, os.O_RDWR | os.O_CREAT, _WHAT) as descriptor:
+        with open_own(path, os.O_RDWR | os.O_CREAT, _WHAT) as descriptor:
             if _lock(path, descriptor):
                 _sign(path, descriptor)
                 try:
@@ -50,7 +50,7 @@ def is_held(folder: Path) -> bool:
     access = os.O_RDWR if os.access(path, os.W_OK) else os.O_RDONLY
     for _ in range(3):  # whoever asks the same holds it for a moment
         try:
-            with open_plain(path, access, _WHAT) as descriptor:
+            with open_own(path, access, _WHAT) as descriptor:
                 if _lock(path, descriptor):
                     _unlock(descriptor)
                     return False

@@ -29,9 +29,6 @@ from nlpcli.records.tag_schemes import (
     tags_from_spans,
 )
 
-# a space may itself be the token, so only the end of a line is stripped
-_BY_TAB = re.compile(r"(?P<token>[^\t]+)\t(?:.*\t)?(?P<tag>[^\t ]+)")
-_BY_SPACE = re.compile(r"(?P<token> |[^ ]+) +(?:.* +)?(?P<tag>[^ ]+)")
 # the reader would take these for a line end, a separator or a byte order mark
 _UNWRITABLE = re.compile("[\t\n\r\ufeff\ud800-\udfff]")
 LOOKED_AT = 50_000  # sentences by whose tags the scheme is told
@@ -107,7 +104,7 @@ def column_lines(
 
 def is_column_line(line: str) -> bool:
     """Whether a line is a token and a tag."""
-    return _match(line.rstrip(" \t")) is not None
+    return _cells(line.rstrip(" \t")) is not None
 
 
 class _Token(NamedTuple):
@@ -192,8 +189,8 @@ def _sentences(lines: Lines) -> Iterator[Sentence]:
                 yield rows, errors
             rows, errors, size = [], [], 0
             continue
-        if match := _match(line):
-            rows.append(_Token(number, match["token"], match["tag"]))
+        if cells := _cells(line):
+            rows.append(_Token(number, *cells))
         elif rows or errors or not line.startswith("# "):
             errors.append(
                 DataError(
@@ -205,10 +202,17 @@ def _sentences(lines: Lines) -> Iterator[Sentence]:
         yield rows, errors
 
 
-def _match(line: str) -> re.Match[str] | None:
-    pattern = _BY_TAB if "\t" in line else _BY_SPACE
-    match = pattern.fullmatch(line)
-    return match if match and is_tag(match["tag"]) else None
+def _cells(line: str) -> tuple[str, str] | None:
+    """The first and the last column of a line, if that is a tag.
+
+    Without tabs a space may itself be the token, so only the end of a line is stripped.
+    """
+    mark = "\t" if "\t" in line else " "
+    begin = 1 if mark == " " and line.startswith(" ") else line.find(mark)
+    if begin < 1 or line[begin : begin + 1] != mark:
+        return None
+    token, tag = line[:begin], line[line.rindex(mark) + 1 :]
+    return (token, tag) if " " not in tag and is_tag(tag) else None
 
 
 def _starts(tokens: list[str], joiner: str) -> list[int]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping
+from functools import lru_cache
 from typing import Any
 
 from nlpcli.errors import DataError
@@ -143,14 +145,25 @@ def _span(value: Row, text: str, label: str) -> Span:
     start, end, own = value.integer("start"), value.integer("end"), value.get("text")
     if not isinstance(own, str) or _same(own, text[start:end]):
         return Span(start, end, label)
-    units = text.encode("utf-16-le", "surrogatepass")
-    before, found = (
-        units[slice(*cut)].decode("utf-16-le", "surrogatepass")
-        for cut in ((0, 2 * start), (2 * start, 2 * end))
-    )
-    if _same(own, found):
-        return Span(len(before), len(before) + len(found), label)
+    first, last = _point(text, start), _point(text, end)
+    if 0 <= first <= last and _same(own, text[first:last]):
+        return Span(first, last, label)
     return Span(start, end, label, own)
+
+
+def _point(text: str, unit: int) -> int:
+    """The code point at a UTF-16 unit, or the end; -1 in the middle of one."""
+    wide = _wide(text)
+    before = bisect_left(wide, unit)
+    inside = before and wide[before - 1] == unit - 1
+    return -1 if inside else min(unit - before, len(text))
+
+
+@lru_cache(maxsize=1)  # a text is asked for each of its spans
+def _wide(text: str) -> list[int]:
+    """The units at which the characters begin that take two."""
+    places = (i for i, character in enumerate(text) if character > "\uffff")
+    return [place + number for number, place in enumerate(places)]
 
 
 def _same(own: str, here: str) -> bool:

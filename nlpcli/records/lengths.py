@@ -44,10 +44,10 @@ class Lengths:
         }
 
     def _quantile(self, share: float) -> int | None:
-        reached = 0
+        reached, wanted = 0, share * self.count
         for size, count in sorted(self.lengths.items()):
             reached += count
-            if reached >= share * self.count:
+            if reached >= wanted:
                 return size
         return None
 

@@ -51,15 +51,17 @@ class Marks:
 def marks_of(row: Mapping[str, Any]) -> Marks:
     """The marks of a canonical row, or of an answer with its text."""
     spans = [Span(e["start"], e["end"], e["label"]) for e in row.get("entities", ())]
+    numbers = {span: number for number, span in reversed([*enumerate(spans)])}
     links = []
     for spo in row.get("spo_list", ()):
         ends = []
         for role in ROLES:
             start, end = spo[f"{role}_span"]
             span = Span(start, end, spo.get(f"{role}_type", role))
-            if span not in spans:
+            if span not in numbers:
+                numbers[span] = len(spans)
                 spans.append(span)
-            ends.append(str(spans.index(span)))
+            ends.append(str(numbers[span]))
         links.append(Link(ends[0], spo["predicate"], ends[1]))
     ids = map(str, range(len(spans)))
     by_id = dict(zip(ids, spans, strict=True))

@@ -135,11 +135,21 @@ def _standing(passage: Any, answer: str, start: int | None) -> Span | None:
     """Where an answer, if need be without its outer space, is nearest to ``start``."""
     at = max(start or 0, 0)
     for text in (answer, answer.strip()) if isinstance(passage, str) else ():
-        around = passage.rfind(text, 0, at + len(text)), passage.find(text, at)
+        around = _before(passage, text, at), passage.find(text, at)
         places = [place for place in around if place >= 0]
         if places:
             return text, min(places, key=lambda place: abs(place - at)), start
     return None
+
+
+def _before(passage: str, text: str, at: int) -> int:
+    """The last place of a text up to ``at``, or -1.
+
+    Found backwards: ``rfind`` may take the product of both lengths, ``find`` never.
+    """
+    head = passage[: at + len(text)]
+    found = head[::-1].find(text[::-1])
+    return -1 if found < 0 else len(head) - len(text) - found
 
 
 def _first(row: dict[str, Any], names: Sequence[str], otherwise: Any) -> Any:

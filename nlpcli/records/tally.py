@@ -12,6 +12,7 @@ from nlpcli.records.lengths import Lengths
 
 MOST_LISTED = 100_000  # lines of a kind; what comes after is only counted
 _LISTED = ("bad_lines", "duplicates", "conflicts")
+_KEPT = 64  # characters of a value that is kept as it is
 
 
 class Tally:
@@ -72,7 +73,8 @@ def _gather(row: dict[str, Any], name: str, value: Any, origin: str) -> None:
     if isinstance(value, Size):
         row.setdefault(name, Lengths()).add(int(value), origin)
     elif isinstance(value, str):
-        row.setdefault(name, set()).add(value)
+        known = value if len(value) <= _KEPT else _digest(value)
+        row.setdefault(name, set()).add(known)
     elif isinstance(value, float):
         row.setdefault(name, []).append(value)
     else:

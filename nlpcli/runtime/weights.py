@@ -17,7 +17,7 @@ from nlpcli.errors import CheckpointError
 
 SLACK = 2**24  # numbers of a model that stand in no file
 MOST_BESIDE = 2**29  # numbers of blocks that a run's model leaves unused
-LEAST = 100  # a variable takes memory even with one number
+LEAST = 1000  # a layer or a variable takes memory even without numbers
 
 
 def learnt_variables(model: Any) -> dict[str, Any]:
@@ -43,26 +43,32 @@ def at_most(beside: int, source: SafetensorsSource) -> Iterator[None]:
     run folder may ask for any memory. Raises CheckpointError.
     """
     there = sum(math.prod(shape) for shape in source.describe().values())
-    left = there + SLACK + beside
-    add_weight = keras.layers.Layer.add_weight
+    left = there + SLACK + beside if beside <= MOST_BESIDE else 0
+    layer_class = keras.layers.Layer
+    made, add_weight = layer_class.__init__, layer_class.add_weight
 
-    def counted(layer: Any, shape: Any = None, *rest: Any, **named: Any) -> Any:
+    def take(numbers: int) -> None:
         nonlocal left
-        left -= max(math.prod(shape or ()), LEAST)
+        left -= max(numbers, LEAST)
         if left < 0:
             raise CheckpointError(
                 f"{source.label}: holds {there} numbers, its configuration, labels and "
                 "options ask for more"
             )
+
+    def counted_layer(layer: Any, *rest: Any, **named: Any) -> None:
+        take(0)
+        made(layer, *rest, **named)
+
+    def counted(layer: Any, shape: Any = None, *rest: Any, **named: Any) -> Any:
+        take(math.prod(shape or ()))
         return add_weight(layer, shape, *rest, **named)
 
-    if beside > MOST_BESIDE:
-        left = -1
-    keras.layers.Layer.add_weight = counted
+    layer_class.__init__, layer_class.add_weight = counted_layer, counted
     try:
         yield
     finally:
-        keras.layers.Layer.add_weight = add_weight
+        layer_class.__init__, layer_class.add_weight = made, add_weight
 
 
 def assign(variables: Mapping[str, Any], path: Path) -> None:

@@ -7,43 +7,60 @@ from collections.abc import Iterable, Sequence
 
 from nlpcli.errors import DataError
 
+_TOLD = 20  # labels that a message names
+
 
 class Labels:
     """Names in the order of their numbers; ``what`` is how messages call one."""
 
     def __init__(self, what: str = "label", names: Sequence[str] = ()) -> None:
         self.what = what
-        self.restore(names)
         self.counts: Counter[str] = Counter()
         self.examples = 0
+        self.restore(names)
 
     def restore(self, names: Sequence[str]) -> None:
         """Take over the names; what was counted stays."""
-        self.names = list(names)
+        self._names = list(names)
         self._known = set(names)
+        self._new = False  # labels that are not yet among the names
+        self._numbers: dict[str, int] = {}
+
+    @property
+    def names(self) -> list[str]:
+        """All labels, each at the place of its number."""
+        if self._new:
+            self._names, self._new, self._numbers = sorted(self._known), False, {}
+        return self._names
 
     def learn(self, names: Iterable[str]) -> None:
         """Take in the labels of a training example."""
         own = set(names)
         self.counts.update(own)
         self.examples += 1
-        new = own.difference(self._known)
-        if new:
-            self._known |= new
-            self.names = sorted(self._known)
+        self._new = self._new or not own <= self._known
+        self._known |= own
 
     def require(self, names: Iterable[str], origin: str) -> None:
         """Raise DataError for a label that training never met."""
         for name in names:
             if name not in self._known:
+                told = ", ".join(self.names[:_TOLD])
+                more = f" and {len(self) - _TOLD} more" if len(self) > _TOLD else ""
                 raise DataError(
                     f"{origin}: expected a {self.what} of the training data "
-                    f"({', '.join(self.names)}), got {name!r}"
+                    f"({told}{more}), got {name!r}"
                 )
 
     def number(self, name: str) -> int:
         """The number of a label."""
-        return self.names.index(name)
+        names = self.names
+        if not self._numbers:
+            self._numbers = {label: number for number, label in enumerate(names)}
+        return self._numbers[name]
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._known
 
     def balanced(self, several: bool) -> list[float] | None:
         """What an error on each label counts, so that rare ones count as frequent ones.

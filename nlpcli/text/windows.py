@@ -128,10 +128,11 @@ def _joined(
         (head[0], second[label][1], label, min(head[3], second[label][3]))
         for label, head in first.items()
     ]
+    halves = {*heads}, {*tails}
     return (
-        [span for span in left if span not in heads],
+        [span for span in left if span not in halves[0]],
         whole,
-        [span for span in right if span not in tails],
+        [span for span in right if span not in halves[1]],
     )
 
 

@@ -18,14 +18,10 @@ class TaskOptions:
         "cls", "cls: the state of the first token; mean: of all tokens"
     )
     class_weights: Literal["none", "balanced"] = option(
-        "none",
-        "balanced: errors count in inverse proportion to how frequent a label is",
+        "none", "balanced: an error counts the more, the rarer its label is"
     )
     top: int | None = option(
-        None,
-        "so many labels are told with their probabilities, likeliest first",
-        minimum=1,
-        flag=True,
+        None, "so many labels are told, likeliest first", minimum=1, flag=True
     )
 
     def form(self) -> ClassifyForm:

@@ -32,7 +32,10 @@ def verse_features(first: str, first_ids: np.ndarray, tones: Sequence[int]) -> F
     that differ stay different. ``tones`` is 0, 1 (level) or 2 (oblique) for each
     place of the answer; all places of one character get the same.
     """
-    repeat_of = np.array([first.index(character) for character in first], np.int32)
+    places: dict[str, int] = {}
+    repeat_of = np.array(
+        [places.setdefault(c, i) for i, c in enumerate(first)], np.int32
+    )
     demands = np.zeros(len(first), np.int32)
     np.maximum.at(demands, repeat_of, np.asarray(tones, np.int32))
     return {
@@ -53,12 +56,11 @@ def broken_rules(first: str, second: str) -> list[str]:
         if (is_mark(one) or is_mark(other)) and one != other:
             broken.append("marks")
             break
-    free = [i for i, character in enumerate(first) if not is_mark(character)]
-    for i in free:
-        if any((first[i] == first[j]) != (second[i] == second[j]) for j in free):
-            broken.append("repetition")
-            break
-    if {first[i] for i in free} & {second[i] for i in free}:
+    pairs = {(a, b) for a, b in zip(first, second, strict=True) if not is_mark(a)}
+    above, below = {a for a, _ in pairs}, {b for _, b in pairs}
+    if not len(pairs) == len(above) == len(below):  # one to one
+        broken.append("repetition")
+    if above & below:
         broken.append("sharing")
     return broken
 

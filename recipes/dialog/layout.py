@@ -70,15 +70,17 @@ def pair_of(
     return training_features(ids, (owners.clip(0) + BACKWARD) % 2, owners == 1)
 
 
-def recent(costs: Sequence[int], room: int) -> int:
-    """The first of the last turns that fit into ``room``, an even number if it can be.
+def recent(costs: Sequence[int], room: int, last: int | None = None) -> int:
+    """The first of the turns that fit into ``room``, an even number if it can be.
 
-    The last turn is always among them.
+    last: the turn that they end with, in any case (None: the last of all).
     """
-    first = len(costs) - 1
-    while first > 0 and sum(costs[first - 1 :]) <= room:
+    first = last = len(costs) - 1 if last is None else last
+    total = costs[last]
+    while first > 0 and total + costs[first - 1] <= room:
         first -= 1
-    return first + 1 if first % 2 and first + 1 < len(costs) else first
+        total += costs[first]
+    return first + 1 if first % 2 and first < last else first
 
 
 def stretches(costs: Sequence[int], room: int) -> list[tuple[int, int, int]]:
@@ -91,9 +93,11 @@ def stretches(costs: Sequence[int], room: int) -> list[tuple[int, int, int]]:
     first = start = 0
     while start < len(costs):
         if start:
-            first = recent(costs[: start + 1], max(room // 2, costs[start]))
+            first = recent(costs, max(room // 2, costs[start]), start)
         last = start + 1
-        while last < len(costs) and sum(costs[first : last + 1]) <= room:
+        total = sum(costs[first:last])
+        while last < len(costs) and total + costs[last] <= room:
+            total += costs[last]
             last += 1
         found.append((first, start, last))
         start = last

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
+from functools import cached_property
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from nlpcli.records.columns import (
 from nlpcli.records.form import Facts, Form, Mark, Reader
 from nlpcli.records.lines import Lines
 from nlpcli.records.row import Row
+from nlpcli.records.spans import Blocks, in_blocks, near
 from nlpcli.records.tag_schemes import Scheme
 
 
@@ -38,6 +40,14 @@ class NerExample:
     text: str
     entities: tuple[Entity, ...]
     origin: str = ""
+
+    def near(self, start: int, end: int) -> list[Entity]:
+        """Entities in or near [start, end) of the text, in order."""
+        return near(self._blocks, start, end)
+
+    @cached_property
+    def _blocks(self) -> Blocks[Entity]:
+        return in_blocks((entity.start, entity.end, entity) for entity in self.entities)
 
 
 @dataclass(frozen=True)

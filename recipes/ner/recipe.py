@@ -56,7 +56,7 @@ class NerRecipe(Characters[NerExample]):
 
     def targets(self, example: NerExample, window: Window) -> Features:
         spans = []
-        for entity in example.entities:
+        for entity in example.near(window.start, window.end):
             start = max(entity.start, window.start) - window.start
             end = min(entity.end, window.end) - window.start
             if start < end:

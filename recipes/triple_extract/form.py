@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from array import array
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -14,6 +15,7 @@ from typing import Any, NamedTuple
 from nlpcli.records.annotation import annotation_readers
 from nlpcli.records.form import Facts, Form, Reader, Unfit
 from nlpcli.records.row import Row, shorten, shown
+from nlpcli.records.spans import Blocks, in_blocks, near
 
 from .schema import VALUE, Schema, read_schema, slots
 
@@ -47,6 +49,15 @@ class TripleExample:
         """Subject, predicate and object of each triple."""
         text = self.text
         return [(text[slice(*s)], p, text[slice(*o)]) for s, p, o in self.triples]
+
+    def near(self, start: int, end: int) -> list[Triple]:
+        """Triples that begin in or near [start, end) of the text."""
+        return near(self._blocks, start, end)
+
+    @cached_property
+    def _blocks(self) -> Blocks[Triple]:
+        begins = ((min(t.subject[0], t.object[0]), t) for t in self.triples)
+        return in_blocks((begin, begin + 1, triple) for begin, triple in begins)
 
 
 class TripleForm(Form[TripleExample]):
@@ -136,24 +147,15 @@ def locate(text: str, subject: str, object_: str, origin: str) -> tuple[Span, Sp
     one), then the smaller gap, then the earlier. What does not stand in the text as it
     is is looked for in lower case. Raises Unfit, "not_inside".
     """
-    subjects, objects = (
-        _occurrences(text, argument, f"{origin}: {role}")
-        for role, argument in (("subject", subject), ("object", object_))
-    )
-    size = objects[0][1] - objects[0][0]
-    starts = [start for start, _ in objects]
-
-    def pairs() -> Iterator[tuple[bool, int, Span, Span]]:
-        """Of each subject: the object before it, the first over it, the one behind."""
-        for start, end in subjects:
-            over = bisect_right(starts, start - size)
-            for index in {over - 1, over, bisect_left(starts, end)}:
-                if 0 <= index < len(objects):
-                    other = objects[index]
-                    gap = max(start - other[1], other[0] - end)
-                    yield (gap < 0, max(gap, 0), (start, end), other)
-
-    return min(pairs())[2:]
+    for role, argument in (("subject", subject), ("object", object_)):
+        if not argument.strip():
+            told = f"expected text, got {argument!r}"
+        elif not _starts(text, argument.strip()):
+            told = f"{shorten(argument)!r} is not in the text"
+        else:
+            continue
+        raise Unfit("not_inside", f"{origin}: {role}: {told}")
+    return _nearest(text, subject.strip(), object_.strip())
 
 
 def spo(text: str, triple: Triple) -> dict[str, Any]:
@@ -223,23 +225,58 @@ def _given(item: Row, key: str, text: str, argument: str) -> Span:
     return start, end
 
 
-def _occurrences(text: str, argument: str, origin: str) -> list[Span]:
-    wanted = argument.strip()
-    if not wanted:
-        raise Unfit("not_inside", f"{origin}: expected text, got {argument!r}")
+@lru_cache(maxsize=8)  # triples of a text have arguments in common
+def _nearest(text: str, subject: str, object_: str) -> tuple[Span, Span]:
+    subjects, objects = _starts(text, subject), _starts(text, object_)
+    turned = len(objects) < len(subjects)  # go through the rarer one
+    few, many = (objects, subjects) if turned else (subjects, objects)
+    length, size = len(subject), len(object_)
+    if turned:
+        length, size = size, length
+
+    def pairs() -> Iterator[tuple[bool, int, Span, Span]]:
+        """Of each of the few: the one before it, the first over it, the one behind."""
+        for start in few:
+            end = start + length
+            over = bisect_right(many, start - size)
+            for index in {over - 1, over, bisect_left(many, end)}:
+                if 0 <= index < len(many):
+                    one, other = (start, end), (many[index], many[index] + size)
+                    gap = max(start - other[1], other[0] - end)
+                    found = (other, one) if turned else (one, other)
+                    yield (gap < 0, max(gap, 0), *found)
+
+    return min(pairs())[2:]
+
+
+@lru_cache(maxsize=8)
+def _starts(text: str, wanted: str) -> Sequence[int]:
     # character by character: the lower case of some characters is two
-    starts = list(_find(text, wanted)) or list(_find(_lower(text), _lower(wanted)))
-    if not starts:
-        raise Unfit("not_inside", f"{origin}: {shorten(argument)!r} is not in the text")
-    return [(start, start + len(wanted)) for start in starts]
+    found = array("q", _find(text, wanted))
+    return found or array("q", _find(_lower(text), _lower(wanted)))
 
 
+@lru_cache(maxsize=2)  # a text is asked for each of its triples
 def _lower(text: str) -> str:
     return "".join(c.lower() if len(c.lower()) == 1 else c for c in text)
 
 
 def _find(text: str, part: str) -> Iterator[int]:
+    """Every place of a part, those that overlap too (哈哈 in 哈哈哈 is there twice).
+
+    Where two overlap, the text repeats itself in steps; they are followed as far as
+    that goes, so that the part is not compared again at each.
+    """
     start = text.find(part)
     while start >= 0:
         yield start
-        start = text.find(part, start + 1)
+        following = text.find(part, start + 1)
+        step = following - start
+        if 0 < step < len(part):
+            end = following + len(part)
+            while end < len(text) and text[end] == text[end - step]:
+                end += 1
+            places = range(following, end - len(part) + 1, step)
+            yield from places
+            following = text.find(part, places[-1] + 1)
+        start = following

@@ -44,14 +44,15 @@ class TripleRecipe(Characters[TripleExample]):
         return TripleExample(row.string("text"), ())
 
     def learn(self, example: TripleExample) -> None:
-        if self.form.schema is not None:
-            self.predicates = Labels("predicate", list(self.form.schema))
-        else:
+        schema = self.form.schema
+        if schema is None:
             self.predicates.learn(triple.predicate for triple in example.triples)
+        elif len(self.predicates) != len(schema):
+            self.predicates = Labels("predicate", list(schema))
 
     def meet(self, example: TripleExample) -> None:
         for triple in example.triples:
-            if triple.predicate not in self.predicates.names:
+            if triple.predicate not in self.predicates:
                 raise DataError(
                     f"{example.origin}: expected a predicate of the training data (or "
                     f"a task.schema that has it), got {triple.predicate!r}"
@@ -67,7 +68,7 @@ class TripleRecipe(Characters[TripleExample]):
     def targets(self, example: TripleExample, window: Window) -> Features:
         """Gold of the triples that lie whole in a window, by last characters."""
         rows = []
-        for triple in example.triples:
+        for triple in example.near(window.start, window.end):
             ends = np.array([*triple.subject, *triple.object]) - window.start
             if ends.min() >= 0 and ends.max() <= window.end - window.start:
                 ss, se, os, oe = ends.tolist()

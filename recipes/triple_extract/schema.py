@@ -25,12 +25,14 @@ def read_schema(path: str | Path) -> Schema:
     for what is no such row and NotFoundError for a missing file.
     """
     schema: Schema = {}
+    seen: set[tuple[str, Types]] = set()
     for row in _rows(path):
         subject, predicate = (_name(row, key) for key in ("subject_type", "predicate"))
         for name, type_ in slots(row, predicate, row.get("object_type")):
-            known = schema.setdefault(name, [])
-            if (subject, type_) not in known:
-                known.append((subject, type_))
+            types = subject, type_
+            if (name, types) not in seen:
+                seen.add((name, types))
+                schema.setdefault(name, []).append(types)
     if not schema:
         raise DataError(f"{path}: expected predicates, got an empty file")
     return schema

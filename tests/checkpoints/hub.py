@@ -22,6 +22,7 @@ class Hub:
     def __init__(self, repositories):
         self.repositories = repositories
         self.requests = []
+        self.tokens = []  # what each request said of who asks
         self.cut = None
         self.refuse = {}
         self.url = ""
@@ -52,6 +53,7 @@ def serve(hub):
             path = self.path.split("?", 1)[0]
             asked = self.headers.get("Range")
             hub.requests.append((self.command, path, asked))
+            hub.tokens.append(self.headers.get("Authorization"))
             for pattern, status in hub.refuse.items():
                 if re.search(pattern, path):
                     return self.send(status, b"no", {}, body)

@@ -20,6 +20,7 @@ from nlpcli.config.loader import resolve
 from nlpcli.engine import loaded
 from nlpcli.engine.train import train
 from nlpcli.samples import sample
+from tests.slow import first_is_quick
 
 SMALL = {
     "train.max_steps": 1,
@@ -102,7 +103,7 @@ def test_wrong_flags_are_wrong_usage(call, words, told):
     fails(call("generate", "couplet", "海内存知己", *words), 2, told)
 
 
-@pytest.mark.parametrize("name", ["couplet", "couplet nar"])
+@pytest.mark.parametrize("name", first_is_quick(["couplet", "couplet nar"]))
 def test_first_lines_of_one_character_and_of_two_hundred(call, name):
     one, many, none = rows(call("generate", name, "春", "春" * 200, ""))
     for row in (one, many):
@@ -131,7 +132,9 @@ def test_a_line_that_fails_stands_in_its_place(call):
     assert len(last["outputs"][0]["text"]) == 2
 
 
-@pytest.mark.parametrize("words", [("--max-length", "3"), ("--min-length", "9")])
+@pytest.mark.parametrize(
+    "words", first_is_quick([("--max-length", "3"), ("--min-length", "9")])
+)
 def test_what_no_token_satisfies_is_answered_and_marked(call, words):
     """The form wants five characters, and the flags fewer or more."""
     (row,) = rows(call("generate", "couplet", "海内存知己", *words))
@@ -140,6 +143,7 @@ def test_what_no_token_satisfies_is_answered_and_marked(call, words):
     assert output["finish_reason"] in ("end", "length")
 
 
+@pytest.mark.slow
 def test_problems_without_numbers_or_too_long(call):
     fails(
         call("generate", "math-qa", "小明有几个苹果?"),

@@ -16,8 +16,10 @@ from tests.decoders.recomputation import (
     every_answer,
     random_prompts,
 )
+from tests.slow import first_is_quick
 
 FIELDS = sequence_fields(0)
+LENGTHS = [[16, 3, 9, 9, 5, 30], [1, 12, 4], [7]]
 WIDTHS = {"greedy": (1, 1), "beam": (3, 2)}
 
 
@@ -60,7 +62,7 @@ def check(found, prompts, reader, limits, width, num, penalty=0.0):
 
 
 @pytest.mark.parametrize("kind", WIDTHS)
-@pytest.mark.parametrize("lengths", [[7], [1, 12, 4], [16, 3, 9, 9, 5, 30]])
+@pytest.mark.parametrize("lengths", first_is_quick(LENGTHS))
 def test_the_cache_changes_no_token(reader, decode, kind, lengths):
     width, num = WIDTHS[kind]
     for seed, penalty in ((1, 0.0), (2, 0.7), (3, 1.5)):
@@ -108,6 +110,7 @@ def test_each_row_stops_where_its_positions_end(reader, kind):
     check(found[1:], prompts[1:], reader, [1, 5, positions - 30], width, num)
 
 
+@pytest.mark.slow
 def test_the_compiled_loop_answers_like_the_plain_one(small):
     reader, _ = small
     reader.randomise(6, end_bias=0.5)
@@ -127,7 +130,7 @@ def test_the_compiled_loop_answers_like_the_plain_one(small):
     assert compiled.compile_seconds > 0
 
 
-@pytest.mark.parametrize("penalty", [0.0, 0.6, 1.4])
+@pytest.mark.parametrize("penalty", first_is_quick([0.6, 0.0, 1.4]))
 def test_a_wide_beam_finds_the_best_of_all_answers(small, penalty):
     reader, decode = small
     vocab_size, limit = reader.vocab_size, 3
@@ -152,12 +155,14 @@ def test_a_wide_beam_finds_the_best_of_all_answers(small, penalty):
 
 @pytest.mark.parametrize(
     "options",
-    [
-        GenerateOptions(beam=1, num=1, max_length=9),
-        GenerateOptions(beam=3, num=3, max_length=9, length_penalty=1.0),
-        GenerateOptions(num=3, max_length=9, temperature=1.1, top_p=0.95, seed=5),
-    ],
-    ids=["greedy", "beam", "sampling"],
+    first_is_quick(
+        [
+            GenerateOptions(num=3, max_length=9, temperature=1.1, top_p=0.95, seed=5),
+            GenerateOptions(beam=3, num=3, max_length=9, length_penalty=1.0),
+            GenerateOptions(beam=1, num=1, max_length=9),
+        ]
+    ),
+    ids=["sampling", "beam", "greedy"],
 )
 def test_a_batch_answers_as_its_prompts_do_alone(reader, decode, options):
     reader.randomise(7, end_bias=0.5)

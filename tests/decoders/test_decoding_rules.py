@@ -10,6 +10,7 @@ from nlpcli.decoders.constraints import Forbid
 from nlpcli.decoders.options import GenerateOptions
 from tests.decoders.markov import END, decoding, prompt
 from tests.decoders.recomputation import beam_search, log_softmax
+from tests.slow import first_is_quick
 
 RNG = np.random.default_rng(0)
 TABLE = RNG.normal(size=(8, 8)) * 1.5
@@ -239,7 +240,7 @@ class NoTokenTwice:
         return ops.logical_or(state, ops.one_hot(tokens, 8, dtype="bool"))
 
 
-@pytest.mark.parametrize("width", [1, 2, 4])
+@pytest.mark.parametrize("width", first_is_quick([2, 1, 4]))
 def test_a_constraint_s_state_follows_its_hypothesis(width):
     forbid = Forbid([0, 1], 8)
     decode = decoding(TABLE)

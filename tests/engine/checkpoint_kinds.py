@@ -77,10 +77,12 @@ def write_model(folder: Path, kind: Kind) -> dict[str, np.ndarray]:
         own = {
             path: _drawn(path, shape, rng)
             for path, shape in BERT.shapes(config)[part].items()
-            if not (kind.nezha and path.startswith("position_embedding"))
         }
         tensors |= dump(BERT.parts[part][kind.dialect], own)
         values |= own
+    if kind.nezha:  # its distances have no table
+        del values["position_embedding/embeddings"]
+        tensors = {k: v for k, v in tensors.items() if "position_embeddings" not in k}
     if kind.dialect == "tf":
         (folder / "bert_config.json").write_text(json.dumps(config))
         write_tf_checkpoint(folder / "bert_model.ckpt", tensors)

@@ -46,7 +46,7 @@ PUBLISHED = {
     "pooler": ("pooler/kernel", "pooler", "pooler"),
 }
 QUICK = (KINDS[0], Kind("tf", ("mlm", "pooler", "nsp")))
-QUICK_RECIPES = ("ner", "couplet", "simbert")
+QUICK_RECIPES = ("ner", "simbert")
 SMALL = {
     "train.max_steps": 2,
     "train.batch_size": 4,

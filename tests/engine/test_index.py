@@ -30,7 +30,7 @@ WORDS = ["怎么还花呗", "花呗如何还款", "今天天气怎么样", "明�
 def lines(*texts, ids=None):
     return [
         SimpleNamespace(
-            line=f"in:{n}", text=text, id=ids[n - 1] if ids else None, error=None
+            origin=f"in:{n}", text=text, id=ids[n - 1] if ids else None, error=None
         )
         for n, text in enumerate(texts, 1)
     ]
@@ -160,7 +160,9 @@ def test_bad_lines_stop_after_those_before_or_are_counted(tmp_path):
         "half": lines("\ud800")[0],
         "number": lines("一", ids=[1.5])[0],
         "id": lines("一", ids=["x" * 300])[0],
-        "told": SimpleNamespace(line="in:9", text="", id=1, error=DataError("in:9: x")),
+        "told": SimpleNamespace(
+            origin="in:9", text="", id=1, error=DataError("in:9: x")
+        ),
     }
     with create_store(str(tmp_path / "a"), meta_of(embedder)) as store:
         with pytest.raises(DataError, match="at most 65535 bytes of text, got 90000"):

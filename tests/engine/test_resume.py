@@ -31,7 +31,7 @@ def start(out):
 
 def wait_for_step(run, step, process):
     state = run / "last" / "state.json"
-    for _ in range(1200):
+    for _ in range(4000):  # a loaded machine takes a minute to begin
         try:
             if json.loads(state.read_text())["step"] >= step:
                 return

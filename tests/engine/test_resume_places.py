@@ -129,8 +129,9 @@ def test_killed_in_a_step(plan, undisturbed, tmp_path, monkeypatch):
     assert_resumes(tmp_path / "run", expected)
 
 
-@pytest.mark.parametrize("number", first_is_quick([1, 2, 3]))
-@pytest.mark.parametrize("plan", first_is_quick(["plain", "evaluated inside epochs"]))
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [1, 2, 3])
+@pytest.mark.parametrize("plan", ["plain", "evaluated inside epochs"])
 def test_killed_in_an_evaluation(plan, number, undisturbed, tmp_path, monkeypatch):
     expected = undisturbed(plan)
     with monkeypatch.context() as patched:

@@ -164,6 +164,7 @@ def test_it_is_asked_for_where_it_is_of_use(
         assert "--accept-changes" in call("train", "--help").stdout
 
 
+@pytest.mark.slow
 def test_through_the_command(tmp_path: Path, data: dict[str, Path]) -> None:
     """Protects as above: exit code 3, one line, nothing written; then it goes on."""
     from nlpcli.runtime.step import TrainStep

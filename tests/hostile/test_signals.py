@@ -1,4 +1,4 @@
-"""SIGTERM, as schedulers send it: the unfinished is cleaned up, the learnt kept."""
+"""SIGTERM, as schedulers send it: what was begun goes, what was learnt stays."""
 
 from __future__ import annotations
 

@@ -39,6 +39,7 @@ def decoding(model, compiled):
     return Decoding(forward, sequence_fields(0), END, batch_size=4, compiled=compiled)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "options",
     [

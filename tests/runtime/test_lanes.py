@@ -12,6 +12,7 @@ from nlpcli.runtime.batches import side_by_side
 from nlpcli.runtime.forward import Forward
 from nlpcli.runtime.step import TrainStep
 from nlpcli.text.batching import Field, collate_halves
+from tests.slow import first_is_quick
 from tests.tiny_task import CONFIG, make_batch, make_model, make_optimizer
 
 FIELDS = {
@@ -56,7 +57,7 @@ def train(lanes, dropout=0.0, rows=8):
     return [v.numpy() for v in model.trainable_variables], results
 
 
-@pytest.mark.parametrize("rows", [1, 2, 8])
+@pytest.mark.parametrize("rows", first_is_quick([8, 1, 2]))
 def test_halves_make_the_update_of_the_whole_batch(rows):
     whole, results = train(1, rows=rows)
     parts, part_results = train(2, rows=rows)
@@ -67,6 +68,7 @@ def test_halves_make_the_update_of_the_whole_batch(rows):
         assert a.grad_norm == pytest.approx(b.grad_norm, rel=1e-4)
 
 
+@pytest.mark.slow
 def test_halves_with_dropout_repeat_bit_for_bit():
     first, second = train(2, 0.3)[0], train(2, 0.3)[0]
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))

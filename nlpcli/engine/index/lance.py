@@ -2,14 +2,20 @@
 
 Every change is a new version of the table, written whole before it counts, so a
 process that is killed leaves the version before.
+
+A process that writes holds the folder's lock. Where the lock is taken away under it, by
+``rm`` or a cleaner of folders, the next process gets another one: so the holder looks
+before each change whether it still is the holder, and else writes nothing more.
 """
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 import warnings
-from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -20,11 +26,14 @@ import pyarrow as pa
 from lancedb.index import IvfFlat, IvfRq
 
 from nlpcli.engine.index.table import EXISTS, Hit
-from nlpcli.errors import DataError, NotFoundError, UsageError
+from nlpcli.errors import DataError, NlpcliError, NotFoundError, UsageError
 from nlpcli.files.atomic import explained, sync_tree, write_atomic
 from nlpcli.files.lock import LOCK, exclusive
+from nlpcli.files.plain_file import read_plain
 
 META, TABLE = "index.json", "vectors"
+LONGEST_META = 2**20  # bytes
+_NO_LOCKS = {errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOTSUP, errno.ENOSYS}
 WORTH_CLUSTERING = 50_000  # below, reading every vector takes some milliseconds
 _ROWS_A_CLUSTER = 1000
 # one bit a number tells too little of short vectors; those are kept as they are
@@ -55,7 +64,7 @@ def create(
         raise NotFoundError(f"{address}: there is no folder {folder.parent}")
     with explained(folder):
         folder.mkdir(exist_ok=True)
-    held.enter_context(exclusive(folder))
+    lock = _alone(folder, held)
     with explained(folder):
         Path(folder, META).unlink(missing_ok=True)
         shutil.rmtree(folder / f"{TABLE}.lance", ignore_errors=True)
@@ -63,7 +72,7 @@ def create(
     table = base.create_table(TABLE, schema=_schema(dimension))
     # last: a folder without it is no index yet, and may be made again
     write_atomic(folder / META, meta)
-    return LanceTable(folder, table)
+    return LanceTable(folder, table, lock)
 
 
 def open_table(address: str, held: ExitStack) -> LanceTable:
@@ -73,21 +82,25 @@ def open_table(address: str, held: ExitStack) -> LanceTable:
         raise NotFoundError(f"{address}: there is no index here")
     if not exists(address):
         raise DataError(f"{address}: not an index of nlpcli")
-    held.enter_context(exclusive(folder))
-    return LanceTable(folder, lancedb.connect(folder).open_table(TABLE))
+    lock = _alone(folder, held)
+    table = lancedb.connect(folder).open_table(TABLE)
+    _check_columns(folder, table.schema)
+    return LanceTable(folder, table, lock)
 
 
 class LanceTable:
     """A table of LanceDB; see ``nlpcli.engine.index.table.Table``."""
 
-    def __init__(self, folder: Path, table: Any) -> None:
+    def __init__(self, folder: Path, table: Any, lock: os.stat_result) -> None:
         self.folder = folder
         self.table = table
+        self._lock = lock
 
     def read_meta(self) -> str:
-        return Path(self.folder, META).read_text("utf-8")
+        return read_plain(self.folder / META, LONGEST_META, DataError).decode("utf-8")
 
     def write_meta(self, text: str) -> None:
+        self._still_held()
         write_atomic(self.folder / META, text)
 
     def count(self) -> int:
@@ -102,18 +115,22 @@ class LanceTable:
         return found
 
     def add(self, rows: Mapping[str, str], vectors: np.ndarray) -> None:
+        self._still_held()
         self.table.add(self._columns(rows, vectors))
 
     def replace(self, rows: Mapping[str, str], vectors: np.ndarray) -> None:
+        self._still_held()
         change = self.table.merge_insert("id").when_matched_update_all()
         change.execute(self._columns(rows, vectors))
 
     def remove(self, ids: Sequence[str]) -> None:
+        self._still_held()
         for start in range(0, len(ids), _IDS_A_QUERY):
             self.table.delete(_among(ids[start : start + _IDS_A_QUERY]))
 
     def settle(self) -> None:
         """Join small files, drop old versions, cluster; then push all to the disk."""
+        self._still_held()
         rows = self.count()
         if self._index() is None and rows >= WORTH_CLUSTERING:
             width = self.table.schema.field("vector").type.list_size
@@ -147,6 +164,16 @@ class LanceTable:
         index = self._index()
         return "flat" if index is None else str(index.index_type).lower()
 
+    def _still_held(self) -> None:
+        """Raise NlpcliError where another process may have taken the lock by now."""
+        with suppress(OSError):
+            if os.path.samestat(self._lock, (self.folder / LOCK).lstat()):
+                return
+        raise NlpcliError(
+            f"{self.folder}: its lock was taken away while it was open, so nothing "
+            "more is written; what was written before is there"
+        )
+
     def _index(self) -> Any:
         return next(iter(self.table.list_indices()), None)
 
@@ -161,6 +188,51 @@ class LanceTable:
             },
             schema=_schema(width),
         )
+
+
+def _alone(folder: Path, held: ExitStack) -> os.stat_result:
+    """Keep other processes out of a folder that has no links in it; its lock."""
+    try:
+        held.enter_context(exclusive(folder))
+    except NlpcliError as error:
+        cause = error.__cause__
+        if isinstance(cause, OSError) and cause.errno in _NO_LOCKS:
+            raise NlpcliError(
+                f"{folder}: its file system has no locks (flock): an index needs one, "
+                "so put it on another disk, or use a server"
+            ) from error
+        raise
+    linked = next(_links(folder), None)
+    if linked is not None:
+        raise DataError(
+            f"{linked}: expected no link inside an index, which writes there"
+        )
+    with explained(folder):
+        return (folder / LOCK).lstat()
+
+
+def _links(folder: Path) -> Iterator[str]:
+    """The links among the files of an index, at any depth."""
+    waiting = [folder]
+    while waiting:
+        with os.scandir(waiting.pop()) as entries:
+            for entry in entries:
+                if entry.is_symlink():
+                    yield entry.path
+                elif entry.is_dir():
+                    waiting.append(Path(entry.path))
+
+
+def _check_columns(folder: Path, schema: pa.Schema) -> None:
+    """Raise DataError for a table with other columns than ours."""
+    ours = {field.name: field.type for field in _schema(1)}
+    there = {field.name: field.type for field in schema}
+    vector = there.get("vector")
+    if isinstance(vector, pa.FixedSizeListType):
+        ours["vector"] = pa.list_(pa.float32(), vector.list_size)
+    if there != ours:
+        columns = ", ".join(f"{name} {kind}" for name, kind in there.items())
+        raise DataError(f"{folder}: not an index of nlpcli: columns {columns[:200]}")
 
 
 def _schema(dimension: int) -> pa.Schema:

@@ -19,7 +19,18 @@ from pymilvus.exceptions import MilvusException
 
 from nlpcli.engine.index.table import EXISTS, LONGEST_ID, LONGEST_TEXT, Hit
 from nlpcli.errors import DataError, NotFoundError, UsageError
+from nlpcli.files.address import (
+    TOKEN_HOST,
+    has_password,
+    host_of,
+    is_loopback,
+    show_address,
+    token_hosts,
+)
 
+logger = logging.getLogger("nlpcli")
+
+TOKEN = "MILVUS_TOKEN"
 META = "nlpcli.index"
 CLUSTERS = 1024  # of each segment, once there are enough vectors to cluster
 WORTH_CLUSTERING = 40 * CLUSTERS  # faiss, inside, wants 39 points a cluster
@@ -44,7 +55,7 @@ def create(
     table = MilvusTable(address, client, name)
     if client.has_collection(name):
         if not force:
-            raise UsageError(f"{address}: {EXISTS}")
+            raise UsageError(f"{show_address(address)}: {EXISTS}")
         table.read_meta()  # never drops what is not ours
         client.drop_collection(name)
     schema = client.create_schema(auto_id=False)
@@ -66,7 +77,7 @@ def open_table(address: str, held: ExitStack) -> MilvusTable:
     """Open the collection of an address."""
     client, name = _connect(address, held)
     if not client.has_collection(name):
-        raise NotFoundError(f"{address}: there is no index here")
+        raise NotFoundError(f"{show_address(address)}: there is no index here")
     table = MilvusTable(address, client, name)
     table.read_meta()
     if table.kind() == "none":  # cut short while its index was replaced
@@ -86,7 +97,7 @@ class MilvusTable:
     def read_meta(self) -> str:
         found = self.client.describe_collection(self.name).get("properties") or {}
         if META not in found:
-            raise DataError(f"{self.address}: not an index of nlpcli")
+            raise DataError(f"{show_address(self.address)}: not an index of nlpcli")
         return str(found[META])
 
     def write_meta(self, text: str) -> None:
@@ -165,25 +176,63 @@ class MilvusTable:
 def _connect(address: str, held: ExitStack) -> tuple[Any, str]:
     """A client of the server, and the name of its collection."""
     server, _, name = address.rpartition("/")
-    if server.endswith("/") or not _NAME.fullmatch(name):
+    shown = show_address(address)
+    # the client takes what ends in .db for a file, and starts a server for it
+    if server.endswith(("/", ".db")) or not _NAME.fullmatch(name):
         raise UsageError(
-            f"{address}: expected http://HOST:PORT/NAME, NAME of letters, digits and _"
+            f"{shown}: expected http://HOST:PORT/NAME, NAME of letters, digits and _"
         )
+    token = _token_for(server, shown)
     if not logging.getLogger("nlpcli").isEnabledFor(logging.DEBUG):
         # it logs what it also raises
         logging.getLogger("pymilvus").setLevel(logging.CRITICAL + 1)
     try:
         client = MilvusClient(
             server,
-            token=os.environ.get("MILVUS_TOKEN", ""),
+            token=token,
             timeout=_CONNECT_SECONDS,
             # the client's 10 s make a plain gRPC server hang up ("too many pings")
             grpc_options={"grpc.keepalive_time_ms": 300_000},
         )
     except MilvusException as error:
-        raise NotFoundError(f"{address}: no Milvus server answers there") from error
+        origin = None if has_password(str(error)) else error
+        if _is_refused(error):
+            raise UsageError(
+                f"{shown}: the server refuses {TOKEN}, or the user and password of the "
+                "address"
+            ) from origin
+        raise NotFoundError(f"{shown}: no Milvus server answers there") from origin
     held.callback(client.close)
     return client, name
+
+
+def _token_for(server: str, shown: str) -> str:
+    """The user's token, which is not sent readable over a network unless that is said.
+
+    Raises UsageError. The user and password of an address were said with it.
+    """
+    token = os.environ.get(TOKEN, "")
+    host = host_of(server)
+    if server.lower().startswith("https:") or is_loopback(host):
+        return token
+    if token and host not in token_hosts():
+        raise UsageError(
+            f"{shown}: {TOKEN} would go unencrypted to another machine; https "
+            f"encrypts it, {TOKEN_HOST}={host} sends it all the same"
+        )
+    if token or has_password(server):
+        logger.warning(
+            "%s: the token goes unencrypted to another machine; https encrypts it",
+            shown,
+        )
+    return token
+
+
+def _is_refused(error: MilvusException) -> bool:
+    """Whether the server is there, and wants another token."""
+    cause = getattr(error.__cause__, "code", None)  # of gRPC, which the client hides
+    name = getattr(cause(), "name", "") if callable(cause) else ""
+    return name in ("UNAUTHENTICATED", "PERMISSION_DENIED")
 
 
 def _among(ids: Sequence[str]) -> str:

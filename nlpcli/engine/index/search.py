@@ -115,11 +115,12 @@ def search(
 
 def remove(store: Store, ids: Sequence[str]) -> tuple[int, list[str]]:
     """Take entries out; how many there were, and the ids that were not there."""
-    known = store.texts_of(list(dict.fromkeys(ids)))
+    asked = dict.fromkeys(ids)
+    known = store.texts_of([name for name in asked if _is_utf8(name)])
     if known:
         store.remove(list(known))
         store.settle()
-    return len(known), [name for name in dict.fromkeys(ids) if name not in known]
+    return len(known), [name for name in asked if name not in known]
 
 
 def id_of(text: str) -> str:
@@ -157,12 +158,9 @@ def _checked(line: Line) -> str:
     """The id of a line that an index can hold."""
     if line.error is not None:
         raise line.error
-    try:
-        size = len(line.text.encode("utf-8"))
-    except UnicodeEncodeError:
-        raise DataError(
-            f"{line.origin}: expected UTF-8, got half of a surrogate pair"
-        ) from None
+    if not _is_utf8(line.text):
+        raise DataError(f"{line.origin}: expected UTF-8, got half of a surrogate pair")
+    size = len(line.text.encode("utf-8"))
     if size > LONGEST_TEXT:
         raise DataError(
             f"{line.origin}: expected at most {LONGEST_TEXT} bytes of text, got {size}"
@@ -175,12 +173,25 @@ def _checked(line: Line) -> str:
             f"{str(line.id)[:40]}"
         )
     name = str(line.id)
-    if not name or len(name.encode("utf-8", "surrogatepass")) > LONGEST_ID:
+    if not _is_utf8(name):
+        raise DataError(
+            f"{line.origin}: expected UTF-8 as id, got half of a surrogate pair"
+        )
+    if not name or len(name.encode("utf-8")) > LONGEST_ID:
         raise DataError(
             f"{line.origin}: expected an id of 1 to {LONGEST_ID} bytes, "
             f"got {name[:40]!r}"
         )
     return name
+
+
+def _is_utf8(text: str) -> bool:
+    """Whether a text is one to a store; half of a surrogate pair is not."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True
 
 
 def _put(store: Store, embedder: Embeds, rows: dict[str, str], filled: Filled) -> None:

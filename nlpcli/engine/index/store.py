@@ -17,11 +17,23 @@ import numpy as np
 
 from nlpcli.engine.index.table import PROBES, Backend, Hit, Table
 from nlpcli.errors import CheckpointError, DataError, NlpcliError, UsageError
+from nlpcli.files.address import has_password, show_address
 from nlpcli.files.atomic import explained
+from nlpcli.files.json_file import NotJson, parse_json_object, short
+from nlpcli.files.rust import is_panic
 
 _SERVER = re.compile(r"(https?|tcp)://", re.IGNORECASE)
 _ERRNO = re.compile(r"Errno (\d+)")
 _STORES = {"lancedb", "lance", "pymilvus", "pyarrow", "grpc"}
+MOST_COLUMNS = 2**20  # of a vector
+_KINDS: dict[str, tuple[Any, str]] = {
+    "fingerprint": (str, "text"),
+    "dimension": (int, "a whole number"),
+    "source": (str, "text"),
+    "pooling": (str | None, "text or null"),
+    "prefix": (str | None, "text or null"),
+    "building": (bool, "true or false"),
+}
 
 
 @dataclass(frozen=True)
@@ -44,11 +56,11 @@ class Store:
     """An open index; made by ``create_store`` and ``open_store``."""
 
     def __init__(self, address: str, table: Table, held: ExitStack) -> None:
-        self.address = address
+        self.address = show_address(address)
         self.table = table
         self._held = held
         with told(address):
-            self.meta = _parsed(address, table.read_meta())
+            self.meta = _parsed(self.address, table.read_meta())
 
     def remember(self, **changes: Any) -> None:
         """Change what the index remembers."""
@@ -170,32 +182,55 @@ def as_text(meta: Meta) -> str:
 @contextmanager
 def told(address: str) -> Iterator[None]:
     """Turn an error of a store into one line that names the address and the cause."""
+    shown = show_address(address)
     try:
-        with explained(address):
+        with explained(shown):
             yield
     except NlpcliError:
         raise
-    except Exception as error:
+    except BaseException as error:
         package = type(error).__module__.split(".")[0]
-        if package not in _STORES and not isinstance(error, (ValueError, RuntimeError)):
+        if (
+            package not in _STORES
+            and not is_panic(error)
+            and not isinstance(error, (ValueError, RuntimeError))
+        ):
             raise
-        cause = " ".join(str(getattr(error, "message", error)).split())
+        whole = " ".join(str(getattr(error, "message", error)).split())
+        # --debug prints what an error came from
+        origin = None if has_password(f"{whole} {error}") else error
+        cause = show_address(whole)[:200]
         number = _ERRNO.search(cause)
         if number is not None:
-            with explained(address):
-                raise OSError(int(number[1]), cause) from error
+            with explained(shown):
+                raise OSError(int(number[1]), cause) from origin
         if is_server(address):
-            raise NlpcliError(f"{address}: the server says: {cause[:200]}") from error
+            raise NlpcliError(f"{shown}: the server says: {cause}") from origin
         raise DataError(
-            f"{address}: damaged or not an index of nlpcli: {cause[:200]}"
-        ) from error
+            f"{shown}: damaged or not an index of nlpcli: {cause}"
+        ) from origin
 
 
 def _parsed(address: str, text: str) -> Meta:
+    """What an index remembers; DataError for anything else, which a stranger made."""
     try:
-        return Meta(**json.loads(text))
-    except (TypeError, ValueError):
+        values = parse_json_object(text.encode("utf-8", "surrogatepass"))
+        meta = Meta(**values)
+    except (TypeError, NotJson):
         raise DataError(f"{address}: not an index of nlpcli") from None
+    for name, (kind, told) in _KINDS.items():
+        value = getattr(meta, name)
+        if not isinstance(value, kind) or (kind is int and value is True):
+            raise DataError(
+                f"{address}: not an index of nlpcli: {name}: expected {told}, got "
+                f"{short(repr(value))}"
+            )
+    if not 0 < meta.dimension <= MOST_COLUMNS:
+        raise DataError(
+            f"{address}: not an index of nlpcli: dimension: expected 1 to "
+            f"{MOST_COLUMNS}, got {meta.dimension}"
+        )
+    return meta
 
 
 def _backend(address: str) -> Backend:
@@ -210,5 +245,6 @@ def _backend(address: str) -> Backend:
         return lance
     except ModuleNotFoundError as error:
         raise UsageError(
-            f"{address}: an index needs {error.name}: pip install 'nlpcli[index]'"
+            f"{show_address(address)}: an index needs {error.name}: "
+            "pip install 'nlpcli[index]'"
         ) from error

@@ -15,6 +15,7 @@ from tokenizers import Tokenizer as Engine
 
 from nlpcli.errors import CheckpointError
 from nlpcli.files.json_file import short
+from nlpcli.files.rust import is_panic
 
 # What a damaged or hostile file mostly fails at: runs, spaces, each kind of character.
 _PROBE = (
@@ -57,7 +58,7 @@ def guarded(origin: str) -> Iterator[None]:
     try:
         yield
     except BaseException as error:
-        if type(error).__module__ != "pyo3_runtime":
+        if not is_panic(error):
             raise
         told = short(" ".join(str(error).split()))
         raise CheckpointError(f"{origin}: its tokenizer fails: {told}") from error

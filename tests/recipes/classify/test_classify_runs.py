@@ -197,6 +197,7 @@ def test_data_check(tmp_path):
 # --- pairs
 
 
+@pytest.mark.slow
 def test_of_a_pair_the_order_is_learnt(tmp_path):
     """Both texts reach the model, each as itself."""
     rows = [
@@ -272,6 +273,7 @@ def test_lines_of_one_label_are_scored_by_a_run_of_several(several, tmp_path):
 # --- words, resume
 
 
+@pytest.mark.slow
 def test_a_vocabulary_of_words(tmp_path):
     """As WoBERT's: a word of the vocabulary is one token."""
     folder = write_hf(tmp_path / "words")

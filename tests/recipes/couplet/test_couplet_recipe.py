@@ -16,6 +16,7 @@ from nlpcli.runtime.decoding import Decoding
 from nlpcli.runtime.forward import Forward
 from nlpcli.tasks.protocol import Setup
 from nlpcli.text.tokenizers.load import subset, tiny_tokenizer
+from tests.slow import first_is_quick
 
 CHARACTERS = "海内存知己天涯若比邻春风秋月白日依山尽黄河入流,。"
 LINES = ["海内存知己", "春", "", "春风,春雨", "𠀀、𠀁、𠀀", " 白日 依山尽 "]
@@ -53,7 +54,8 @@ def answers_of(ready, lines, **options):
 
 
 @pytest.mark.parametrize(
-    "options", [{"num": 3}, {"beam": 1}, {"top_p": 0.9, "num": 2, "seed": 5}]
+    "options",
+    first_is_quick([{"num": 3}, {"beam": 1}, {"top_p": 0.9, "num": 2, "seed": 5}]),
 )
 def test_answers_keep_the_form(ready, options):
     for line, answer in zip(LINES, answers_of(ready, LINES, **options), strict=True):

@@ -92,6 +92,7 @@ def test_answers_are_vectors_and_similarities(run, groups):
     assert rows[0] @ rows[3] == pytest.approx(answers[1]["similarity"], abs=1e-5)
 
 
+@pytest.mark.slow
 def test_generated_sentences_are_new_distinct_and_ranked(run, groups):
     known = next(iter(read(FORM, groups)))
     generator = Generator(run.run, "simbert")
@@ -134,6 +135,7 @@ def test_what_is_written_greedily_is_what_training_rates_highest(run, groups):
             assert logits.argmax(axis=-1).tolist() == list(hypothesis.token_ids)
 
 
+@pytest.mark.slow
 def test_whitening_is_kept_with_the_run(groups, tmp_path):
     flags = {
         "data.train": str(groups),
@@ -251,6 +253,7 @@ def test_a_whitening_wider_than_the_encoder_is_refused(groups, tmp_path):
         train(config, out=tmp_path / "run")
 
 
+@pytest.mark.slow
 def test_beams_give_as_many_candidates(run):
     generator = Generator(run.run, "simbert")
     options = replace(GenerateOptions(), beam=4, num=2)

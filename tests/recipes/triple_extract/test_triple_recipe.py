@@ -145,6 +145,7 @@ def test_casrel_asks_for_the_objects_of_each_subject():
     assert [len(call.get("candidates", ())) for call in calls] == [0, 2, 2]
 
 
+@pytest.mark.slow
 def test_a_run_answers_with_types_and_resumes_its_draws(tmp_path):
     """Stopped in the middle or not: the same weights, so the same draws."""
     schema = sample("triple-extract", "train").with_name("schema.jsonl")

@@ -1,4 +1,4 @@
-"""Plain files, opened neither through a link nor to wait at a pipe."""
+"""Plain files of our own folders, opened through no link and waiting at no pipe."""
 
 from __future__ import annotations
 
@@ -10,17 +10,11 @@ from pathlib import Path
 
 from nlpcli.errors import NlpcliError
 from nlpcli.files.atomic import explained
-
-_KINDS = {
-    stat.S_IFLNK: "a link",
-    stat.S_IFDIR: "a folder",
-    stat.S_IFIFO: "a pipe",
-    stat.S_IFSOCK: "a socket",
-}
+from nlpcli.files.plain_file import kind_of
 
 
 @contextmanager
-def open_plain(path: Path, access: int, what: str) -> Iterator[int]:
+def open_own(path: Path, access: int, what: str) -> Iterator[int]:
     """A descriptor of the file itself; ``access`` as os.open takes it.
 
     Raises NlpcliError, which says that a plain file ``what`` was expected, where the
@@ -41,5 +35,4 @@ def open_plain(path: Path, access: int, what: str) -> Iterator[int]:
 
 def _refuse_other(path: Path, mode: int, what: str) -> None:
     if not stat.S_ISREG(mode):
-        kind = _KINDS.get(stat.S_IFMT(mode), "a device")
-        raise NlpcliError(f"{path}: expected a plain file {what}, got {kind}")
+        raise NlpcliError(f"{path}: expected a plain file {what}, got {kind_of(mode)}")

@@ -1,0 +1,150 @@
+"""Configurations and run folders that ask for more than their weights have.
+
+Sizes are compared with the shapes in the file before a model is built.
+"""
+
+from __future__ import annotations
+
+import json
+import resource
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nlpcli.backbones.transformer import Transformer, TransformerConfig
+from nlpcli.config.loader import load_config, resolve, with_task_sets
+from nlpcli.engine import build, embed, fill
+from nlpcli.engine.convert import convert_model
+from nlpcli.errors import CheckpointError
+from nlpcli.samples import shipped_run
+from tests.checkpoints.tiny_bert import CONFIG, write_hf
+
+SIZES = {
+    "hidden_size": 10_000_000,
+    "intermediate_size": 10_000_000,
+    "vocab_size": 10_000_000,
+    "max_position_embeddings": 10_000_000,
+    "type_vocab_size": 10_000_000,
+    "num_hidden_layers": 1000,
+}
+SHORT = {"data.max_length": 8, "data.stride": 2}
+
+
+def refused(act: Callable[[], Any], told: str) -> None:
+    with pytest.raises(CheckpointError, match=told) as caught:
+        act()
+    line = str(caught.value)
+    assert "\n" not in line and len(line) < 600
+
+
+@pytest.fixture
+def unbuilt(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fails a test in which a model is built."""
+
+    def build_one(*_: Any, **__: Any) -> None:
+        raise AssertionError("a model was built")
+
+    for module in (build, embed, fill):
+        monkeypatch.setattr(module, "Transformer", build_one)
+
+
+@pytest.mark.parametrize("key", SIZES)
+@pytest.mark.parametrize("verb", ["train", "fill", "embed", "convert"])
+def test_sizes_are_compared_before_a_model_is_built(
+    verb: str, key: str, tmp_path: Path, unbuilt: None
+) -> None:
+    folder = write_hf(tmp_path / "model", config={**CONFIG, key: SIZES[key]})
+    acts: dict[str, Callable[[], Any]] = {
+        "train": lambda: build.open_start(
+            resolve("ner", flags={"backbone.model": str(folder), **SHORT})
+        ),
+        "fill": lambda: fill.Filler(folder),
+        "embed": lambda: embed.Embedder.open(folder),
+        "convert": lambda: convert_model(folder, tmp_path / "out"),
+    }
+    with pytest.raises(CheckpointError) as caught:
+        acts[verb]()
+    lines = str(caught.value).splitlines()
+    assert 0 < len(lines) <= 101
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("num_hidden_layers", 10**6),
+        ("hidden_size", 10**30),
+        ("max_relative_position", 10**7),
+        ("hidden_dropout_prob", 7),
+        ("layer_norm_eps", -1.0),
+        ("initializer_range", 1e300),
+        ("hidden_act", "x" * 100_000),
+        ("vocab_size", True),
+    ],
+)
+def test_values_that_cannot_be(key: str, value: Any) -> None:
+    values = {**CONFIG, key: value}
+    refused(lambda: TransformerConfig.from_dict(values, "config.json"), key)
+
+
+def test_dropout_may_be_a_whole_zero() -> None:
+    values = {**CONFIG, "hidden_dropout_prob": 0}
+    assert TransformerConfig.from_dict(values, "x").hidden_dropout_prob == 0
+
+
+# -- run folders
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    shipped = shipped_run("couplet")
+    assert shipped is not None
+    return Path(shutil.copytree(shipped, tmp_path / "run"))
+
+
+def open_it(run: Path, *sets: str) -> Any:
+    config = with_task_sets(load_config(run / "config.yaml"), sets)
+    return build.load_run(config, run / "best")
+
+
+@pytest.mark.parametrize("key", [key for key in SIZES if key != "type_vocab_size"])
+def test_sizes_of_a_run_are_compared_before_its_model_is_built(
+    key: str, run: Path, unbuilt: None
+) -> None:
+    path = run / "best" / "config.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), key: SIZES[key]}))
+    with pytest.raises(CheckpointError) as caught:
+        open_it(run)
+    assert len(str(caught.value).splitlines()) <= 101
+
+
+@pytest.mark.parametrize(
+    "sets", [["task.nar.width=10000000"], ["task.nar.layers=10000000"]]
+)
+def test_options_of_a_run_make_no_model_larger_than_its_file(
+    sets: list[str], run: Path
+) -> None:
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    refused(lambda: open_it(run, "task.model=nar", *sets), "options ask for more")
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    assert grown < 1000 * 1024
+    Transformer(TransformerConfig.from_dict(CONFIG, "x"))  # others are built as ever
+
+
+@pytest.mark.parametrize(
+    "state",
+    [
+        {},
+        {"task": 5, "buckets": 5},
+        {"task": {}, "buckets": [5]},
+        {"task": {}, "buckets": [{"tokens": "many"}]},
+        {"task": {}, "buckets": [{"tokens": 10**12}]},
+        {"task": {}, "buckets": [{"tokens": -1}]},
+    ],
+)
+def test_what_a_recipe_keeps_has_its_types(state: dict[str, Any], run: Path) -> None:
+    (run / "best" / "task.json").write_text(json.dumps(state))
+    refused(lambda: open_it(run), "task.json: not what this recipe keeps of a run")
