@@ -10,6 +10,8 @@ from typing import Any
 
 import typer
 
+from nlpcli.files.json_text import in_a_cell
+
 Words = list[tuple[str, str]]
 
 
@@ -19,7 +21,9 @@ def _quiet(find: Callable[..., Words]) -> Callable[..., Words]:
     @wraps(find)
     def safely(*args: Any, **kwargs: Any) -> Words:
         try:
-            return find(*args, **kwargs)
+            found = find(*args, **kwargs)
+            # the shell shows them as they are
+            return [(x, in_a_cell(told)) for x, told in found if in_a_cell(x) == x]
         except Exception:  # noqa: BLE001 - no traceback in the middle of a prompt
             return []
 

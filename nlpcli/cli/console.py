@@ -110,7 +110,7 @@ def show_error(lines: list[str], code: int) -> None:
         _write(_json_log("error", message, code=code))
         return
     for line in lines:
-        _write(line)
+        _write(in_one_line(line))
 
 
 def show_traceback() -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
+ONE = {"OPENBLAS_NUM_THREADS": "1"}  # each takes addresses
 
 
 def nlpcli(
@@ -36,7 +37,7 @@ def nlpcli(
     return subprocess.run(
         [sys.executable, "-m", "tests.hostile.faked", *map(str, words)],
         cwd=cwd or ROOT,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "MEMORY": str(memory)},
+        env={**os.environ, "PYTHONPATH": str(ROOT), "MEMORY": str(memory), **ONE},
         preexec_fn=close if closed else None,
         timeout=250,
         **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **given, **streams},

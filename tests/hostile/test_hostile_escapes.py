@@ -111,11 +111,12 @@ def test_what_is_harmless_stays(text: str) -> None:
 
 
 def assert_one_error(done: Any, code: int) -> None:
-    lines = assert_safe(done.stderr).split("\n")
-    assert (done.exit_code, len(lines), lines[-1]) == (code, 2, ""), lines
-    assert lines[0].startswith("nlpcli: error: ")
+    first, *others = assert_safe(done.stderr).removesuffix("\n").split("\n")
+    assert (done.exit_code, first[:15]) == (code, "nlpcli: error: ")
+    assert all(line.startswith("  ") for line in others), "none looks like a message"
 
 
+@pytest.mark.parametrize("end", ["", "\nnlpcli: error: forged"])
 @pytest.mark.parametrize(
     ("words", "code"),
     [
@@ -133,9 +134,11 @@ def assert_one_error(done: Any, code: int) -> None:
         (("data", "check", "x", "--task", "ner", "--longest-line", EVIL), 2),
     ],
 )
-def test_what_was_typed_is_told_back_safely(words: tuple[str, ...], code: int) -> None:
+def test_what_was_typed_is_told_back_safely(
+    words: tuple[str, ...], code: int, end: str
+) -> None:
     """Protects from a command that was copied from a page."""
-    assert_one_error(call(*words), code)
+    assert_one_error(call(*(word.replace(EVIL, EVIL + end) for word in words)), code)
 
 
 def test_a_bad_line_is_quoted_safely(tmp_path: Path) -> None:
@@ -370,6 +373,15 @@ def test_a_configuration_is_the_same_when_it_is_read_again() -> None:
     assert call("config", "ner", "--set", f"data.train={EVIL}").stdout == to_yaml(
         resolve("ner", sets=[f"data.train={EVIL}"])
     )
+
+
+def test_words_that_the_shell_offers(tmp_path: Path) -> None:
+    """Protects the prompt: a name is offered as it is, or not at all."""
+    from nlpcli.cli.complete import _quiet
+
+    offer = _quiet(lambda: [("ner", LINES), (EVIL, ""), ("a\nb", "")])
+    (found,) = offer()
+    assert found[0] == "ner" and "\n" not in assert_safe(found[1])
 
 
 def test_an_internal_error_is_told_safely(monkeypatch: Any) -> None:
