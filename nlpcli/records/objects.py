@@ -8,12 +8,13 @@ from typing import Any
 
 from nlpcli.errors import DataError
 from nlpcli.files.json_file import NotJson, parse_json
-from nlpcli.records.lines import Lines
+from nlpcli.records.lines import BESIDE, Lines
 from nlpcli.records.row import Row, parse_object
 
 _BETWEEN = " \t[],"  # the lines of a JSON list begin and end so
-# One without an end takes the rest; possessive, so that nothing is kept to go back to.
-_STRING = re.compile(r'"(?:[^"\\]++|\\.?)*+(?:"|\Z)')
+# One without an end takes the rest. Possessive: to remember what was passed would take
+# 2 GB for a string of 16 MB.
+_STRING = re.compile(r'"[^"\\]*+(?:\\.?[^"\\]*+)*+(?:"|\Z)')
 
 
 def json_objects(lines: Lines) -> Iterator[Row | DataError]:
@@ -37,7 +38,7 @@ def json_objects(lines: Lines) -> Iterator[Row | DataError]:
 def _blocks(lines: Lines) -> Iterator[tuple[str, str | DataError]]:
     """Lines joined until their braces are closed, so that each is parsed once."""
     pending: list[str] = []
-    origin, depth = "", 0
+    origin, depth, size = "", 0, 0
     for number, line in lines:
         if isinstance(line, DataError):
             yield lines.origin(number), line
@@ -48,8 +49,13 @@ def _blocks(lines: Lines) -> Iterator[tuple[str, str | DataError]]:
         if not pending:
             if not line.strip(_BETWEEN):
                 continue
-            origin, depth = lines.origin(number), 0
+            origin, depth, size, first = lines.origin(number), 0, 0, number
         pending.append(line)
+        size += len(line) + BESIDE
+        if size > lines.longest:
+            yield origin, lines.too_long(first, "JSON object")
+            pending = []
+            continue
         bare = _STRING.sub("", line)
         depth += bare.count("{") - bare.count("}")
         if depth <= 0:
