@@ -23,13 +23,13 @@ demo: $(VENV)/.ready
 
 # Parity tests skip, with a reason, where the other implementation is not installed.
 # Two processes: minutes, not half an hour. The rest, `make test-slow`, is for CI.
-PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist loadfile
+PYTEST := $(BIN)/python -m pytest --numprocesses 2 --dist
 
 test: $(VENV)/.ready-test
-	$(PYTEST) -m "not slow"
+	$(PYTEST) loadfile -m "not slow"
 
 test-slow: $(VENV)/.ready-test
-	$(PYTEST) -m slow
+	$(PYTEST) worksteal -m slow
 
 lint: $(VENV)/.ready-test
 	$(BIN)/ruff format --check .
