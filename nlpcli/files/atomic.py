@@ -52,10 +52,10 @@ def whole_file(
     says where the work is kept. ``shown``: how messages call the file.
     """
     shown = shown or path
-    with explained(shown):
-        partial = beside(path)
-        stream = _create(partial, path)
-    try:
+    partial, stream = beside(path), None
+    try:  # before it is made: a signal may come as soon as it is there
+        with explained(shown):
+            stream = _create(partial, path)
         yield stream
         with explained(shown):
             stream.flush()
@@ -66,8 +66,9 @@ def whole_file(
             else:
                 put_new(partial, path, shown)
     finally:
-        with suppress(OSError):
-            stream.close()
+        if stream is not None:
+            with suppress(OSError):
+                stream.close()
         with suppress(OSError):
             partial.unlink()
 
