@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 from nlpcli.errors import DataError, NlpcliError, UsageError
 from nlpcli.records.row import Row
@@ -36,13 +36,19 @@ class Asked(NamedTuple):
         return [given[number] for number in range(len(self.rows))]
 
 
-def ask_all(recipe: Recipe[Any], lines: Sequence[Row | str]) -> Asked:
+class Asks(Protocol):
+    """What makes an example of a line of input: a recipe, a reader."""
+
+    def ask(self, row: Row) -> Any: ...
+
+
+def ask_all(reader: Asks, lines: Sequence[Row | str]) -> Asked:
     """The examples of lines of input."""
     rows = [Row({"text": x}) if isinstance(x, str) else x for x in lines]
     asked = Asked([], [], {}, rows)
     for number, row in enumerate(rows):
         try:
-            asked.examples.append(recipe.ask(row))
+            asked.examples.append(reader.ask(row))
             asked.numbers.append(number)
         except NlpcliError as error:
             asked.errors[number] = error

@@ -74,7 +74,7 @@ def open_start(
         model_config = _lowest_layers(model_config, config.backbone)
         tokenizer = load_tokenizer(folder, config.tokenizer.kind)
         start = Start(source, model_config, tokenizer, Rows())
-        _check_vocabulary(name, start)
+        check_rows(tokenizer.vocab, model_config.vocab_size, name)
         check_sizes(model_config.to_dict(), source)
         _refuse_built_in_keys(config.backbone)
     if config.backbone.dropout is not None:
@@ -157,10 +157,6 @@ def _lowest_layers(
 def open_source(folder: Path) -> Source:
     """The published weights of a folder, in any format that nlpcli reads."""
     return open_checkpoint(folder, openers=[open_tf_checkpoint])
-
-
-def _check_vocabulary(name: str, start: Start) -> None:
-    check_rows(start.tokenizer.vocab, start.config.vocab_size, name)
 
 
 def prune(start: Start, used: Iterable[int]) -> np.ndarray:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -34,12 +34,11 @@ def evaluate_run(
 ) -> dict[str, Any]:
     """The recipe's scores, with counts, seconds and where they come from.
 
-    ``run`` None is the newest finished run; ``data`` None is the run's
-    development data.
-    ``predictions`` is a file that gets each example's text, gold and answer;
-    ``sets`` are assignments to keys of ``task`` that stand over the run's;
-    ``longest``: bytes of a line, otherwise the run's ``data.longest_line``.
-    UsageError when that file exists, unless ``force`` replaces it.
+    ``run`` None is the newest finished run; ``data`` None is the run's development
+    data. ``predictions`` is a file that gets each example's text, gold and answer:
+    UsageError when it exists, unless ``force`` replaces it. ``sets`` are assignments to
+    keys of ``task`` that stand over the run's; ``longest``: bytes of a line, otherwise
+    the run's ``data.longest_line``.
     """
     started = time.monotonic()
     loaded = open_run(run, recipe, sets=sets)
@@ -49,10 +48,12 @@ def evaluate_run(
     config = loaded.run.config
     longest = longest or config.data.longest_line
     config = replace(config, data=replace(config.data, longest_line=longest))
-    name, source = dev_source(config, loaded.recipe)
-    if data is not None:
-        source = ExampleFile(loaded.recipe, data, skip_bad, longest=longest)
+    source: Iterable[Any]
+    if data is None:
+        name, source = dev_source(config, loaded.recipe)
+    else:
         name = str(data)
+        source = ExampleFile(loaded.recipe, data, skip_bad, longest=longest)
     refuse_existing(predictions, force, name, config.data.train)
     examples: list[Any] = []
     answers: list[dict[str, Any]] = []

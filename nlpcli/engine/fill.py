@@ -12,6 +12,7 @@ from nlpcli.backbones.transformer import Transformer
 from nlpcli.checkpoints.rows import Rows
 from nlpcli.config import Precision, RuntimeOptions
 from nlpcli.engine import build
+from nlpcli.engine.answers import ask_all
 from nlpcli.errors import CheckpointError, NlpcliError
 from nlpcli.heads.sequence_model import sequence_model
 from nlpcli.heads.sequence_options import SequenceOptions
@@ -57,24 +58,13 @@ class Filler:
 
     def fill(self, rows: Sequence[Row], top: int) -> list[Answer | NlpcliError]:
         """The likeliest tokens of each line's masks; an error in a bad one's place."""
-        answers: list[Answer | NlpcliError] = []
-        features, asked = [], []
-        for row in rows:
-            try:
-                features.append(self.reader.features(row.string("text")))
-                asked.append((len(answers), row.string("text")))
-                answers.append({})
-            except CheckpointError:
-                raise
-            except NlpcliError as error:
-                answers.append(error)
+        asked = ask_all(self.reader, rows)
         found = in_batches(
-            features,
+            [example.features for example in asked.examples],
             self.fields,
             self.forward,
             self.batch_size,
             lambda batch: self.forward(batch)["targets"],
         )
-        for (number, text), logits in zip(asked, found, strict=True):
-            answers[number] = self.reader.answer(text, logits, top)
-        return answers
+        pairs = zip(asked.examples, found, strict=True)
+        return asked.answers([self.reader.answer(x.text, y, top) for x, y in pairs])

@@ -48,12 +48,8 @@ def open_plain(
     A link is followed: the hub's cache is made of them. Raises as ``read_plain``.
     """
     flags = os.O_RDONLY
-    for name in (
-        "O_NONBLOCK",
-        "O_NOCTTY",
-        "O_BINARY",
-        "O_CLOEXEC",
-    ):  # no system has all
+    # no system has all
+    for name in ("O_NONBLOCK", "O_NOCTTY", "O_BINARY", "O_CLOEXEC"):
         flags |= getattr(os, name, 0)
     try:
         _refuse_other(path, Path(path).stat().st_mode, error)

@@ -68,9 +68,6 @@ class Facts:
     distinct: Mapping[str, str] = field(default_factory=dict)
 
 
-Items = Iterator["E | DataError | Mark"]
-
-
 @dataclass(frozen=True)
 class Reader(Generic[E]):
     """A published format: how it is recognised, read and written.

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from nlpcli.errors import CheckpointError, DataError
+from nlpcli.records.row import Row
 from nlpcli.text.batching import Features
 from nlpcli.text.sequences import lay_out
 from nlpcli.text.tokenizers.encoding import Tokenizer
@@ -18,6 +19,13 @@ MASK = "[MASK]"
 
 
 @dataclass(frozen=True)
+class MaskedText:
+    """A text with masks in it, and how the model reads it."""
+
+    text: str
+    features: Features
+
+
 class MaskedReader:
     """How texts with ``[MASK]`` in them are read, and what fills them is told.
 
@@ -25,16 +33,21 @@ class MaskedReader:
     CheckpointError for a vocabulary without a mask.
     """
 
-    tokenizer: Tokenizer
-    longest: int | None
-
-    def features(self, text: str) -> Features:
-        """[CLS] text [SEP], its masks as targets; DataError for a text without any,
-        or of too many tokens."""
-        vocab = self.tokenizer.vocab
+    def __init__(self, tokenizer: Tokenizer, longest: int | None) -> None:
+        vocab = tokenizer.vocab
         if vocab.mask_id is None:
             raise CheckpointError(f"{vocab.origin}: expected a mask token, found none")
-        parts = self._parts(text)
+        self.tokenizer = tokenizer
+        self.longest = longest
+        # as people write it, or as the vocabulary has it
+        names = dict.fromkeys((MASK, vocab.tokens[vocab.mask_id]))
+        self._mask = re.compile("|".join(map(re.escape, names)))
+
+    def ask(self, row: Row) -> MaskedText:
+        """[CLS] text [SEP], its masks as targets; DataError for a text without any,
+        or of too many tokens."""
+        vocab, text = self.tokenizer.vocab, row.string("text")
+        parts = self._mask.split(text)
         ids = list(self.tokenizer.encode(parts[0]).token_ids)
         for part in parts[1:]:
             ids += [vocab.mask_id, *self.tokenizer.encode(part).token_ids]
@@ -44,13 +57,14 @@ class MaskedReader:
             raise DataError(
                 f"expected at most {self.longest - 2} tokens, got {len(ids)}"
             )
-        row, _ = lay_out(vocab, [ids])
-        return {
-            "token_ids": row,
-            "segment_ids": np.zeros(len(row), np.int32),
-            "padding_mask": np.ones(len(row), bool),
-            "predict_at": np.flatnonzero(row == vocab.mask_id).astype(np.int32),
+        laid, _ = lay_out(vocab, [ids])
+        features = {
+            "token_ids": laid,
+            "segment_ids": np.zeros(len(laid), np.int32),
+            "padding_mask": np.ones(len(laid), bool),
+            "predict_at": np.flatnonzero(laid == vocab.mask_id).astype(np.int32),
         }
+        return MaskedText(text, features)
 
     def answer(self, text: str, logits: np.ndarray, top: int) -> dict[str, Any]:
         """``masks``: for each, where it stands and its likeliest tokens.
@@ -58,7 +72,7 @@ class MaskedReader:
         logits: (masks or more, vocabulary); special tokens and rows beyond the
         vocabulary are left out.
         """
-        places = [match.span() for match in re.finditer(self._pattern, text)]
+        places = [match.span() for match in self._mask.finditer(text)]
         vocab = self.tokenizer.vocab
         never = [*vocab.special_ids, *range(len(vocab.tokens), logits.shape[-1])]
         masks = []
@@ -84,13 +98,3 @@ class MaskedReader:
             }
             for i in ids.tolist()
         ]
-
-    def _parts(self, text: str) -> list[str]:
-        return re.split(self._pattern, text)
-
-    @property
-    def _pattern(self) -> str:
-        """The mask as people write it, or as the vocabulary has it."""
-        mask_id = self.tokenizer.vocab.mask_id
-        own = MASK if mask_id is None else self.tokenizer.vocab.tokens[mask_id]
-        return "|".join(re.escape(name) for name in dict.fromkeys((MASK, own)))

@@ -12,6 +12,7 @@ from nlpcli.errors import DataError, NotFoundError
 from nlpcli.records.form import Facts, Form, Reader
 from nlpcli.records.lines import Lines
 from nlpcli.records.row import Row, shorten
+from nlpcli.records.table import TAB, is_table
 
 from .verse import broken_rules, without_spaces
 
@@ -69,7 +70,7 @@ class CoupletForm(Form[CoupletExample]):
     def published(self) -> Mapping[str, Reader[CoupletExample]]:
         return {
             "pair": Reader(lambda lines: _pair_of(lines.source) is not None, _pair),
-            "columns": Reader(_is_columns, _columns),
+            "columns": Reader(is_table, _columns),
         }
 
 
@@ -130,16 +131,11 @@ def _read_pair(
                 yield _tried([str(side) for side in sides], firsts.origin(one[0]))
 
 
-def _is_columns(lines: Lines) -> bool:
-    first = lines.first()
-    return first is not None and "\t" in first and not first.lstrip().startswith("{")
-
-
 def _columns(lines: Lines) -> tuple[str, Iterator[CoupletExample | DataError]]:
     return "columns", (
         line
         if isinstance(line, DataError)
-        else _tried(line.split("\t"), lines.origin(n))
+        else _tried(line.split(TAB), lines.origin(n))
         for n, line in lines
         if isinstance(line, DataError) or line.strip()
     )

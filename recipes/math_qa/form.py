@@ -106,12 +106,9 @@ class MathForm(Form[MathExample]):
         empty = True
         for item in json_objects(lines):
             empty = False
-            try:
-                if isinstance(item, DataError):
-                    raise item
-                yield self.parse(Row(_canonical(item.values), item.origin, self.hint))
-            except DataError as error:
-                yield error
+            if isinstance(item, Row):
+                item = Row(_canonical(item.values), item.origin, self.hint)
+            yield self.tried(item)
         if empty:
             raise DataError(f"{lines.name}: expected JSON objects, got an empty file")
 

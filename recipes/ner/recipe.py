@@ -52,7 +52,7 @@ class NerRecipe(Characters[NerExample]):
         return {"labels": self.labels.names}
 
     def restore(self, state: Mapping[str, Any]) -> None:
-        self.labels = Labels(names=state["labels"])
+        self.labels.restore(state["labels"])
 
     def targets(self, example: NerExample, window: Window) -> Features:
         spans = []

@@ -25,6 +25,7 @@ from nlpcli.cli.stream import Arrivals, Request, from_lines
 from nlpcli.config.loader import resolve
 from nlpcli.errors import DataError
 from nlpcli.files.json_text import dumps
+from nlpcli.recipes.dialog.form import DialogForm
 from nlpcli.records import tally
 from nlpcli.records.check import check
 from nlpcli.records.columns import read_columns
@@ -34,7 +35,6 @@ from nlpcli.records.objects import json_objects
 from nlpcli.records.read import document, json_values, open_items
 from nlpcli.samples import sample
 from nlpcli.text.tokenizers.load import tiny_tokenizer
-from recipes.dialog.form import DialogForm
 from tests.hostile.faked import assert_one_line, nlpcli
 from tests.hostile.test_hostile_pipes import FORMATS
 
