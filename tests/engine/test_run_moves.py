@@ -1,5 +1,6 @@
 """A run is resumed and evaluated from another working directory than it began in."""
 
+import os
 import shutil
 
 import pytest
@@ -52,8 +53,15 @@ def test_data_given_by_relative_paths_is_found_again(tmp_path, monkeypatch):
     result = train(resolve("ner"), resume=tmp_path / "run")
     assert (result.status, result.steps) == ("finished", 4)
     scores = evaluate_run(tmp_path / "run", "ner")
-    dev = (tmp_path / "here" / "dev.jsonl").read_text("utf-8")
-    assert scores["examples"] == len(dev.splitlines())
+    dev = tmp_path / "here" / "dev.jsonl"
+    assert scores["examples"] == len(dev.read_text("utf-8").splitlines())
+
+    # a pipe that nobody writes to: the run's own data is not opened for other data
+    other = tmp_path / "other.jsonl"
+    dev.rename(other)
+    os.mkfifo(dev)
+    scores = evaluate_run(tmp_path / "run", "ner", data=other)
+    assert scores["data"] == str(other)
 
 
 def test_a_model_folder_and_a_file_of_the_task_are_kept_in_full(tmp_path, monkeypatch):
