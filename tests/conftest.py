@@ -1,5 +1,6 @@
 """Shared fixtures: real data when it is there, a tiny encoder when it is not."""
 
+import logging
 import os
 import signal
 import sys
@@ -45,6 +46,22 @@ def _started_anyhow() -> Iterator[None]:
         # a child imports the checkout under test, wherever it starts
         patch.setenv("PYTHONPATH", str(ROOT), prepend=os.pathsep)
         yield
+
+
+@pytest.fixture(autouse=True)
+def _command_line_again() -> Iterator[None]:
+    """A command run in this process sets its log and its settings for good."""
+    _reset_command_line()
+    yield
+    _reset_command_line()
+
+
+def _reset_command_line() -> None:
+    logger = logging.getLogger("nlpcli")
+    logger.handlers, logger.propagate = [], True
+    logger.setLevel(logging.NOTSET)
+    if (console := sys.modules.get("nlpcli.cli.console")) is not None:
+        console.settings.__dict__.update(console.Settings().__dict__)
 
 
 @pytest.fixture(autouse=True)

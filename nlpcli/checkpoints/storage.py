@@ -5,10 +5,9 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Collection
-from dataclasses import dataclass
 from pathlib import Path
 
-from nlpcli.checkpoints.registry import MODELS, Model, find_model
+from nlpcli.checkpoints.registry import Model, find_model
 from nlpcli.errors import CheckpointError, NlpcliError, NotFoundError, UsageError
 from nlpcli.files.atomic import explained
 from nlpcli.files.plain_file import open_plain
@@ -16,16 +15,6 @@ from nlpcli.files.plain_file import open_plain
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 VOCABULARIES = ("vocab.txt", "tokenizer.json")
 CONFIGS = ("config.json", "bert_config.json")
-
-
-@dataclass(frozen=True)
-class Stored:
-    """A model of the registry that is on disk."""
-
-    name: str
-    path: Path
-    bytes: int
-    in_cache: bool
 
 
 def models_folder() -> Path:
@@ -44,18 +33,6 @@ def locate(name: str) -> Path | None:
     if is_whole(plain):
         return plain
     return next((p for p in _snapshots(model) if is_whole(p)), None)
-
-
-def stored_models() -> list[Stored]:
-    """Every model of the registry that is on disk, with the bytes it takes."""
-    found = []
-    for model in MODELS.values():
-        path = locate(model.name) if not model.is_built_in else None
-        if path is not None:
-            in_cache = path.is_relative_to(_cache())
-            whole = _repository(model) if in_cache else path
-            found.append(Stored(model.name, path, _size(whole), in_cache))
-    return found
 
 
 def remove(name: str) -> int:

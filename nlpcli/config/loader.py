@@ -124,11 +124,6 @@ def merge(layers: Iterable[Mapping[Any, Any]]) -> dict[Any, Any]:
     return merged
 
 
-def validate(config: RunConfig) -> list[str]:
-    """What no single key shows: values that do not go together."""
-    return [f"{'.'.join(keys[0])}: {what}" for keys, what in _conflicts(config)]
-
-
 def to_dict(config: RunConfig) -> dict[str, Any]:
     """Plain values, ready for YAML and JSON, which ``build`` reads back."""
     return {key: _plain(value) for key, value in dataclasses.asdict(config).items()}

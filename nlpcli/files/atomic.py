@@ -52,10 +52,14 @@ def whole_file(
     says where the work is kept. ``shown``: how messages call the file.
     """
     shown = shown or path
-    partial, stream = beside(path), None
+    partial, stream, ours = beside(path), None, True
     try:  # before it is made: a signal may come as soon as it is there
         with explained(shown):
-            stream = _create(partial, path)
+            try:
+                stream = _create(partial, path)
+            except FileExistsError:
+                ours = False  # another's, and it stays
+                raise
         yield stream
         with explained(shown):
             stream.flush()
@@ -69,8 +73,9 @@ def whole_file(
         if stream is not None:
             with suppress(OSError):
                 stream.close()
-        with suppress(OSError):
-            partial.unlink()
+        if ours:
+            with suppress(OSError):
+                partial.unlink()
 
 
 def beside(path: Path) -> Path:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ import numpy as np
 from nlpcli.checkpoints.folder import tensorflow_prefixes
 from nlpcli.checkpoints.source import Shape
 from nlpcli.errors import CheckpointError
-from nlpcli.files.atomic import beside, explained, sync_tree
+from nlpcli.files.atomic import explained, sync_tree
 from nlpcli.files.plain_file import kind_of, read_plain
 from nlpcli.runtime.tf_index import check_index
 
@@ -108,9 +109,8 @@ def write_tf_checkpoint(prefix: str | Path, tensors: Mapping[str, np.ndarray]) -
     prefix = Path(prefix)
     with explained(prefix):
         prefix.parent.mkdir(parents=True, exist_ok=True)
-        partial = beside(prefix)
+        partial = Path(tempfile.mkdtemp(prefix=".partial-", dir=prefix.parent))
         try:
-            partial.mkdir(mode=0o700)
             names = sorted(tensors)
             tf.raw_ops.SaveV2(
                 prefix=os.fsencode(partial / prefix.name),

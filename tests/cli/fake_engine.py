@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import signal
 import sys
 import types
@@ -15,7 +14,6 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
-from nlpcli.cli import console
 from nlpcli.cli.main import app
 from nlpcli.errors import DataError, NotFoundError
 from nlpcli.records.row import Row
@@ -122,9 +120,6 @@ def installed(monkeypatch: pytest.MonkeyPatch, folder: Path) -> Iterator[Engine]
     module("nlpcli.engine.run_dir", choose_run=chosen)
     monkeypatch.chdir(folder)
     yield fake
-    logging.getLogger("nlpcli").handlers = []
-    logging.getLogger("nlpcli").propagate = True
-    console.settings.__dict__.update(console.Settings().__dict__)
 
 
 def call(*words: str, stdin: str | bytes | None = None) -> Any:

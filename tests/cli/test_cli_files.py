@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import subprocess
 import sys
@@ -25,8 +24,6 @@ GOOD = '{"text": "王小明在北京", "entities": [{"start": 0, "end": 3, "labe
 def _in_an_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.chdir(tmp_path)
     yield
-    logging.getLogger("nlpcli").handlers = []
-    logging.getLogger("nlpcli").propagate = True
 
 
 def call(*words: str) -> Any:

@@ -167,8 +167,6 @@ def test_durations() -> None:
 def stderr(capsys: pytest.CaptureFixture[str]):
     yield lambda: capsys.readouterr().err
     console.configure(Settings())
-    logging.getLogger("nlpcli").handlers = []
-    logging.getLogger("nlpcli").propagate = True
 
 
 def test_progress_off_a_terminal_is_one_plain_line(stderr: Callable[[], str]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import sys
 import types
 from collections.abc import Iterator
@@ -15,7 +14,6 @@ import pytest
 from typer.testing import CliRunner
 
 from nlpcli import recipe as recipes
-from nlpcli.cli import console
 from nlpcli.cli.generation import asked_options
 from nlpcli.cli.main import app
 from nlpcli.cli.render import output_lines, render
@@ -118,9 +116,6 @@ def generators(monkeypatch: pytest.MonkeyPatch, tmp_path: Path):
     monkeypatch.setattr(Generator, "made", [])
     monkeypatch.chdir(tmp_path)
     yield Generator.made
-    logging.getLogger("nlpcli").handlers = []
-    logging.getLogger("nlpcli").propagate = True
-    console.settings.__dict__.update(console.Settings().__dict__)
 
 
 def call(*words: str, stdin: str | bytes | None = None) -> Any:

@@ -7,14 +7,12 @@ from __future__ import annotations
 
 import functools
 import json
-import logging
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
-from nlpcli.cli import console
 from nlpcli.cli.main import app
 from nlpcli.config.loader import resolve
 from nlpcli.engine import loaded
@@ -47,9 +45,6 @@ def quick_loop():
         patch.setattr(loaded, "Decoding", functools.partial(whole, compiled=False))
         patch.setenv("TF_XLA_FLAGS", "--tf_xla_persistent_cache_directory=")
         yield
-    logging.getLogger("nlpcli").handlers = []
-    logging.getLogger("nlpcli").propagate = True
-    console.settings.__dict__.update(console.Settings().__dict__)
 
 
 @pytest.fixture(scope="module")

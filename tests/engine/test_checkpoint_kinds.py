@@ -6,7 +6,6 @@ Two steps each: what is wrong between a file and a model is wrong at once.
 from __future__ import annotations
 
 import json
-import logging
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ import pytest
 from safetensors.numpy import load_file
 from typer.testing import CliRunner
 
-from nlpcli.cli import console
 from nlpcli.cli.main import app
 from nlpcli.recipe import list_recipes
 from nlpcli.text.tokenizers.load import load_tokenizer
@@ -85,9 +83,6 @@ def published(tmp_path_factory):
         return known[kind]
 
     yield find
-    logging.getLogger("nlpcli").handlers = []
-    logging.getLogger("nlpcli").propagate = True
-    console.settings.__dict__.update(console.Settings().__dict__)
 
 
 @pytest.mark.parametrize(("kind", "recipe", "flags"), cases(), ids=str)

@@ -106,7 +106,6 @@ def test_a_token_that_stands_twice_keeps_its_lines(tmp_path: Path) -> None:
 def test_it_says_what_it_does(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(logging.getLogger("nlpcli"), "propagate", True)
     caplog.set_level(logging.INFO, "nlpcli")
     write_google_folder(tmp_path / "google", ["backbone", "mlm"])
     report = convert_model(tmp_path / "google", tmp_path / "hf")

@@ -59,9 +59,6 @@ def assert_safe(output: str | bytes) -> str:
 def _in_an_empty_folder(tmp_path: Path, monkeypatch: Any) -> Iterator[None]:
     monkeypatch.chdir(tmp_path)
     yield
-    logging.getLogger("nlpcli").handlers = []
-    logging.getLogger("nlpcli").propagate = True
-    console.settings.__dict__.update(Settings().__dict__)
 
 
 def call(*words: str) -> Any:

@@ -78,6 +78,7 @@ def test_even_a_foreseen_name_is_not_used(
     for write in (text, lines, inner):
         with pytest.raises(Exception, match="out: cannot write, File exists"):
             write(tmp_path / "out")
+    assert os.path.lexists(taken)
     assert file.read_text() == PRECIOUS
     assert not (tmp_path / "absent").exists()
 
@@ -275,7 +276,6 @@ def test_programs_that_others_can_change_are_not_run(
     monkeypatch.setenv("TF_XLA_FLAGS", "")
     folder = first if where == "PROGRAMS" else tmp_path / "cache" / where
     folder.chmod(mode)
-    monkeypatch.setattr(logging.getLogger("nlpcli"), "propagate", True)
     caplog.set_level(logging.DEBUG, "nlpcli")
     assert keep_programs() is None
     assert os.environ["TF_XLA_FLAGS"] == ""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import logging
 import os
 import threading
 from collections.abc import Callable, Iterator
@@ -28,8 +27,6 @@ def _in_an_empty_folder(
 ) -> Iterator[None]:
     monkeypatch.chdir(tmp_path)
     yield
-    logging.getLogger("nlpcli").handlers = []
-    logging.getLogger("nlpcli").propagate = True
 
 
 def call(*words: str) -> Any:

@@ -37,7 +37,6 @@ def folder(tmp_path):
 @pytest.fixture
 def told_of(caplog, monkeypatch):
     """The log, whatever an earlier test of the command line did to the logger."""
-    monkeypatch.setattr(logging.getLogger("nlpcli"), "propagate", True)
     caplog.set_level(logging.INFO, "nlpcli")
     return caplog
 
