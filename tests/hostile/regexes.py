@@ -20,7 +20,7 @@ MADE: dict[tuple[str, str], Callable[[], Iterable[str]]] = {
     ("nlpcli.checkpoints.table", "first + "): lambda: [
         r"layer_(?P<i>0|[1-9][0-9]*)/dense_(?P=i)/kernel"
     ],
-    ("nlpcli.tasks.masked", "self._pattern"): lambda: [r"\[MASK\]|<mask>"],
+    ("nlpcli.tasks.masked", "re.escape, names"): lambda: [r"\[MASK\]|<mask>"],
 }
 _AT_START = {"match", "fullmatch"}
 _ANYWHERE = {"search", "split", "findall", "finditer", "sub", "subn"}
