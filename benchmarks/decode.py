@@ -154,7 +154,8 @@ def measure_nlpcli(options: argparse.Namespace) -> dict[str, Any]:
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(options.threads)
-    from nlpcli.backbones.transformer import Transformer, TransformerConfig
+    from nlpcli.backbones.config import TransformerConfig
+    from nlpcli.backbones.transformer import Transformer
     from nlpcli.decoders.options import GenerateOptions
     from nlpcli.heads.sequence_model import SequenceModel
     from nlpcli.heads.sequence_options import SequenceOptions

@@ -55,7 +55,8 @@ def measure(options: argparse.Namespace, precision: str, xla: str) -> dict[str, 
     import numpy as np
     import tensorflow as tf
 
-    from nlpcli.backbones.transformer import Transformer, TransformerConfig
+    from nlpcli.backbones.config import TransformerConfig
+    from nlpcli.backbones.transformer import Transformer
     from nlpcli.config import RuntimeOptions, TrainOptions
     from nlpcli.heads.crf import CrfHead
     from nlpcli.heads.task_model import TaskModel

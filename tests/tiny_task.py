@@ -8,7 +8,8 @@ import keras
 import numpy as np
 from keras import ops
 
-from nlpcli.backbones.transformer import Transformer, TransformerConfig
+from nlpcli.backbones.config import TransformerConfig
+from nlpcli.backbones.transformer import Transformer
 from nlpcli.config import TrainOptions
 from nlpcli.heads.task_model import TaskModel
 from nlpcli.runtime.optimizer import AdamW, learning_rate_scales

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from nlpcli.checkpoints.rules import Rules, dump
+from nlpcli.checkpoints.table import Shares
 from nlpcli.errors import NlpcliError
 from nlpcli.files.json_file import read_json_object
 from nlpcli.files.named import refuse_sources
@@ -36,6 +37,7 @@ def write_hf_folder(
     force: bool = False,
     check: Callable[[Path], None] | None = None,
     sources: Iterable[Path] = (),
+    shares: Shares = {},  # noqa: B006 - never changed
 ) -> Path:
     """Write model.safetensors, config.json and the tokenizer's files, or nothing.
 
@@ -47,7 +49,7 @@ def write_hf_folder(
 
     destination = Path(destination)
     refuse_destination(destination, force, sources)
-    tensors = dump(rules, values)
+    tensors = dump(rules, values, shares)
 
     def write(folder: Path) -> None:
         # transformers refuses files without this mark.

@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
-from nlpcli.checkpoints.families import Family, guess_family
 from nlpcli.checkpoints.folder import open_checkpoint
 from nlpcli.checkpoints.names import grouped
-from nlpcli.checkpoints.rules import resolve
+from nlpcli.checkpoints.rules import Plan
 from nlpcli.checkpoints.source import Opener, Shape, Source
-from nlpcli.checkpoints.storage import CONFIGS, missing_files
+from nlpcli.checkpoints.storage import CONFIGS, config_file, missing_files
 from nlpcli.errors import CheckpointError, NotFoundError
 from nlpcli.files.json_file import read_json_object, short
 from nlpcli.text.tokenizers.load import load_tokenizer
@@ -58,14 +57,41 @@ class Inspection:
         return asdict(self)
 
 
+class Known(Protocol):
+    """A family that can be loaded, as inspection asks it."""
+
+    @property
+    def parts(self) -> Sequence[str]:
+        """Names of what a file of it may hold, the backbone first."""
+
+    def shapes(self, config: Mapping[str, Any]) -> dict[str, dict[str, Shape]]:
+        """Variables of each part, by path, that a configuration promises; raises
+        CheckpointError or ValueError where it does not tell."""
+
+    def plan(self, part: str, shapes: Mapping[str, Shape]) -> Plan:
+        """What of a part is in the file, and what is not."""
+
+
+@dataclass(frozen=True)
+class Found:
+    """A family and what made us think so; not ``known`` where it is not read."""
+
+    name: str
+    reason: str
+    known: Known | None
+
+
+Judge = Callable[[Mapping[str, Any], Source], Found | None]
+"""The family of a configuration and of weights; None where nothing tells."""
+
+
 def inspect(
-    path: str | Path, families: Sequence[Family], openers: Sequence[Opener] = ()
+    path: str | Path, judge: Judge, openers: Sequence[Opener] = ()
 ) -> Inspection:
     """Look at a model folder, a run or a single checkpoint file.
 
-    families: those that can be loaded; openers: formats beside safetensors and torch
-    files. Raises NotFoundError when there is nothing, CheckpointError when a file is
-    broken.
+    openers: formats beside safetensors and torch files. Raises NotFoundError when there
+    is nothing, CheckpointError when a file is broken.
     """
     path = Path(path)
     report = Inspection(str(path))
@@ -88,9 +114,9 @@ def inspect(
     found = source.describe()
     _measure(report, source, found)
     if report.kind == "run":
-        _judge_run(report, families, config, source, found)
+        _judge_run(report, judge, config, source, found)
     else:
-        _judge(report, families, config, source, found)
+        _judge(report, judge, config, source, found)
     whole = report.parts.get("backbone") == "complete" and not report.missing_files
     report.loads = _check_tokenizer(report, folder) and whole
     return report
@@ -112,9 +138,9 @@ def tokenizer_kind(folder: Path) -> str | None:
 
 
 def _config(folder: Path, report: Inspection) -> dict[str, Any]:
-    for name in CONFIGS:
-        if (folder / name).exists():
-            return read_json_object(folder / name)
+    path = config_file(folder)
+    if path is not None:
+        return read_json_object(path)
     report.notes.append(f"no {' or '.join(CONFIGS)} beside the weights")
     return {}
 
@@ -143,27 +169,26 @@ def _measure(report: Inspection, source: Source, found: Mapping[str, Shape]) -> 
 
 def _judge(
     report: Inspection,
-    families: Sequence[Family],
+    judge: Judge,
     config: Mapping[str, Any],
     source: Source,
     found: Mapping[str, Shape],
 ) -> None:
     """Family, and for each of its parts whether it is all there."""
-    guess = guess_family(config, found)
+    guess = judge(config, source)
     if guess is None:
         report.notes.append(f"unknown family; names: {', '.join(grouped(found)[:5])}")
         return
-    report.family, report.family_reason = guess.family, guess.reason
-    family = next((f for f in families if f.name == guess.family), None)
-    if family is None:
-        report.notes.append(f"{guess.family}: recognised, not supported yet")
+    report.family, report.family_reason = guess.name, guess.reason
+    if guess.known is None:
+        report.notes.append(f"{guess.name}: recognised, not supported yet")
         return
     report.supported = True
-    shapes = _shapes(family, config, report)
+    shapes = _shapes(guess.known, config, report)
     used: set[str] = set()
     leftover: set[str] = set(found)
-    for part, dialects in family.parts.items():
-        plan = resolve(dialects[source.dialect], shapes.get(part, {}), source)
+    for part in guess.known.parts:
+        plan = guess.known.plan(part, shapes.get(part, {}))
         taken = {name for _, names in plan.mapping.values() for name in names}
         if shapes.get(part) and not plan.gaps:
             report.parts[part] = "complete"
@@ -180,7 +205,7 @@ def _judge(
 
 def _judge_run(
     report: Inspection,
-    families: Sequence[Family],
+    judge: Judge,
     config: Mapping[str, Any],
     source: Source,
     found: Mapping[str, Shape],
@@ -188,11 +213,11 @@ def _judge_run(
     """A run keeps our own paths, with the backbone's name in front."""
     report.dialect = "nlpcli"
     report.family = short(str(config.get("model_type", "bert")))
-    family = next((f for f in families if f.name == report.family), None)
-    if family is None:
+    guess = judge({"model_type": "bert", **config}, source)
+    if guess is None or guess.known is None:
         return
     report.supported = True
-    shapes = _shapes(family, config, report).get("backbone", {})
+    shapes = _shapes(guess.known, config, report).get("backbone", {})
     wanted = {f"backbone/{path}": shape for path, shape in shapes.items()}
     gaps = [
         f"{path}: expected {shape}, {source.label} "
@@ -207,12 +232,13 @@ def _judge_run(
 
 
 def _shapes(
-    family: Family, config: Mapping[str, Any], report: Inspection
+    family: Known, config: Mapping[str, Any], report: Inspection
 ) -> dict[str, dict[str, Shape]]:
     try:
         return family.shapes(config)
-    except ValueError as error:
-        report.notes.append(f"its configuration does not tell its sizes: {error}")
+    except (ValueError, CheckpointError) as error:
+        told = "; ".join(str(error).splitlines())
+        report.notes.append(f"its configuration does not tell its sizes: {told}")
         return {}
 
 

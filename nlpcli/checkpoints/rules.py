@@ -15,7 +15,16 @@ import numpy as np
 from nlpcli.checkpoints.names import Names, grouped
 from nlpcli.checkpoints.rows import Rows, take_rows
 from nlpcli.checkpoints.source import Shape, Source
-from nlpcli.checkpoints.table import Rule, Rules, RuleTable, as_table, expand, rule_of
+from nlpcli.checkpoints.table import (
+    Rule,
+    Rules,
+    RuleTable,
+    Shares,
+    as_table,
+    cuts,
+    expand,
+    rule_of,
+)
 from nlpcli.errors import CheckpointError
 
 __all__ = ["Plan", "Rule", "RuleTable", "Rules", "dump", "load", "resolve"]
@@ -46,6 +55,7 @@ def load(
     compound_rows: Sequence[Sequence[int]] | None = None,
     table_rows: int | None = None,
     others: Collection[str] = (),
+    shares: Shares = {},  # noqa: B006 - never changed
 ) -> dict[str, np.ndarray]:
     """Values of all targets, float32, or CheckpointError that lists every gap.
 
@@ -56,7 +66,7 @@ def load(
     """
     kept = None if kept_rows is None else np.asarray(kept_rows, np.int64)
     rows = Rows(kept, compound_rows or (), table_rows)
-    plan = resolve(rules, targets, source, rows)
+    plan = resolve(rules, targets, source, rows, shares)
     if plan.gaps:
         raise CheckpointError("\n".join(plan.gaps))
     for note in plan.notes:
@@ -74,6 +84,7 @@ def resolve(
     targets: Mapping[str, Shape],
     source: Source,
     rows: Rows | None = None,
+    shares: Shares = {},  # noqa: B006 - never changed
 ) -> Plan:
     """Match our variables with a file's tensors by name and shape; reads no value."""
     table = as_table(rules)
@@ -90,7 +101,9 @@ def resolve(
         forms = [names.forms(name) for name in rule.sources]
         if rule.optional and not any(forms):
             continue
-        problems = _misfits(rule, tuple(shape), forms, source, found, rows or Rows())
+        problems = _misfits(
+            rule, tuple(shape), forms, source, found, rows or Rows(), shares
+        )
         gaps += [f"{path}: {problem}" for problem in problems]
         used.update(name for options in forms for name in options)
         if not problems:
@@ -101,7 +114,11 @@ def resolve(
     return Plan(mapping, gaps, names.unused(used), names.notes(used))
 
 
-def dump(rules: Rules, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+def dump(
+    rules: Rules,
+    values: Mapping[str, np.ndarray],
+    shares: Shares = {},  # noqa: B006 - never changed
+) -> dict[str, np.ndarray]:
     """The file's tensors from our variables: the table read from left to right.
 
     Raises CheckpointError when a variable has no rule or a rule has no variable.
@@ -114,7 +131,11 @@ def dump(rules: Rules, values: Mapping[str, np.ndarray]) -> dict[str, np.ndarray
         if rule is None:
             gaps.append(f"{path}: no rule says what the file calls it")
             continue
-        parts = np.split(np.asarray(value), len(rule.sources))
+        sizes = cuts(rule, len(value), shares)
+        if sizes is None:
+            gaps.append(f"{path}: {value.shape} cannot be cut for {rule.sources}")
+            continue
+        parts = np.split(np.asarray(value), np.cumsum(sizes)[:-1])
         for name, part in zip(rule.sources, parts, strict=True):
             tensors[name] = np.ascontiguousarray(part.T if rule.transpose else part)
     gaps += [
@@ -134,15 +155,16 @@ def _misfits(
     source: Source,
     found: Mapping[str, Shape],
     rows: Rows,
+    shares: Shares,
 ) -> list[str]:
     """Why a variable of ``shape`` cannot be made of the file's tensors."""
-    count = len(rule.sources)
-    if count > 1 and shape[0] % count:
-        return [f"{shape} cannot be made of {count} equal parts"]
-    part = shape if count == 1 else (shape[0] // count, *shape[1:])
-    expected = part[::-1] if rule.transpose else part
+    sizes = cuts(rule, shape[0], shares)
+    if sizes is None:
+        return [f"{shape} cannot be made of {len(rule.sources)} parts"]
     problems = []
-    for name, options in zip(rule.sources, forms, strict=True):
+    for name, options, size in zip(rule.sources, forms, sizes, strict=True):
+        part = (size, *shape[1:])
+        expected = part[::-1] if rule.transpose else part
         if not options:
             problems.append(f"expected {name} {expected}, {source.label} has none")
         elif len(options) > 1:

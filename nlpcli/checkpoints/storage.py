@@ -15,6 +15,9 @@ from nlpcli.files.plain_file import open_plain
 WEIGHTS = ("model.safetensors", "pytorch_model.bin")
 VOCABULARIES = ("vocab.txt", "tokenizer.json")
 CONFIGS = ("config.json", "bert_config.json")
+_OTHER_CONFIGS = ("*_config.json", "*_config_*.json", "discriminator.json")
+
+_NO_CONFIGS = {"tokenizer_config.json", "generation_config.json"}
 
 
 def models_folder() -> Path:
@@ -59,6 +62,15 @@ def remove(name: str) -> int:
     return size
 
 
+def config_file(folder: Path, dialect: str | None = None) -> Path | None:
+    """The configuration beside weights; Google's name first where theirs are."""
+    names = CONFIGS[::-1] if dialect == "tf" else CONFIGS
+    named = [folder / name for name in names]
+    others = [p for name in _OTHER_CONFIGS for p in sorted(folder.glob(name))]
+    others = [path for path in others if path.name not in _NO_CONFIGS]
+    return next((path for path in (*named, *others) if path.exists()), None)
+
+
 def is_whole(folder: Path) -> bool:
     """Whether a folder has a configuration, a vocabulary and all its weights."""
     return folder.is_dir() and not missing_files(folder)
@@ -70,7 +82,7 @@ def missing_files(folder: Path) -> list[str]:
     found = folder.iterdir() if folder.is_dir() else ()
     names = {path.name for path in found if path.exists()}
     missing = []
-    if not names.intersection(CONFIGS):
+    if config_file(folder) is None:
         missing.append(" or ".join(CONFIGS))
     if not names.intersection(VOCABULARIES):
         missing.append(" or ".join(VOCABULARIES))

@@ -12,7 +12,8 @@ class Rule:
     """One of our variables and the tensor, or tensors, of the file that make it.
 
     ``{i}`` stands for a number and is the same on both sides. Several ``theirs`` lie
-    one after another on our first axis (q, k, v in one kernel). ``transpose`` turns
+    one after another on our first axis (q, k, v in one kernel), in equal parts or those
+    that Shares says. ``transpose`` turns
     each of their matrices. ``vocab_axis=0`` marks tables with one row a token. An
     optional variable may be missing from the file and then keeps its fresh value.
     """
@@ -57,6 +58,20 @@ class RuleTable:
 
 
 Rules = RuleTable | Sequence[Rule]
+Shares = Mapping[str, tuple[int, ...]]
+"""Rows of a fused variable that each tensor makes, by a name in its path."""
+
+
+def cuts(rule: Rule, rows: int, shares: Shares) -> tuple[int, ...] | None:
+    """The rows of a variable that each of a rule's tensors makes; None where ``rows``
+    cannot be made of them."""
+    count = len(rule.sources)
+    given = next((n for key, n in shares.items() if key in rule.ours.split("/")), None)
+    if count == 1:
+        return (rows,)
+    if given is not None and len(given) == count:
+        return given if sum(given) == rows else None
+    return None if rows % count else (rows // count,) * count
 
 
 def as_table(rules: Rules) -> RuleTable:

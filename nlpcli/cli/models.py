@@ -106,15 +106,14 @@ def inspect(
     as_json: Json = False,
 ) -> None:
     """Say what a folder or file is and what would be missing."""
-    from nlpcli.backbones.bert_rules import BERT
-    from nlpcli.checkpoints.inspect import inspect as look
+    from nlpcli.cli.console import quiet_imports
     from nlpcli.cli.output import print_json, print_text
     from nlpcli.cli.table import listing
-    from nlpcli.runtime.tf_checkpoint import open_tf_checkpoint
 
     folder = _folder(path)
-    _load_tensorflow_for(folder)
-    report = look(folder, [BERT], [open_tf_checkpoint]).as_dict()
+    with quiet_imports():
+        from nlpcli.engine.inspect import inspect as look
+    report = look(folder).as_dict()
     if as_json:
         print_json(report)
     else:
@@ -192,13 +191,3 @@ def _folder(path: str) -> Path:
 
     found = locate(path) if path in MODELS and path != "tiny" else None
     return Path(path) if found is None else found
-
-
-def _load_tensorflow_for(folder: Path) -> None:
-    """Load what only TensorFlow's own checkpoints need, without its chatter."""
-    from nlpcli.checkpoints.folder import tensorflow_prefixes
-    from nlpcli.cli.console import quiet_imports
-
-    if tensorflow_prefixes(folder):
-        with quiet_imports():
-            import nlpcli.runtime.device  # noqa: F401

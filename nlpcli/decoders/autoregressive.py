@@ -1,14 +1,12 @@
-"""Greedy, beam and sampling in one loop over a static cache.
+"""Greedy, beam and sampling in one loop, over whatever speaks.
 
 Everything has a static shape, so that the loop is one compiled program. The prompt is
-read once and shared by all hypotheses of its row; each step writes ``width`` slots
-of the cache of the answers, and no slot is ever moved: a table of ancestors says which
-slots are a hypothesis' own past.
+read once and shared by all hypotheses of its row.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -17,6 +15,7 @@ from keras import ops, tree
 from nlpcli.decoders import scores as score
 from nlpcli.decoders.constraints import Constraint, Context
 from nlpcli.decoders.noise import gumbel
+from nlpcli.decoders.speaker import Speaker
 
 UNSATISFIED = 1e4  # what a broken constraint costs in the ranking
 
@@ -41,14 +40,13 @@ class Numbers(NamedTuple):
 
 class Search(NamedTuple):
     """The loop's state. (batch, width, ...) for what grows, (batch, num, ...) for
-    what has ended; logits of the token to come; caches as Transformer.extend has
-    them. ``scores`` and ``ended_ranks`` choose, with the repetition penalty and the
+    what has ended; logits of the token to come; memory as the speaker has it.
+    ``scores`` and ``ended_ranks`` choose, with the repetition penalty and the
     pressure to end in them; ``logps`` and ``ended_logps`` are the model's own."""
 
     step: Any
     logits: Any
     tokens: Any
-    ancestors: Any
     scores: Any
     logps: Any
     satisfied: Any
@@ -58,21 +56,17 @@ class Search(NamedTuple):
     ended_ranks: Any
     ended_satisfied: Any
     states: Any
-    caches: Any
+    memory: Any
 
 
 @dataclass(frozen=True)
 class Decoder:
     """What is fixed in a program: sizes, filters, constraints.
 
-    ``logits``: hidden states (rows, hidden) -> (rows, vocabulary); ``slots`` is
-    the longest answer, each token of it with a slot of the cache for every hypothesis;
-    ``attention`` the mask over the prompt.
+    ``slots`` is the longest answer.
     """
 
-    backbone: Any
-    logits: Callable[[Any], Any]
-    attention: Callable[[Any, Any], Any]
+    speaker: Speaker
     end_id: int
     width: int
     num: int
@@ -87,20 +81,11 @@ class Decoder:
     def begin(self, prompt: Mapping[str, Any], numbers: Numbers) -> Search:
         """Read the prompts: all that comes before the first token.
 
-        prompt: token_ids, segment_ids, padding_mask (batch, length); next_segment
-        (batch,). Padding may stand on either side. Shapes may be dynamic here.
+        Shapes may be dynamic here.
         """
-        mask = prompt["padding_mask"]
-        batch, length = ops.shape(mask)
-        real = ops.cast(mask, "int32")
-        positions = _positions(mask)
-        seen = self.attention(prompt["segment_ids"], mask)
-        hidden, caches = self.backbone.read(
-            prompt["token_ids"], prompt["segment_ids"], positions, seen
-        )
-        last = ops.max(ops.arange(length) * real, axis=1)
-        hidden = ops.take_along_axis(hidden, last[:, None, None], axis=1)[:, 0]
-        logits = ops.cast(self.logits(hidden), "float32")[:, None]
+        logits, memory = self.speaker.begin(prompt)
+        batch = ops.shape(logits)[0]
+        logits = logits[:, None]
         shape, kept = (batch, self.width), (batch, self.num)
         first = ops.arange(self.width) == 0
         alone = (
@@ -110,7 +95,6 @@ class Decoder:
             step=ops.zeros((), "int32"),
             logits=ops.broadcast_to(logits, (*shape, logits.shape[-1])),
             tokens=ops.zeros((*shape, self.slots), "int32"),
-            ancestors=ops.zeros((*shape, self.slots), "int32"),
             scores=ops.zeros(shape) + alone,
             logps=ops.zeros(shape),
             satisfied=ops.ones(shape, "bool"),
@@ -120,25 +104,14 @@ class Decoder:
             ended_ranks=ops.full(kept, score.NEVER),
             ended_satisfied=ops.ones(kept, "bool"),
             states=tuple(c.start(prompt, self.width) for c in self.constraints),
-            caches=tree.map_structure(self._with_room, caches),
+            memory=memory,
         )
 
     def advance(
         self, search: Search, prompt: Mapping[str, Any], numbers: Numbers, until: Any
     ) -> Search:
         """Go on until ``until`` tokens, or until every row is done; static shapes."""
-        mask = prompt["padding_mask"]
-        length = mask.shape[1]
-        lengths = ops.sum(ops.cast(mask, "int32"), axis=1)
-        segments = ops.broadcast_to(
-            prompt["next_segment"][:, None], (mask.shape[0], self.width)
-        )
-        own_positions = lengths[:, None] + ops.arange(self._room) // self.width
-        positions = ops.concatenate([_positions(mask), own_positions], axis=1)
-
-        def position(last: Any) -> Any:
-            # Rows that are done may wait at the edge of the positions.
-            return ops.maximum(lengths + ops.minimum(last, numbers.limit - 1), 0)
+        extend = self.speaker.over(prompt)
 
         def go_on(search: Search) -> Any:
             open_ = ops.logical_not(ops.all(search.done))
@@ -147,18 +120,14 @@ class Decoder:
         def body(search: Search) -> Search:
             search = self._choose(search, prompt, numbers)
             last = search.step - 1
-            hidden, caches = self.backbone.extend(
+            logits, memory = extend(
+                search.memory,
                 ops.take(search.tokens, last, axis=2),
-                segments,
-                ops.broadcast_to(position(last)[:, None], segments.shape),
-                search.caches,
-                self._seen(mask, search.ancestors, search.step),
-                length + last * self.width,
-                positions,
+                last,
+                # Rows that are done may wait at the edge of the positions.
+                ops.minimum(last, numbers.limit - 1),
             )
-            logits = self.logits(ops.reshape(hidden, (-1, hidden.shape[-1])))
-            logits = ops.reshape(logits, search.logits.shape)
-            return search._replace(logits=ops.cast(logits, "float32"), caches=caches)
+            return search._replace(logits=logits, memory=memory)
 
         def pack(values: Sequence[Any]) -> Search:
             packed: Search = tree.pack_sequence_as(search, list(values))
@@ -170,30 +139,6 @@ class Decoder:
             tuple(tree.flatten(search)),
         )
         return pack(ended)
-
-    @property
-    def _room(self) -> int:
-        """Slots of the cache for what is written."""
-        return self.width * self.slots
-
-    def _with_room(self, cache: Any) -> Any:
-        shape = (ops.shape(cache)[0], self._room, cache.shape[2])
-        return ops.concatenate([cache, ops.zeros(shape, cache.dtype)], axis=1)
-
-    def _seen(self, mask: Any, ancestors: Any, step: Any) -> Any:
-        """Which slots of the cache are the prompt, or a hypothesis' own past.
-
-        mask: (batch, length); ancestors: (batch, width, slots). Returns bool, (batch,
-        1, length + slots x width, width).
-        """
-        batch, length = mask.shape
-        past = ops.broadcast_to(mask[:, :, None], (batch, length, self.width))
-        own = ops.transpose(ancestors, (0, 2, 1))[:, :, None]
-        own = own == ops.arange(self.width)[:, None]
-        done = ops.arange(self.slots) < step
-        own = ops.logical_and(own, done[:, None, None])
-        own = ops.reshape(own, (batch, self._room, self.width))
-        return ops.concatenate([past, own], axis=1)[:, None]
 
     def _choose(
         self, search: Search, prompt: Mapping[str, Any], numbers: Numbers
@@ -252,7 +197,6 @@ class Decoder:
         search = search._replace(
             step=step,
             tokens=_write(search.tokens, tokens, search.step),
-            ancestors=_write(search.ancestors, self._self(tokens), search.step),
             scores=logps,
             logps=logps,
             states=self._moved(search, context, tokens),
@@ -308,7 +252,6 @@ class Decoder:
         return search._replace(
             step=step,
             tokens=_write(search.tokens, tokens, search.step),
-            ancestors=_write(search.ancestors, self._self(tokens), search.step),
             scores=values,
             logps=ops.where(search.done, search.logps, logps),
             done=ops.logical_or(search.done, closed[:, None]),
@@ -351,7 +294,7 @@ class Decoder:
         )
 
     def _reordered(self, search: Search, parents: Any) -> Search:
-        """Each hypothesis with the past of its parent; the caches stay in place."""
+        """Each hypothesis with the past of its parent."""
 
         def follow(x: Any) -> Any:
             index = ops.reshape(parents, (*parents.shape, *[1] * (len(x.shape) - 2)))
@@ -359,7 +302,7 @@ class Decoder:
 
         return search._replace(
             tokens=follow(search.tokens),
-            ancestors=follow(search.ancestors),
+            memory=self.speaker.follow(search.memory, parents),
             satisfied=follow(search.satisfied),
             states=tree.map_structure(follow, search.states),
         )
@@ -372,11 +315,6 @@ class Decoder:
 
     def _self(self, tokens: Any) -> Any:
         return ops.broadcast_to(ops.arange(self.width), tokens.shape)
-
-
-def _positions(mask: Any) -> Any:
-    """Position of each real token among the real ones, on whichever side padding is."""
-    return ops.maximum(ops.cumsum(ops.cast(mask, "int32"), axis=1) - 1, 0)
 
 
 def _write(table: Any, values: Any, slot: Any) -> Any:

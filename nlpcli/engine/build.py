@@ -4,38 +4,36 @@ from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nlpcli.backbones import bert
-from nlpcli.backbones.bert_rules import (
-    MLM_RULES,
-    POOLER_RULES,
-    RULES,
-    check_run_sizes,
-    check_sizes,
-)
-from nlpcli.backbones.transformer import Transformer, TransformerConfig
+from nlpcli.backbones import family_of
+from nlpcli.backbones.config import TransformerConfig
+from nlpcli.backbones.families.bert import TINY
+from nlpcli.backbones.families.nezha import DISTANCE
+from nlpcli.backbones.family import Family
 from nlpcli.checkpoints.download import resolve_model
-from nlpcli.checkpoints.folder import open_checkpoint
 from nlpcli.checkpoints.rows import Rows
-from nlpcli.checkpoints.rules import load, resolve
 from nlpcli.checkpoints.safetensors import SafetensorsSource
-from nlpcli.checkpoints.source import Source
-from nlpcli.checkpoints.table import RuleTable
 from nlpcli.config import BackboneOptions, RunConfig
+from nlpcli.engine.published import (
+    Published,
+    check_run_sizes,
+    open_published,
+    part_shapes,
+)
 from nlpcli.errors import CheckpointError, ConfigError
 from nlpcli.files.atomic import write_atomic
 from nlpcli.files.json_file import read_json_object, short
+from nlpcli.heads.published_parts import PARTS
 from nlpcli.progress import SILENT, Progress
 from nlpcli.recipe import find_recipe
 from nlpcli.runtime import weights
-from nlpcli.runtime.tf_checkpoint import open_tf_checkpoint
-from nlpcli.tasks.protocol import Buckets, Model, Recipe, Setup
+from nlpcli.tasks.protocol import Buckets, Model, Recipe, Setup, Writes
 from nlpcli.text.tokenizers.encoding import Tokenizer
 from nlpcli.text.tokenizers.load import extend, load_tokenizer, subset, tiny_tokenizer
 from nlpcli.text.tokenizers.vocab import check_rows
@@ -52,7 +50,8 @@ class Start:
     ``rows`` says which rows of the published token table the model has.
     """
 
-    source: Source | None
+    published: Published | None
+    family: Family
     config: TransformerConfig
     tokenizer: Tokenizer
     rows: Rows
@@ -66,16 +65,17 @@ def open_start(
     if name == "tiny":
         tokenizer = tiny_tokenizer()
         size = len(tokenizer.vocab.tokens)
-        start = Start(None, _built_in(config.backbone, size), tokenizer, Rows())
+        sizes = _built_in(config.backbone, size)
+        start = Start(None, _family_of(sizes), sizes, tokenizer, Rows())
     else:
         folder = resolve_model(name, offline=offline, progress=progress)
-        source = open_source(folder)
-        model_config, _ = bert.read_config(folder, source.dialect)
-        model_config = _lowest_layers(model_config, config.backbone)
+        published = open_published(folder)
+        sizes = _lowest_layers(published.config, config.backbone)
+        published = published.with_config(sizes)
         tokenizer = load_tokenizer(folder, config.tokenizer.kind)
-        start = Start(source, model_config, tokenizer, Rows())
-        check_rows(tokenizer.vocab, model_config.vocab_size, name)
-        check_sizes(model_config.to_dict(), source)
+        start = Start(published, published.family, sizes, tokenizer, Rows())
+        check_rows(tokenizer.vocab, sizes.vocab_size, name)
+        published.check_sizes()
         _refuse_built_in_keys(config.backbone)
     if config.backbone.dropout is not None:
         start.config = replace(
@@ -102,22 +102,30 @@ def open_start(
     return start
 
 
+def _family_of(sizes: TransformerConfig) -> Family:
+    """The family of the built-in encoder."""
+    found = family_of("nezha" if sizes.max_relative_position else "bert")
+    if found is None:
+        raise LookupError("no family bert: nlpcli is installed in part")
+    return found
+
+
 def _built_in(options: BackboneOptions, vocab_size: int) -> TransformerConfig:
     """The encoder that starts from random weights, at the sizes asked for."""
-    hidden = options.hidden_size or bert.TINY.hidden_size
-    head = bert.TINY.hidden_size // bert.TINY.num_attention_heads
+    hidden = options.hidden_size or TINY.hidden_size
+    head = TINY.hidden_size // TINY.num_attention_heads
     if hidden % head:
         raise ConfigError(
             [f"backbone.hidden_size: expected a multiple of {head}, got {hidden}"]
         )
     return replace(
-        bert.TINY,
+        TINY,
         vocab_size=vocab_size,
         hidden_size=hidden,
         intermediate_size=4 * hidden,
         num_attention_heads=hidden // head,
-        num_hidden_layers=options.num_hidden_layers or bert.TINY.num_hidden_layers,
-        max_relative_position=bert.NEZHA_DISTANCE if options.relative_positions else 0,
+        num_hidden_layers=options.num_hidden_layers or TINY.num_hidden_layers,
+        max_relative_position=DISTANCE if options.relative_positions else 0,
     )
 
 
@@ -154,11 +162,6 @@ def _lowest_layers(
     return replace(config, num_hidden_layers=wanted)
 
 
-def open_source(folder: Path) -> Source:
-    """The published weights of a folder, in any format that nlpcli reads."""
-    return open_checkpoint(folder, openers=[open_tf_checkpoint])
-
-
 def prune(start: Start, used: Iterable[int]) -> np.ndarray:
     """Keep only the token rows that are used (and the special ones); the ids kept."""
     tokenizer, kept = subset(start.tokenizer, used)
@@ -180,90 +183,34 @@ def open_recipe(
     return recipe
 
 
-# Rules, and what messages say, of the layers beside a backbone that a file may have.
-_PARTS = {"mlm": (MLM_RULES, "output head"), "pooler": (POOLER_RULES, "pooler")}
-
-
 def build_model(recipe: Recipe[Any], start: Start) -> Model:
-    """Backbone (with its pretrained weights), bridge and heads."""
-    backbone = Transformer(start.config)
+    """Backbone (with its pretrained weights), bridge and heads.
+
+    Raises ConfigError for a recipe that writes and a family that cannot.
+    """
+    if start.family.refuses is not None and isinstance(recipe, Writes):
+        raise ConfigError([f"backbone.model: {start.family.refuses}"])
+    backbone = start.family.build(start.config)
     model = recipe.build(backbone)
-    if start.source is not None:
+    if start.published is not None:
+        published = start.published.with_config(start.config)
         used: set[str] = set()
         for part, layer in model.published_parts().items():
-            rules, name = _PARTS[part]
-            own = fill_layer(layer, rules, start.source, start.rows)
-            if own:
+            own = published.fill_part(part, layer, start.rows)
+            if own is None:
+                label, name = published.source.label, PARTS[part][0]
+                logger.info("%s: no %s in it: it starts fresh", label, name)
+            else:
                 model.filled.add(part)
                 used |= own
-            else:
-                label = start.source.label
-                logger.info("%s: no %s in it: it starts fresh", label, name)
-        fill_backbone(backbone, start.source, start.rows, used)
+        published.fill_backbone(backbone, start.rows, used)
     return model
-
-
-def fill_layer(
-    layer: Any, tables: Mapping[str, RuleTable], source: Source, rows: Rows
-) -> set[str]:
-    """The published weights of a layer beside the backbone, where the file has them.
-
-    Returns the file's names that it took: none where it starts fresh.
-    """
-    variables = {v.path: v for v in layer.trainable_variables}
-    rules = tables[source.dialect]
-    shapes = {path: tuple(v.shape) for path, v in variables.items()}
-    plan = resolve(rules, shapes, source, rows)
-    if plan.gaps:
-        return set()
-    values = load(
-        rules,
-        shapes,
-        source,
-        kept_rows=rows.kept,
-        compound_rows=rows.compound,
-        others=plan.unused,
-    )
-    for path, variable in variables.items():
-        variable.assign(values[path])
-    return {name for _, names in plan.mapping.values() for name in names}
-
-
-def fill_backbone(
-    backbone: Transformer,
-    source: Source,
-    rows: Rows | None = None,
-    others: Collection[str] = (),
-) -> None:
-    """Fill a backbone from published weights: all of it or a CheckpointError.
-
-    ``others``: the file's names that layers beside it took; what is left over is told.
-    """
-    rows = rows or Rows()
-    variables = backbone_variables(backbone)
-    values = load(
-        RULES[source.dialect],
-        {path: tuple(v.shape) for path, v in variables.items()},
-        source,
-        kept_rows=rows.kept,
-        compound_rows=rows.compound,
-        others=others,
-    )
-    for path, variable in variables.items():
-        variable.assign(values[path])
-
-
-def backbone_variables(backbone: Transformer) -> dict[str, Any]:
-    """Variables by path, without the backbone's own name in front."""
-    return {
-        path.split("/", 1)[1]: variable
-        for path, variable in weights.learnt_variables(backbone).items()
-    }
 
 
 def write_model(
     folder: Path,
     recipe: Recipe[Any],
+    family: Family,
     config: TransformerConfig,
     variables: Mapping[str, Any],
     buckets: Buckets,
@@ -272,7 +219,7 @@ def write_model(
     weights.save_arrays(folder / "model.safetensors", variables)
     write_atomic(
         folder / "config.json",
-        json.dumps(bert.published_config(config), ensure_ascii=False, indent=2) + "\n",
+        json.dumps({"model_type": family.name, **config.to_dict()}, indent=2) + "\n",
     )
     write_atomic(
         folder / "task.json",
@@ -288,23 +235,32 @@ class Loaded:
 
     recipe: Recipe[Any]
     model: Model
+    family: Family
     buckets: Buckets
 
 
 def load_run(config: RunConfig, folder: Path) -> Loaded:
     """Rebuild the model of a run from its best/ (or last/) folder alone."""
     raw = read_json_object(folder / "config.json", CheckpointError)
-    backbone_config = TransformerConfig.from_dict(raw, str(folder / "config.json"))
+    origin = str(folder / "config.json")
+    backbone_config = TransformerConfig.from_dict(raw, origin)
+    model_type = raw.get("model_type", "bert")
+    family = family_of(model_type) if isinstance(model_type, str) else None
+    if family is None:
+        raise CheckpointError(
+            f"{origin}: model_type: expected a family that nlpcli reads, got "
+            f"{short(repr(model_type))}"
+        )
     tokenizer = load_tokenizer(folder)
     check_rows(tokenizer.vocab, backbone_config.vocab_size, str(folder))
     recipe = open_recipe(config, tokenizer, backbone_config)
     buckets = _restore(recipe, folder / "task.json")
     source = SafetensorsSource(folder / "model.safetensors")
-    unused = check_run_sizes(backbone_config.to_dict(), source)
+    unused = check_run_sizes(part_shapes(family, backbone_config), source)
     with weights.at_most(unused, source):
-        model = recipe.build(Transformer(backbone_config))
+        model = recipe.build(family.build(backbone_config))
     weights.assign(weights.learnt_variables(model), folder / "model.safetensors")
-    return Loaded(recipe, model, buckets)
+    return Loaded(recipe, model, family, buckets)
 
 
 def _restore(recipe: Recipe[Any], path: Path) -> Buckets:

@@ -8,11 +8,10 @@ from operator import add
 from pathlib import Path
 from typing import Any
 
-from nlpcli.backbones import bert
-from nlpcli.backbones.bert_rules import BERT, check_sizes
+from nlpcli.backbones.family import Family
 from nlpcli.checkpoints.hf_folder import refuse_destination, write_hf_folder
-from nlpcli.checkpoints.rules import RuleTable, load, resolve
-from nlpcli.engine import build
+from nlpcli.checkpoints.rules import RuleTable, load
+from nlpcli.engine.published import open_published, part_shapes
 from nlpcli.errors import UsageError
 from nlpcli.text.tokenizers.load import load_tokenizer
 from nlpcli.text.tokenizers.vocab import check_rows
@@ -33,17 +32,16 @@ def convert_model(
     if destination.resolve() == source.resolve():
         raise UsageError(f"{destination}: expected another folder than {source}")
     refuse_destination(destination, force, [source])
-    checkpoint = build.open_source(source)
-    config, raw = bert.read_config(source, checkpoint.dialect)
+    published = open_published(source)
+    config, checkpoint, family = published.config, published.source, published.family
     tokenizer = load_tokenizer(source)
     check_rows(tokenizer.vocab, config.vocab_size, str(source))
-    check_sizes(config.to_dict(), checkpoint)
-    shapes = BERT.shapes({**raw, **config.to_dict()})
+    published.check_sizes()
+    shapes = {part: part_shapes(family, config, part) for part in family.tables}
     parts = [
         part
-        for part, dialects in BERT.parts.items()
-        if part == "backbone"
-        or not resolve(dialects[checkpoint.dialect], shapes[part], checkpoint).gaps
+        for part in family.tables
+        if part == "backbone" or not published.plan(part, shapes[part]).gaps
     ]
     logger.info(
         "reading %s (%s): %s; %s tokenizer of %d tokens",
@@ -53,21 +51,20 @@ def convert_model(
         tokenizer.kind,
         len(tokenizer.vocab.tokens),
     )
-    if absent := [part for part in BERT.parts if part not in parts]:
+    if absent := [part for part in family.tables if part not in parts]:
         logger.info("not all there, so not written: %s", ", ".join(absent))
     wanted = {path: shape for part in parts for path, shape in shapes[part].items()}
-    values = load(_rules(parts, checkpoint.dialect), wanted, checkpoint)
-    published = bert.published_config(
-        config, architectures=[_class(parts)], pad_token_id=tokenizer.vocab.pad_id
-    )
+    rules = _rules(family, parts, published.dialect)
+    values = load(rules, wanted, checkpoint, shares=config.shares)
     write_hf_folder(
         destination,
         values,
-        _rules(parts, "hf"),
-        published,
+        _rules(family, parts, "hf"),
+        {**family.publish(config, parts), "pad_token_id": tokenizer.vocab.pad_id},
         tokenizer,
         force,
         sources=[source],
+        shares=config.shares,
     )
     parameters = sum(value.size for value in values.values())
     logger.info("%s: written, %d parameters in float32", destination, parameters)
@@ -81,12 +78,5 @@ def convert_model(
     }
 
 
-def _rules(parts: list[str], dialect: str) -> RuleTable:
-    return reduce(add, (BERT.parts[part][dialect] for part in parts))
-
-
-def _class(parts: list[str]) -> str:
-    """The class of transformers that has these parts."""
-    if "mlm" in parts:
-        return "BertForPreTraining" if "nsp" in parts else "BertForMaskedLM"
-    return "BertModel"
+def _rules(family: Family, parts: list[str], dialect: str) -> RuleTable:
+    return reduce(add, (family.tables[part][dialect] for part in parts))

@@ -12,13 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from nlpcli.backbones import bert
-from nlpcli.backbones.bert_rules import POOLER_RULES, check_sizes
-from nlpcli.backbones.transformer import Transformer
-from nlpcli.checkpoints.rows import Rows
 from nlpcli.config import Precision, RuntimeOptions, Xla
-from nlpcli.engine import build
 from nlpcli.engine.loaded import open_run
+from nlpcli.engine.published import open_published
 from nlpcli.engine.run_dir import RunDir
 from nlpcli.errors import CheckpointError, ConfigError, NotFoundError
 from nlpcli.heads.similarity import EmbeddingModel
@@ -116,8 +112,8 @@ class Embedder:
         if not folder.is_dir():
             raise NotFoundError(f"{folder}: expected a run or a model folder")
         device = open_device(runtime, seed=0)
-        source = build.open_source(folder)
-        config, raw = bert.read_config(folder, source.dialect)
+        published = open_published(folder)
+        config, raw = published.config, published.raw
         kind = pooling or raw.get("pooling", "mean")
         prefix = raw.get("query_prefix", "") if prefix is None else prefix
         if kind not in POOLINGS:
@@ -128,15 +124,16 @@ class Embedder:
             raise ConfigError(
                 [f"{folder}: query_prefix: expected text, got {prefix!r}"]
             )
-        check_sizes(config.to_dict(), source)
-        backbone = Transformer(replace(config, hidden_dropout_prob=0.0))
+        published.check_sizes()
+        backbone = published.family.build(replace(config, hidden_dropout_prob=0.0))
         model = EmbeddingModel(backbone, kind)
         used: set[str] = set()
         if (pooler := model.pooling.pooler) is not None:
-            used = build.fill_layer(pooler, POOLER_RULES, source, Rows())
-            if not used:
+            found = published.fill_part("pooler", pooler)
+            if found is None:
                 raise CheckpointError(f"{folder}: expected a pooler, found none")
-        build.fill_backbone(backbone, source, others=used)
+            used = found
+        published.fill_backbone(backbone, others=used)
         reader = SentenceReader(load_tokenizer(folder), config.longest or 512, prefix)
         forward = Forward(model, device.xla, (), device.lanes)
         return cls(model, reader, forward, batch_size)

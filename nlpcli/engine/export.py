@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from nlpcli.backbones import bert
-from nlpcli.backbones.bert_rules import RULES
+from nlpcli.backbones.family import Family
 from nlpcli.backbones.transformer import Transformer
 from nlpcli.checkpoints.hf_folder import refuse_destination, write_hf_folder
 from nlpcli.engine import build
+from nlpcli.engine.published import backbone_variables, open_published
 from nlpcli.engine.run_dir import RunDir, choose_run
 from nlpcli.errors import CheckpointError, UsageError
 from nlpcli.runtime import weights
@@ -38,13 +38,15 @@ def export_run(
     refuse_destination(destination, force, sources)
     open_device(opened.config.runtime, opened.config.seed)
     loaded = build.load_run(opened.config, opened.folder("best"))
-    _refuse_foreign(opened, loaded.model)
+    family = loaded.family
+    _refuse_foreign(opened, family, loaded.model)
     backbone, tokenizer = loaded.model.backbone, loaded.recipe.tokenizer
     differences = []
 
     def check(folder: Path) -> None:
-        copy = Transformer(bert.read_config(folder, "hf")[0])
-        build.fill_backbone(copy, build.open_source(folder))
+        published = open_published(folder)
+        copy = published.family.build(published.config)
+        published.fill_backbone(copy)
         differences.append(_largest_difference(backbone, copy, tokenizer))
         if differences[0] > TOLERANCE:
             raise CheckpointError(
@@ -54,11 +56,23 @@ def export_run(
 
     values = {
         path: np.asarray(variable)
-        for path, variable in build.backbone_variables(backbone).items()
+        for path, variable in backbone_variables(backbone).items()
     }
-    config = bert.published_config(backbone.config, pad_token_id=tokenizer.vocab.pad_id)
+    config = {
+        **family.publish(backbone.config, ("backbone",)),
+        "pad_token_id": tokenizer.vocab.pad_id,
+    }
+    rules = family.tables["backbone"]["hf"]
     write_hf_folder(
-        destination, values, RULES["hf"], config, tokenizer, force, check, sources
+        destination,
+        values,
+        rules,
+        config,
+        tokenizer,
+        force,
+        check,
+        sources,
+        backbone.config.shares,
     )
     return {
         "destination": str(destination),
@@ -69,17 +83,16 @@ def export_run(
     }
 
 
-def _refuse_foreign(run: RunDir, model: Any) -> None:
-    """transformers has BERT; what else a run may be it cannot load."""
-    backbone = model.backbone
-    if not isinstance(backbone, Transformer):
+def _refuse_foreign(run: RunDir, family: Family, model: Any) -> None:
+    """What a run may be that transformers cannot load."""
+    if not isinstance(model.backbone, Transformer):
         kind = "no Transformer: it is the non-autoregressive model of convolutions"
-    elif backbone.config.max_relative_position:
-        kind = "one with relative positions (NEZHA), which transformers 5 has not"
+    elif family.foreign is not None:
+        kind = family.foreign
     else:
         return
     raise UsageError(
-        f"--to hf: expected a run with an encoder of BERT's form, {run.path} has {kind}"
+        f"--to hf: expected a run whose encoder transformers has, {run.path} has {kind}"
     )
 
 

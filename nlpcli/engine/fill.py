@@ -6,13 +6,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from nlpcli.backbones import bert
-from nlpcli.backbones.bert_rules import MLM_RULES, check_sizes
-from nlpcli.backbones.transformer import Transformer
-from nlpcli.checkpoints.rows import Rows
 from nlpcli.config import Precision, RuntimeOptions
-from nlpcli.engine import build
 from nlpcli.engine.answers import ask_all
+from nlpcli.engine.published import open_published
 from nlpcli.errors import CheckpointError, NlpcliError
 from nlpcli.heads.sequence_model import sequence_model
 from nlpcli.heads.sequence_options import SequenceOptions
@@ -36,17 +32,17 @@ class Filler:
         """Load a model folder; CheckpointError when it has no masked-token head."""
         options = RuntimeOptions(precision=precision or "float32", strategy="one")
         device = open_device(options, seed=0)
-        source = build.open_source(folder)
-        config, _ = bert.read_config(folder, source.dialect)
+        published = open_published(folder)
+        config = published.config
         tokenizer = load_tokenizer(folder)
         check_rows(tokenizer.vocab, config.vocab_size, str(folder))
-        check_sizes(config.to_dict(), source)
-        backbone = Transformer(replace(config, hidden_dropout_prob=0.0))
+        published.check_sizes()
+        backbone = published.family.build(replace(config, hidden_dropout_prob=0.0))
         vocab = tokenizer.vocab
         model = sequence_model(backbone, SequenceOptions(), "masked", vocab)
-        head = build.fill_layer(model.head, MLM_RULES, source, Rows())
-        build.fill_backbone(backbone, source, others=head)
-        if not head:
+        head = published.fill_part("mlm", model.head)
+        published.fill_backbone(backbone, others=head or ())
+        if head is None:
             raise CheckpointError(
                 f"{folder}: expected a masked-token head (an encoder for masked "
                 "language modelling), found none"

@@ -63,6 +63,7 @@ class Loop:
         self.windows = prepared.windows
         self.dev = prepared.dev
         self.buckets = prepared.buckets
+        self.family = prepared.start.family
         self.backbone_config = prepared.start.config
         self.steps = prepared.steps
         self.data = prepared.data
@@ -294,6 +295,7 @@ class Loop:
         build.write_model(
             folder,
             self.recipe,
+            self.family,
             self.backbone_config,
             weights.learnt_variables(self.model),
             self.buckets,

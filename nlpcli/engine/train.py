@@ -216,7 +216,7 @@ def plan_training(config: RunConfig, offline: bool = False) -> dict[str, Any]:
 def _with_rate(config: RunConfig, start: build.Start) -> RunConfig:
     if config.train.lr is not None:
         return config
-    rate = FRESH_RATE if start.source is None else PRETRAINED_RATE
+    rate = FRESH_RATE if start.published is None else PRETRAINED_RATE
     return replace(config, train=replace(config.train, lr=rate))
 
 

@@ -11,6 +11,7 @@ from keras import ops
 from nlpcli.heads.task_model import BackboneModel
 from nlpcli.layers.dense import Dense
 from nlpcli.layers.dropout import Dropout
+from nlpcli.layers.positions import Plain
 
 Batch = Mapping[str, Any]
 DILATIONS = (1, 2, 4)
@@ -38,7 +39,7 @@ class ConvolutionModel(BackboneModel):
         config = backbone.config
         self.label_smoothing = label_smoothing
         self.dropout = Dropout(dropout)
-        self.entrance = Dense(config.hidden_size, width, name="entrance")
+        self.entrance = Dense(config.width, width, name="entrance")
         self.convolutions = [
             GatedConvolution(
                 width, DILATIONS[index % len(DILATIONS)], name=f"convolution_{index}"
@@ -77,7 +78,8 @@ class TokenVectors(keras.layers.Layer):
     It keeps the names under which the engine looks into a backbone.
     """
 
-    blocks = ()
+    blocks = road = ()
+    scheme = Plain()
 
     def __init__(self, backbone: Any) -> None:
         super().__init__(name=backbone.name, dtype=backbone.dtype_policy)

@@ -9,8 +9,10 @@ import keras
 import numpy as np
 from keras import ops
 
-from nlpcli.heads.language_model import MaskedLanguageModelHead
+from nlpcli.decoders.speaker import Speaker
+from nlpcli.heads.language_model import language_model_head
 from nlpcli.heads.sequence_options import SequenceOptions
+from nlpcli.heads.speaker import CacheSpeaker
 from nlpcli.heads.task_model import BackboneModel
 from nlpcli.layers import masks
 
@@ -43,13 +45,7 @@ class SequenceModel(BackboneModel):
         config = backbone.config
         self.options = options
         self.attention = ATTENTION[attention]
-        self.head = MaskedLanguageModelHead(
-            config.hidden_size,
-            config.vocab_size,
-            config.hidden_act,
-            config.layer_norm_eps,
-            dtype=backbone.dtype_policy,
-        )
+        self.head = language_model_head(config, backbone.dtype_policy)
         ordinary = np.setdiff1d(np.arange(config.vocab_size), special_ids)
         self._ordinary = ordinary.astype(np.int32)
         self._noise = keras.random.SeedGenerator() if options.corruption else None
@@ -94,24 +90,34 @@ class SequenceModel(BackboneModel):
         """The output head is that of a masked language model."""
         return {"mlm": self.head}
 
+    def attention_mask(self, inputs: Batch) -> Any:
+        return self.attention(inputs["segment_ids"], inputs["padding_mask"])
+
     def logits(self, hidden_states: Any) -> Any:
         """(rows, hidden) -> (rows, vocabulary) float32."""
         table = self.backbone.token_embedding.embeddings
         return self.head(hidden_states[None], token_table=table)[0]
 
+    def speaker(self, width: int, slots: int) -> Speaker:
+        """What writes ``width`` hypotheses of at most ``slots`` tokens."""
+        return CacheSpeaker(self.backbone, self.logits, self.attention, width, slots)
+
+    def room(self, tokens: int) -> int | None:
+        """Most tokens of an answer to a prompt; None without a limit."""
+        longest = self.backbone.config.longest
+        return None if longest is None else longest - tokens
+
     def _pass(
         self, inputs: Batch, token_ids: Any, training: bool, written: Any = None
     ) -> Any:
-        segment_ids, mask = inputs["segment_ids"], inputs["padding_mask"]
         token_vectors = None
         if written is not None:
             token_vectors = self._fed_back(inputs, token_ids, written)
         hidden_states = self.backbone(
             token_ids,
-            segment_ids,
-            mask,
+            inputs["segment_ids"],
             training=training,
-            attention_mask=self.attention(segment_ids, mask),
+            attention_mask=self.attention_mask(inputs),
             token_vectors=token_vectors,
         )
         at = ops.cast(inputs["predict_at"], "int32")[..., None]
@@ -189,5 +195,6 @@ class SequenceModel(BackboneModel):
 def sequence_model(
     backbone: Any, options: SequenceOptions, attention: str, vocab: Any
 ) -> SequenceModel:
-    """The model of a generation recipe."""
+    """The model of a generation recipe; a stack that learnt to look back only does."""
+    attention = "causal" if backbone.config.causal else attention
     return SequenceModel(backbone, options, attention, vocab.special_ids)

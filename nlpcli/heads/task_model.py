@@ -41,6 +41,15 @@ class BackboneModel(keras.Model):
         self.backbone = backbone
         self.filled: set[str] = set()
 
+    @property
+    def stacks(self) -> list[Any]:
+        """The stacks of blocks that it walks through."""
+        return [self.backbone]
+
+    def attention_mask(self, inputs: Batch) -> Any:
+        """Who may look at whom in a batch of features."""
+        return self.backbone.attention_mask(inputs["padding_mask"])
+
     def published_parts(self) -> dict[str, Any]:
         """Layers beside the backbone that a published model may have, by part."""
         return {}

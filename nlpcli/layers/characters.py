@@ -20,7 +20,8 @@ class CharacterLift(keras.layers.Layer):
     Sum of the piece's hidden state, the embedding of the character itself (its row
     of the backbone's token table, projected) and its place in the piece, normed;
     then residual convolutions of width 3 over the characters. So an entity may
-    begin inside a word. hidden_states: (batch, tokens, hidden); returns
+    begin inside a word. ``token_width``: of the token table, 0 for hidden_size.
+    hidden_states: (batch, tokens, hidden); returns
     (batch, characters, hidden).
     """
 
@@ -29,6 +30,7 @@ class CharacterLift(keras.layers.Layer):
         hidden_size: int,
         convolutions: int = 1,
         dropout: float = 0.1,
+        token_width: int = 0,
         name: str = "characters",
         **kwargs: Any,
     ) -> None:
@@ -36,7 +38,7 @@ class CharacterLift(keras.layers.Layer):
         policy = self.dtype_policy
         self.hidden_size = hidden_size
         self.projection = Dense(
-            hidden_size, hidden_size, name="projection", dtype=policy
+            token_width or hidden_size, hidden_size, name="projection", dtype=policy
         )
         self.places = keras.layers.Embedding(
             PLACES, hidden_size, name="places", dtype=policy

@@ -16,7 +16,7 @@ _shares: ContextVar[int] = ContextVar("shares of a product of few rows", default
 
 
 class Dense(keras.layers.Layer):
-    """x W^T + b over the last axis; (..., inputs) to (..., units).
+    """x W^T + b over the last axis; (..., inputs) to (..., units). b may be left out.
 
     Keras multiplies a (batch, length, inputs) tensor as a batch of matrices, whose
     gradient is a batch of kernels summed afterwards: four times slower on a CPU.
@@ -30,11 +30,13 @@ class Dense(keras.layers.Layer):
         units: int,
         initializer_range: float | None = None,
         name: str = "dense",
+        bias: bool = True,
         **kwargs: Any,
     ) -> None:
         super().__init__(name=name, **kwargs)
         self.inputs = inputs
         self.units = units
+        self.has_bias = bias
         self.initializer = (
             keras.initializers.GlorotUniform()
             if initializer_range is None
@@ -45,14 +47,17 @@ class Dense(keras.layers.Layer):
         self.kernel = self.add_weight(
             shape=(self.units, self.inputs), initializer=self.initializer, name="kernel"
         )
-        self.bias = self.add_weight(
-            shape=(self.units,), initializer="zeros", name="bias"
-        )
+        if self.has_bias:
+            self.bias = self.add_weight(
+                shape=(self.units,), initializer="zeros", name="bias"
+            )
         self.built = True
 
     def call(self, x: Any) -> Any:
         shape = ops.shape(x)
-        flat = product(ops.reshape(x, (-1, self.inputs)), self.kernel) + self.bias
+        flat = product(ops.reshape(x, (-1, self.inputs)), self.kernel)
+        if self.has_bias:
+            flat = flat + self.bias
         return ops.reshape(flat, (*shape[:-1], self.units))
 
 

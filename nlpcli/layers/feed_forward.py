@@ -9,6 +9,7 @@ import keras
 from keras import ops
 
 from nlpcli.layers.dense import Dense
+from nlpcli.layers.dropout import Dropout
 
 ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
     "gelu": lambda x: ops.gelu(x, approximate=False),
@@ -22,7 +23,11 @@ ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
 
 
 class FeedForward(keras.layers.Layer):
-    """activation(x W1 + b1) W2 + b2; (batch, length, hidden) to the same shape."""
+    """activation(x W1 + b1) W2 + b2; (batch, length, hidden) to the same shape.
+
+    ``gated``: W1 makes twice as much, of which the activation of the first half scales
+    the second (Shazeer 2020, arXiv 2002.05202). ``dropout`` is of what W2 reads.
+    """
 
     def __init__(
         self,
@@ -30,14 +35,19 @@ class FeedForward(keras.layers.Layer):
         intermediate_size: int,
         activation: str,
         initializer_range: float = 0.02,
+        gated: bool = False,
+        bias: bool = True,
+        dropout: float = 0.0,
         **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
+        self.gated = gated
         self.activation = ACTIVATIONS[activation]
         self.intermediate = Dense(
             hidden_size,
-            intermediate_size,
+            intermediate_size * (2 if gated else 1),
             initializer_range,
+            bias=bias,
             name="intermediate",
             dtype=self.dtype_policy,
         )
@@ -45,13 +55,21 @@ class FeedForward(keras.layers.Layer):
             intermediate_size,
             hidden_size,
             initializer_range,
+            bias=bias,
             name="output",
             dtype=self.dtype_policy,
         )
+        self.dropout = Dropout(dropout, dtype=self.dtype_policy)
 
     def build(self, input_shape: Any = None) -> None:
         self.intermediate.build()
         self.projection.build()
 
-    def call(self, hidden_states: Any) -> Any:
-        return self.projection(self.activation(self.intermediate(hidden_states)))
+    def call(self, hidden_states: Any, training: bool = False) -> Any:
+        inner = self.intermediate(hidden_states)
+        if self.gated:
+            gate, inner = ops.split(inner, 2, axis=-1)
+            inner = self.activation(gate) * inner
+        else:
+            inner = self.activation(inner)
+        return self.projection(self.dropout(inner, training=training))

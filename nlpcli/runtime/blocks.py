@@ -8,8 +8,8 @@ as arguments, and run it for each. A second or two for each shape.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from typing import Any
 
 import keras
@@ -19,16 +19,12 @@ WORTH_IT = 6  # blocks; with fewer, compiling costs more than it gains
 
 
 class SharedBlocks:
-    """Runs a backbone's blocks through one compiled function, inside ``active``."""
+    """Walks through a backbone's blocks by one compiled function, inside ``active``."""
 
     def __init__(self, backbone: Any) -> None:
         self.backbone = backbone
-        self._programs = {
-            training: tf.function(
-                self._program(training), jit_compile=True, autograph=False
-            )
-            for training in (False, True)
-        }
+        self._first = backbone.blocks[0]
+        self._walk = tf.function(self._program, jit_compile=True, autograph=False)
 
     @contextmanager
     def active(self) -> Iterator[None]:
@@ -39,58 +35,47 @@ class SharedBlocks:
         finally:
             self.backbone.block_runner = None
 
-    def _program(self, training: bool) -> Any:
-        first = self.backbone.blocks[0]
+    def _program(
+        self, weights: Any, states: Any, hidden: Any, look: Any, training: bool
+    ) -> Any:
+        first = self._first
+        pairs = [
+            *zip(first.trainable_variables, weights, strict=True),
+            *zip(first.non_trainable_variables, states, strict=True),
+        ]
+        with keras.StatelessScope(state_mapping=pairs) as scope:
+            hidden, kept = first.walk(hidden, look, training)
+        states = [scope.get_current_value(v) for v in first.non_trainable_variables]
+        return hidden, kept, states
 
-        def program(weights: Any, states: Any, hidden: Any, mask: Any) -> Any:
-            return first.stateless_call(
-                weights, states, hidden, attention_mask=mask, training=training
-            )
-
-        return program
-
-    def _run(self, block: Any, hidden: Any, mask: Any, training: bool) -> Any:
+    def _run(
+        self, block: Any, hidden: Any, look: Any, training: bool
+    ) -> tuple[Any, Any]:
         weights, states = (
             [tf.convert_to_tensor(v.value) for v in variables]
             for variables in (block.trainable_variables, block.non_trainable_variables)
         )
-        hidden, states = self._programs[training](weights, states, hidden, mask)
+        hidden, kept, states = self._walk(weights, states, hidden, look, training)
         if training:
             for variable, state in zip(
                 block.non_trainable_variables, states, strict=True
             ):
                 variable.assign(state)
-        return hidden
+        return hidden, kept
 
 
 def shared_blocks(backbone: Any, wanted: bool) -> SharedBlocks | None:
     """Compiled blocks where they are wanted and pay."""
-    if not wanted or len(backbone.blocks) < WORTH_IT:
+    if not wanted or len(backbone.road) < WORTH_IT:
         return None
     return SharedBlocks(backbone)
 
 
 @contextmanager
-def read_compiled(backbone: Any, wanted: bool) -> Iterator[None]:
-    """Prompts read by programs traced in here go through one compiled block."""
-    if not wanted or len(backbone.blocks) < WORTH_IT:
+def read_compiled(stacks: Sequence[Any], wanted: bool) -> Iterator[None]:
+    """Prompts read by programs traced in here go through compiled blocks."""
+    with ExitStack() as stack:
+        for backbone in stacks:
+            if blocks := shared_blocks(backbone, wanted):
+                stack.enter_context(blocks.active())
         yield
-        return
-    first = backbone.blocks[0]
-
-    def read(weights: Any, hidden: Any, mask: Any) -> Any:
-        values = zip(first.variables, weights, strict=True)
-        with keras.StatelessScope(state_mapping=list(values)):
-            return first.read(hidden, mask)
-
-    program = tf.function(read, jit_compile=True, autograph=False)
-
-    def run(block: Any, hidden: Any, mask: Any) -> Any:
-        weights = [tf.convert_to_tensor(v.value) for v in block.variables]
-        return program(weights, hidden, mask)
-
-    backbone.block_reader = run
-    try:
-        yield
-    finally:
-        backbone.block_reader = None

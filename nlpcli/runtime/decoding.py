@@ -145,14 +145,14 @@ class Decoding:
         for item in prompts:
             for axis, length in sizes_of(item, self.fields).items():
                 sizes[axis] = max(sizes.get(axis, 1), length)
-        room = self.model.backbone.config.longest or NO_LIMIT
         sizes = {axis: _bucket(length, LENGTHS) for axis, length in sizes.items()}
         rows = 1 if len(prompts) == 1 else self.batch_size
         batch = collate(prompts, self.fields, sizes, rows)
         limits = np.zeros(len(batch["token_ids"]), np.int32)
         longest = options.max_length or LENGTHS[-1]
         for row, item in enumerate(prompts):
-            limits[row] = max(0, min(longest, room - len(item["token_ids"])))
+            room = self.model.room(len(item["token_ids"]))
+            limits[row] = max(0, min(longest, NO_LIMIT if room is None else room))
         slots = _bucket(int(limits.max(initial=1)), LENGTHS)
         program = self._program(options, constraints, slots)
         seeds = np.zeros(len(limits), np.int32)
@@ -175,15 +175,9 @@ class Decoding:
         }
         key = (*fixed.values(), *map(id, constraints))
         if key not in self._programs:
-            decoder = Decoder(
-                self.model.backbone,
-                self.model.logits,
-                self.model.attention,
-                self.end_id,
-                constraints=constraints,
-                **fixed,
-            )
-            self._programs[key] = _Program(decoder, self.compiled)
+            speaker = self.model.speaker(fixed["width"], slots)
+            decoder = Decoder(speaker, self.end_id, constraints=constraints, **fixed)
+            self._programs[key] = _Program(decoder, self.model.stacks, self.compiled)
         return self._programs[key]
 
 
@@ -193,8 +187,9 @@ class _Program:
     ``compiled``: the loop as a whole, and of reading what lies inside the blocks.
     """
 
-    def __init__(self, decoder: Decoder, compiled: bool) -> None:
+    def __init__(self, decoder: Decoder, stacks: Sequence[Any], compiled: bool) -> None:
         self.decoder = decoder
+        self.stacks = stacks
         self._structure: Search | None = None
         self._compiled = compiled
         self._shares = cpu_threads() if compiled else 1
@@ -224,7 +219,7 @@ class _Program:
         )
 
     def _flat_begin(self, prompt: Any, numbers: Numbers) -> Any:
-        with read_compiled(self.decoder.backbone, self._compiled):
+        with read_compiled(self.stacks, self._compiled):
             search = self.decoder.begin(prompt, numbers)
         self._structure = tree.map_structure(lambda _: 0, search)
         return tuple(tree.flatten(search))
@@ -289,7 +284,7 @@ class _Batch:
         values = {
             name: getattr(search, name).numpy()
             for name in Search._fields
-            if name not in ("logits", "states", "caches", "ancestors")
+            if name not in ("logits", "states", "memory")
         }
         step = int(values["step"])
         penalty = self.options.length_penalty or 0.0

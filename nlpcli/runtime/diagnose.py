@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
+from nlpcli.layers.look import Look
 from nlpcli.text.batching import Features
 
 
@@ -23,9 +24,13 @@ def first_not_finite(model: Any, batch: Features) -> str:
     states = backbone.embed(inputs["token_ids"], inputs.get("segment_ids"))
     if not _finite(states):
         return "output of the embeddings"
-    attention_mask = backbone.attention_mask(inputs["padding_mask"])
-    for block in backbone.blocks:
-        states = block(states, attention_mask=attention_mask)
+    places = np.arange(inputs["token_ids"].shape[1], dtype=np.int32)[None]
+    look = Look(
+        model.attention_mask(inputs),
+        backbone.scheme.prepare(tf.constant(places), None, states.dtype),
+    )
+    for block in backbone.road:
+        states, _ = block.walk(states, look)
         if not _finite(states):
             return f"output of {block.name}"
     with tf.GradientTape() as tape:

@@ -59,10 +59,11 @@ class Characters(Recipe[E], Answers[E]):
         ]
 
     def build(self, backbone: Any) -> TaskModel:
-        size = backbone.config.hidden_size
-        dropout = backbone.config.hidden_dropout_prob
+        sizes, layers = backbone.config, self.options.char_layers
+        dropout = sizes.hidden_dropout_prob
         return self.heads(
-            backbone, lambda: CharacterLift(size, self.options.char_layers, dropout)
+            backbone,
+            lambda: CharacterLift(sizes.hidden_size, layers, dropout, sizes.width),
         )
 
     def _windows(self, text: str, encoding: Encoding) -> Iterator[EncodedWindow]:

@@ -9,13 +9,14 @@ import keras
 import numpy as np
 import pytest
 
-from nlpcli.backbones import bert
-from nlpcli.backbones.bert_rules import POOLER_RULES, RULES
-from nlpcli.backbones.transformer import Transformer, TransformerConfig
+from nlpcli.backbones.config import TransformerConfig
+from nlpcli.backbones.transformer import Transformer
 from nlpcli.checkpoints.rules import dump, load
-from nlpcli.engine.build import backbone_variables, fill_backbone, open_source
+from nlpcli.engine.published import backbone_variables, open_published, open_source
 from nlpcli.errors import CheckpointError
 from nlpcli.runtime.tf_checkpoint import write_tf_checkpoint
+from tests.bert_family import POOLER_RULES, RULES, load_folder
+from tests.checkpoints.tiny_bert import CONFIG, write_hf
 
 SIZES = [
     {"hidden_size": 24, "num_hidden_layers": 1, "num_attention_heads": 2},
@@ -46,14 +47,6 @@ def batch(seed=0, rows=4, length=17):
     return token_ids.astype(np.int32), segments.astype(np.int32), mask
 
 
-def load_folder(folder):
-    source = open_source(folder)
-    config, _ = bert.read_config(folder, source.dialect)
-    backbone = Transformer(config)
-    fill_backbone(backbone, source)
-    return backbone
-
-
 @pytest.mark.parity
 @pytest.mark.parametrize("size", SIZES)
 @pytest.mark.parametrize("activation", ["gelu", "gelu_new", "relu"])
@@ -65,7 +58,7 @@ def test_hidden_states_and_pooler_equal_transformers(tmp_path, size, activation)
     theirs.save_pretrained(tmp_path)
     token_ids, segment_ids, mask = batch()
     source = open_source(tmp_path)
-    backbone = Transformer(bert.read_config(tmp_path, "hf")[0], pooler=True)
+    backbone = Transformer(open_published(tmp_path).config, pooler=True)
     variables = backbone_variables(backbone)
     shapes = {path: tuple(v.shape) for path, v in variables.items()}
     for path, value in load(RULES["hf"] + POOLER_RULES["hf"], shapes, source).items():
@@ -161,6 +154,7 @@ def test_padding_changes_nothing():
 
 def test_attention_equals_ten_lines_of_numpy():
     from nlpcli.layers.attention import SelfAttention
+    from nlpcli.layers.look import Look
 
     keras.utils.set_random_seed(1)
     layer = SelfAttention(12, 3, initializer_range=0.5)
@@ -179,7 +173,7 @@ def test_attention_equals_ten_lines_of_numpy():
             out[b, :, part] = weights @ v[b, :, part]
     expected = out @ layer.projection.kernel.numpy().T
     np.testing.assert_allclose(
-        np.asarray(layer(x, attention_mask=mask[:, None, None])), expected, atol=1e-5
+        np.asarray(layer.walk(x, Look(mask[:, None, None]))[0]), expected, atol=1e-5
     )
 
 
@@ -200,6 +194,6 @@ def test_an_absurd_configuration_is_explained(change, message):
 
 
 def test_another_family_is_refused(tmp_path):
-    (tmp_path / "config.json").write_text('{"model_type": "roberta"}')
-    with pytest.raises(CheckpointError, match="expected 'bert', got 'roberta'"):
-        bert.read_config(tmp_path, "hf")
+    write_hf(tmp_path / "x", config={**CONFIG, "model_type": "big_bird"})
+    with pytest.raises(CheckpointError, match=r"found big_bird .*not supported yet"):
+        open_published(tmp_path / "x")

@@ -9,14 +9,14 @@ import keras
 import numpy as np
 import pytest
 
-from nlpcli.backbones import bert
-from nlpcli.backbones.bert_rules import MLM_RULES, RULES
+from nlpcli.backbones.families.nezha import DISTANCE, FAMILY
 from nlpcli.backbones.transformer import Transformer
 from nlpcli.checkpoints.rules import dump
-from nlpcli.engine.build import backbone_variables, fill_backbone, open_source
+from nlpcli.engine.published import backbone_variables
 from nlpcli.heads.sequence_model import SequenceModel
 from nlpcli.heads.sequence_options import SequenceOptions
 from nlpcli.runtime.tf_checkpoint import write_tf_checkpoint
+from tests.bert_family import load_folder
 
 LENGTH = 90  # beyond 64 all distances are one, and beyond the 40 positions as well
 CONFIG = {
@@ -39,16 +39,15 @@ CONFIG = {
 def test_states_and_logits_equal_bert4keras(tmp_path):
     pytest.importorskip("bert4keras")
     (tmp_path / "bert_config.json").write_text(json.dumps(CONFIG))
-    config, _ = bert.read_config(tmp_path, "tf")
-    assert config.max_relative_position == bert.NEZHA_DISTANCE
+    config = FAMILY.read(CONFIG, "bert_config.json", "tf")
+    assert config.max_relative_position == DISTANCE
     models = {name: random_model(config, name) for name in ("unilm", "causal")}
     write_checkpoint(tmp_path, models["unilm"])
     batch = random_batch()
     theirs = bert4keras(tmp_path, batch)
     real = batch["padding_mask"]
 
-    backbone = Transformer(config)
-    fill_backbone(backbone, open_source(tmp_path))
+    backbone = load_folder(tmp_path)
     states = backbone(
         batch["token_ids"], segment_ids=batch["segment_ids"], padding_mask=real
     )
@@ -79,8 +78,8 @@ def write_checkpoint(folder, model):
         **{variable.path: variable for variable in model.head.variables},
     }
     values = {path: np.asarray(variable) for path, variable in variables.items()}
-    rules = (RULES["tf"] + MLM_RULES["tf"]).rules
-    tensors = dump([rule for rule in rules if "position" not in rule.ours], values)
+    tables = FAMILY.tables
+    tensors = dump(tables["backbone"]["tf"] + tables["mlm"]["tf"], values)
     write_tf_checkpoint(folder / "bert_model.ckpt", tensors)
 
 

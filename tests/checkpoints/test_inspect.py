@@ -7,17 +7,18 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from nlpcli.backbones.bert_rules import BERT, RULES, expected_shapes
 from nlpcli.checkpoints.folder import open_checkpoint
-from nlpcli.checkpoints.inspect import inspect, tokenizer_kind
+from nlpcli.checkpoints.inspect import tokenizer_kind
 from nlpcli.checkpoints.rules import load
+from nlpcli.engine.inspect import inspect
 from nlpcli.errors import CheckpointError, NotFoundError
 from nlpcli.text.tokenizers.load import load_tokenizer
+from tests.bert_family import RULES, expected_shapes
 from tests.checkpoints.tiny_bert import CONFIG, SPECIAL, hf_tensors, write_hf
 
 
-def look(path, openers=()):
-    report = inspect(path, [BERT], openers)
+def look(path):
+    report = inspect(path)
     json.dumps(report.as_dict())
     return report
 

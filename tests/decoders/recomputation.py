@@ -6,7 +6,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from nlpcli.backbones.transformer import Transformer, TransformerConfig
+from nlpcli.backbones.config import TransformerConfig
+from nlpcli.backbones.transformer import Transformer
 from nlpcli.heads.sequence_model import SequenceModel
 from nlpcli.heads.sequence_options import SequenceOptions
 from nlpcli.text.sequences import prompt_features

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
-from nlpcli.backbones.bert_rules import BERT
 from nlpcli.checkpoints.rules import dump
 from nlpcli.runtime.tf_checkpoint import write_tf_checkpoint
 from nlpcli.text.tokenizers.load import tiny_tokenizer
 from nlpcli.text.tokenizers.vocab import WORDS_OF_A_WORD_VOCABULARY
+from tests.bert_family import BERT, expected_shapes
 
 POSITIONS = 128
 SIZES = {
@@ -76,9 +76,9 @@ def write_model(folder: Path, kind: Kind) -> dict[str, np.ndarray]:
     for part in ("backbone", *kind.parts):
         own = {
             path: _drawn(path, shape, rng)
-            for path, shape in BERT.shapes(config)[part].items()
+            for path, shape in expected_shapes(config)[part].items()
         }
-        tensors |= dump(BERT.parts[part][kind.dialect], own)
+        tensors |= dump(BERT.tables[part][kind.dialect], own)
         values |= own
     if kind.nezha:  # its distances have no table
         del values["position_embedding/embeddings"]

@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from nlpcli.backbones.bert_rules import BERT
 from nlpcli.checkpoints.rules import dump
 from nlpcli.runtime.tf_checkpoint import write_tf_checkpoint
 from nlpcli.text.tokenizers.load import tiny_tokenizer
+from tests.bert_family import BERT, expected_shapes
 
 CONFIG = {
     "hidden_size": 8,
@@ -39,9 +39,9 @@ def write_google_folder(folder: Path, parts: list[str]) -> dict[str, np.ndarray]
     for part in parts:
         own = {
             path: rng.normal(size=shape).astype(np.float32)
-            for path, shape in BERT.shapes(config)[part].items()
+            for path, shape in expected_shapes(config)[part].items()
         }
-        tensors |= dump(BERT.parts[part]["tf"], own)
+        tensors |= dump(BERT.tables[part]["tf"], own)
         values |= own
     write_tf_checkpoint(folder / "bert_model.ckpt", tensors)
     return values

@@ -6,14 +6,14 @@ import random
 import numpy as np
 import pytest
 
-from nlpcli.backbones import bert
-from nlpcli.backbones.bert_rules import RULES
-from nlpcli.backbones.transformer import Transformer, TransformerConfig
+from nlpcli.backbones.config import TransformerConfig
+from nlpcli.backbones.transformer import Transformer
 from nlpcli.checkpoints.hf_folder import write_hf_folder
-from nlpcli.engine import build
 from nlpcli.engine.embed import Embedder
+from nlpcli.engine.published import backbone_variables
 from nlpcli.errors import CheckpointError, ConfigError, NotFoundError
 from nlpcli.text.tokenizers.load import tiny_tokenizer
+from tests.bert_family import BERT, RULES
 
 TOKENIZER = tiny_tokenizer()
 CONFIG = TransformerConfig(
@@ -38,9 +38,9 @@ def folder(tmp_path_factory):
     backbone = Transformer(CONFIG)
     values = {
         name: np.asarray(variable)
-        for name, variable in build.backbone_variables(backbone).items()
+        for name, variable in backbone_variables(backbone).items()
     }
-    published = bert.published_config(CONFIG, query_prefix="问", pooling="mean")
+    published = {**BERT.publish(CONFIG, ()), "query_prefix": "问", "pooling": "mean"}
     write_hf_folder(path, values, RULES["hf"], published, TOKENIZER)
     return path
 

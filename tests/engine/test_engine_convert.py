@@ -10,13 +10,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nlpcli.backbones.bert_rules import BERT
 from nlpcli.checkpoints.folder import open_checkpoint
 from nlpcli.checkpoints.rules import load
 from nlpcli.config.loader import resolve
 from nlpcli.engine import build
 from nlpcli.engine.convert import convert_model
 from nlpcli.errors import CheckpointError, UsageError
+from tests.bert_family import BERT, expected_shapes
 from tests.engine.google_folder import write_google_folder
 
 SHORT = {"data.max_length": 16, "data.stride": 4}
@@ -30,8 +30,8 @@ def test_every_value_is_in_the_new_folder(tmp_path: Path) -> None:
     assert report["parameters"] == sum(value.size for value in values.values())
     source = open_checkpoint(tmp_path / "hf")
     for part in parts:
-        shapes = {p: values[p].shape for p in BERT.shapes(_config(tmp_path))[part]}
-        found = load(BERT.parts[part]["hf"], shapes, source)
+        shapes = {p: values[p].shape for p in expected_shapes(_config(tmp_path))[part]}
+        found = load(BERT.tables[part]["hf"], shapes, source)
         for path in shapes:
             np.testing.assert_array_equal(found[path], values[path])
 

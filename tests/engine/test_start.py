@@ -9,6 +9,7 @@ import pytest
 
 from nlpcli.config.loader import resolve
 from nlpcli.engine import build
+from nlpcli.engine.published import backbone_variables
 from nlpcli.errors import ConfigError
 from tests.engine.google_folder import write_google_folder
 
@@ -26,9 +27,9 @@ def test_the_lowest_layers_of_a_published_encoder(tmp_path: Path) -> None:
     start = start_of(folder, model=str(folder), num_hidden_layers=1)
     assert start.config.num_hidden_layers == 1
     backbone = build.Transformer(start.config)
-    assert start.source is not None
-    build.fill_backbone(backbone, start.source)
-    found = build.backbone_variables(backbone)
+    assert start.published is not None
+    start.published.fill_backbone(backbone)
+    found = backbone_variables(backbone)
     assert not any(path.startswith("layer_1/") for path in found)
     for path, variable in found.items():
         np.testing.assert_array_equal(np.asarray(variable), values[path])

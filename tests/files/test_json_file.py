@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from nlpcli.backbones import bert
-from nlpcli.checkpoints.inspect import inspect
 from nlpcli.checkpoints.safetensors import read_weight_map
+from nlpcli.engine.inspect import inspect
+from nlpcli.engine.published import read_config_file
 from nlpcli.engine.run_dir import RunDir
 from nlpcli.errors import CheckpointError, DataError, NotFoundError
 from nlpcli.files.json_file import NotJson, parse_json_object, read_json_object
@@ -78,8 +78,8 @@ def test_a_name_that_stands_twice_is_refused() -> None:
 
 
 READERS = {
-    "config.json": lambda folder: bert.read_config(folder, "hf"),
-    "bert_config.json": lambda folder: bert.read_config(folder, "tf"),
+    "config.json": lambda folder: read_config_file(folder, "hf"),
+    "bert_config.json": lambda folder: read_config_file(folder, "tf"),
     "tokenizer_config.json": read_settings,
     "tokenizer.json": UnigramTokenizer.load,
     "model.safetensors.index.json": lambda folder: read_weight_map(
@@ -120,4 +120,4 @@ def test_every_reader_takes_a_byte_order_mark(tmp_path: Path) -> None:
     for name, value in files.items():
         (tmp_path / name).write_bytes(BOM + json.dumps(value).encode() + b"\r\n")
         assert READERS[name](tmp_path)
-    assert inspect(tmp_path, []).hidden == 4
+    assert inspect(tmp_path).hidden == 4

@@ -2,7 +2,8 @@
 
 import pytest
 
-from nlpcli.backbones.transformer import Transformer, TransformerConfig
+from nlpcli.backbones.config import TransformerConfig
+from nlpcli.backbones.transformer import Transformer
 from nlpcli.heads.convolution import ConvolutionModel
 from nlpcli.heads.crf import CrfHead
 from nlpcli.heads.sequence_model import SequenceModel

@@ -9,16 +9,17 @@ import keras
 import numpy as np
 import pytest
 
-from nlpcli.backbones.bert_rules import MLM_RULES, RULES
-from nlpcli.backbones.transformer import Transformer, TransformerConfig
+from nlpcli.backbones.config import TransformerConfig
+from nlpcli.backbones.transformer import Transformer
 from nlpcli.checkpoints.rules import dump
-from nlpcli.engine.build import backbone_variables
+from nlpcli.engine.published import backbone_variables
 from nlpcli.heads.sequence_model import SequenceModel
 from nlpcli.heads.sequence_options import SequenceOptions, TeaForNOptions
 from nlpcli.layers import masks
 from nlpcli.runtime.tf_checkpoint import write_tf_checkpoint
 from nlpcli.text.batching import collate
 from nlpcli.text.sequences import sequence_fields, training_features
+from tests.bert_family import MLM_RULES, RULES
 
 VOCAB = 17
 SPECIAL = (0, 1, 2)

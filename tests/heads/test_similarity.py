@@ -6,7 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from nlpcli.backbones.transformer import Transformer, TransformerConfig
+from nlpcli.backbones.config import TransformerConfig
+from nlpcli.backbones.transformer import Transformer
 from nlpcli.heads.similarity import (
     EmbeddingModel,
     SimBertModel,

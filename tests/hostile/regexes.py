@@ -9,13 +9,16 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from nlpcli.checkpoints import families
+from nlpcli import backbones
 from nlpcli.checkpoints.table import RuleTable
 
 ROOT = Path(__file__).resolve().parents[2]
 # (module, argument) of a call that makes its pattern when it runs -> such patterns
 MADE: dict[tuple[str, str], Callable[[], Iterable[str]]] = {
-    ("nlpcli.checkpoints.families", "pattern"): lambda: [x[1] for x in families._MARKS],
+    ("nlpcli.backbones.family", "pattern"): lambda: [
+        pattern for family in backbones.all_families() for pattern, _ in family.marks
+    ],
+    ("nlpcli.backbones", "pattern"): lambda: [x[1] for x in backbones._OTHERS],
     ("nlpcli.checkpoints.names", "pattern"): lambda: (),  # of tables that modules hold
     ("nlpcli.checkpoints.table", "first + "): lambda: [
         r"layer_(?P<i>0|[1-9][0-9]*)/dense_(?P=i)/kernel"

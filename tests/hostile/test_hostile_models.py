@@ -16,11 +16,10 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from nlpcli.backbones import bert
-from nlpcli.backbones.bert_rules import BERT
 from nlpcli.checkpoints.folder import open_checkpoint
-from nlpcli.checkpoints.inspect import inspect
 from nlpcli.checkpoints.safetensors import SafetensorsSource
+from nlpcli.engine.inspect import inspect
+from nlpcli.engine.published import open_published
 from nlpcli.errors import CheckpointError
 from nlpcli.files.json_file import NotJson, parse_json_object
 from nlpcli.text.tokenizers.load import load_tokenizer
@@ -39,7 +38,7 @@ def folder(tmp_path: Path) -> Path:
 def look(folder: Path) -> None:
     """All that is read of a model folder before a model is made of it."""
     load_tokenizer(folder)
-    bert.read_config(folder, "hf")
+    open_published(folder)
     source = open_checkpoint(folder)
     for name in source.describe():
         source.read(name)
@@ -280,7 +279,7 @@ def test_inspection_survives_all_of_it(folder: Path) -> None:
     """It notes what it meets, also where other commands would stop."""
     absurd = dict.fromkeys(("hidden_size", "vocab_size", "num_hidden_layers"), 10**15)
     (folder / "config.json").write_text(json.dumps({**CONFIG, **absurd}))
-    report = inspect(folder, [BERT])
+    report = inspect(folder)
     assert report.loads is False and report.tensors == len(hf_tensors())
     assert any("does not tell its sizes" in note for note in report.notes)
 

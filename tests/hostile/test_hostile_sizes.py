@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from nlpcli.backbones.transformer import Transformer, TransformerConfig
+from nlpcli.backbones.config import TransformerConfig
+from nlpcli.backbones.transformer import Transformer
 from nlpcli.config.loader import load_config, resolve, with_task_sets
 from nlpcli.engine import build, embed, fill
 from nlpcli.engine.convert import convert_model

@@ -6,7 +6,6 @@ import os
 import numpy as np
 import pytest
 
-from nlpcli.backbones.bert_rules import BERT, RULES, expected_shapes
 from nlpcli.checkpoints.folder import open_checkpoint
 from nlpcli.checkpoints.inspect import inspect
 from nlpcli.checkpoints.rules import load
@@ -16,6 +15,7 @@ from nlpcli.runtime.tf_checkpoint import (
     open_tf_checkpoint,
     write_tf_checkpoint,
 )
+from tests.bert_family import RULES, expected_shapes
 from tests.checkpoints.tiny_bert import CONFIG, SPECIAL, tf_tensors, write_hf
 
 OPENERS = [open_tf_checkpoint]
@@ -68,7 +68,7 @@ def test_inspection_of_a_google_folder(folder):
     tokens = [*SPECIAL, *map(str, range(len(SPECIAL), 30))]
     (folder / "vocab.txt").write_text("".join(f"{token}\n" for token in tokens))
     for path in (folder, folder / "bert_model.ckpt", folder / "bert_model.ckpt.index"):
-        report = inspect(path, [BERT], OPENERS)
+        report = inspect(path)
         assert (report.container, report.dialect) == ("tensorflow", "tf")
         assert report.family == "bert" and report.loads
         assert set(report.parts.values()) == {"complete"} and not report.unused

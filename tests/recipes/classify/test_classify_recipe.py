@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from nlpcli.backbones.transformer import Transformer, TransformerConfig
+from nlpcli.backbones.config import TransformerConfig
+from nlpcli.backbones.transformer import Transformer
 from nlpcli.config.loader import resolve
 from nlpcli.engine.train import prepare
 from nlpcli.errors import ConfigError, DataError

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from nlpcli.backbones.transformer import TransformerConfig
+from nlpcli.backbones.config import TransformerConfig
 from nlpcli.config.loader import resolve
 from nlpcli.decoders.hypothesis import Hypothesis
 from nlpcli.engine.answers import answering, ask_all

@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from nlpcli.backbones.transformer import Transformer, TransformerConfig
+from nlpcli.backbones.config import TransformerConfig
+from nlpcli.backbones.transformer import Transformer
 from nlpcli.cli.main import app
 from nlpcli.config.loader import resolve
 from nlpcli.decoders.automaton import END, START, allowed, step

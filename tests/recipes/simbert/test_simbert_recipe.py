@@ -7,7 +7,7 @@ from itertools import islice, pairwise
 import numpy as np
 import pytest
 
-from nlpcli.backbones.bert import TINY
+from nlpcli.backbones.families.bert import TINY
 from nlpcli.config.loader import resolve
 from nlpcli.decoders.options import GenerateOptions
 from nlpcli.engine.embed import Embedder

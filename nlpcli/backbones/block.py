@@ -1,0 +1,90 @@
+"""One block of the stack, and the one walk through it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+
+from nlpcli.backbones.config import TransformerConfig
+from nlpcli.layers.attention import SelfAttention
+from nlpcli.layers.dropout import Dropout
+from nlpcli.layers.feed_forward import FeedForward
+from nlpcli.layers.look import Cache, Look
+from nlpcli.layers.norms import norm
+from nlpcli.layers.positions import Plain
+
+
+class TransformerBlock(keras.layers.Layer):
+    """Attention and feed-forward, each with residual, dropout and norm."""
+
+    def __init__(
+        self, config: TransformerConfig, positions: Plain, **kwargs: Any
+    ) -> None:
+        super().__init__(**kwargs)
+        policy, epsilon = self.dtype_policy, config.layer_norm_eps
+        self.place = config.norm_place
+        self.hidden_size = config.hidden_size
+        self.attention = SelfAttention(
+            config.hidden_size,
+            config.num_attention_heads,
+            config.attention_probs_dropout_prob,
+            config.initializer_range,
+            positions,
+            num_key_heads=config.num_key_value_heads,
+            head_size=config.head_size,
+            key_size=config.key_size,
+            qkv_bias=config.qkv_bias,
+            output_bias=config.dense_bias,
+            scaled=config.scaled_attention,
+            norm_epsilon=epsilon if config.query_key_norm else None,
+            name="attention",
+            dtype=policy,
+        )
+        self.attention_norm = norm(config.norm, epsilon, "attention_norm", policy)
+        self.feed_forward = FeedForward(
+            config.hidden_size,
+            config.intermediate_size,
+            config.hidden_act,
+            config.initializer_range,
+            config.gated,
+            config.dense_bias,
+            name="feed_forward",
+            dtype=policy,
+        )
+        self.feed_forward_norm = norm(config.norm, epsilon, "feed_forward_norm", policy)
+        self.dropout = Dropout(config.hidden_dropout_prob, dtype=policy)
+
+    def build(self, input_shape: Any = None) -> None:
+        shape = (None, None, self.hidden_size)
+        for part in (
+            self.attention,
+            self.attention_norm,
+            self.feed_forward,
+            self.feed_forward_norm,
+        ):
+            part.build(shape)
+        self.built = True
+
+    def walk(
+        self, hidden_states: Any, look: Look, training: bool = False
+    ) -> tuple[Any, Cache | None]:
+        """Hidden states to hidden states, (batch, length, hidden), whether it trains,
+        reads a prompt or writes the next token; and what ``look`` asks to be kept."""
+        given = hidden_states
+        if self.place == "pre":
+            given = self.attention_norm(given)
+        attended, kept = self.attention.walk(given, look, training)
+        hidden_states = hidden_states + self.dropout(attended, training=training)
+        given = hidden_states
+        if self.place == "post":
+            given = hidden_states = self.attention_norm(hidden_states)
+        elif self.place == "pre":
+            given = self.feed_forward_norm(hidden_states)
+        else:
+            given = self.attention_norm(hidden_states)
+        transformed = self.feed_forward(given, training=training)
+        hidden_states = hidden_states + self.dropout(transformed, training=training)
+        if self.place != "pre":
+            hidden_states = self.feed_forward_norm(hidden_states)
+        return hidden_states, kept

@@ -1,0 +1,197 @@
+"""Names of weights that families share: BERT's, under any prefix.
+
+Ours are relative to the backbone (``mlm/``, ``nsp/`` and ``pooler/`` to the model that
+has them). Linear weights of Hugging Face files and ours are (out, in), Google's (in,
+out), but for the next-sentence matrix, (2, hidden) (google-research/bert
+run_pretraining.py).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from nlpcli.checkpoints.table import Rule, RuleTable
+
+Tables = dict[str, RuleTable]  # by dialect
+
+_SPELLINGS = (
+    ("LayerNorm.gamma", "LayerNorm.weight"),
+    ("LayerNorm.beta", "LayerNorm.bias"),
+)
+# Buffers, and the output layer of the MLM head, which is tied: its weight is the
+# token table, its bias a second name of cls.predictions.bias.
+_BUFFERS = (
+    r"embeddings\.(position_ids|token_type_ids)$",
+    r"relative_positions_encoding\.positions_encoding$",
+    r"encoder\.embed_positions\.weight$",
+    r"^cls\.predictions\.decoder\.(weight|bias)$",
+)
+EMBEDDINGS = {
+    "token_embedding": "word_embeddings",
+    "segment_embedding": "token_type_embeddings",
+    "position_embedding": "position_embeddings",
+    "task_embedding": "task_type_embeddings",
+}
+# A layer by its parts: ours -> (the Hugging Face part, Google's part).
+_DENSE = {
+    "attention/output": ("attention.output.dense", "attention/output/dense"),
+    "feed_forward/intermediate": ("intermediate.dense", "intermediate/dense"),
+    "feed_forward/output": ("output.dense", "output/dense"),
+}
+_NORMS = {
+    "attention_norm": ("attention.output", "attention/output"),
+    "feed_forward_norm": ("output", "output"),
+}
+
+
+def hf_table(prefix: str, rules: Iterable[Rule]) -> RuleTable:
+    """Rules of Hugging Face names; the prefix may be missing from a file."""
+    return RuleTable(
+        tuple(rules), prefix=prefix, spellings=_SPELLINGS, ignorable=_BUFFERS
+    )
+
+
+def tf_table(rules: Iterable[Rule]) -> RuleTable:
+    """Rules of Google's names."""
+    return RuleTable(tuple(rules))
+
+
+def dense_hf(ours: str, theirs: str) -> tuple[Rule, Rule]:
+    """A dense layer of Hugging Face's."""
+    return (
+        Rule(f"{ours}/kernel", f"{theirs}.weight"),
+        Rule(f"{ours}/bias", f"{theirs}.bias"),
+    )
+
+
+def dense_tf(ours: str, theirs: str) -> tuple[Rule, Rule]:
+    """A dense layer of Google's."""
+    return (
+        Rule(f"{ours}/kernel", f"{theirs}/kernel", transpose=True),
+        Rule(f"{ours}/bias", f"{theirs}/bias"),
+    )
+
+
+def norm_hf(ours: str, theirs: str) -> tuple[Rule, Rule]:
+    """A layer norm of Hugging Face's."""
+    return Rule(f"{ours}/gamma", f"{theirs}.weight"), Rule(
+        f"{ours}/beta", f"{theirs}.bias"
+    )
+
+
+def norm_tf(ours: str, theirs: str) -> tuple[Rule, Rule]:
+    """A layer norm of Google's."""
+    return (
+        Rule(f"{ours}/gamma", f"{theirs}/LayerNorm/gamma"),
+        Rule(f"{ours}/beta", f"{theirs}/LayerNorm/beta"),
+    )
+
+
+def encoder(
+    hf: str,
+    tf: str,
+    tables: Iterable[str] = (
+        "token_embedding",
+        "segment_embedding",
+        "position_embedding",
+    ),
+) -> Tables:
+    """An encoder with BERT's names under other prefixes, as ``bert.`` and ``bert/``.
+
+    ``tables``: those of embeddings that it has.
+    """
+    tables = tuple(tables)
+    return {
+        "hf": hf_table(
+            hf, (*_embeddings(f"{hf}embeddings.{{}}.weight", tables), *_layers_hf(hf))
+        ),
+        "tf": tf_table((*_embeddings(f"{tf}embeddings/{{}}", tables), *_layers_tf(tf))),
+    }
+
+
+def _embeddings(theirs: str, tables: Iterable[str]) -> list[Rule]:
+    return [
+        Rule(
+            f"{ours}/embeddings",
+            theirs.format(EMBEDDINGS[ours]),
+            vocab_axis=0 if ours == "token_embedding" else None,
+        )
+        for ours in tables
+    ]
+
+
+def _layers_hf(prefix: str) -> list[Rule]:
+    layer = f"{prefix}encoder.layer.{{i}}"
+    rules = [*norm_hf("embedding_norm", f"{prefix}embeddings.LayerNorm")]
+    for ending, ours in (("weight", "kernel"), ("bias", "bias")):
+        parts = [f"{layer}.attention.self.{p}.{ending}" for p in _QKV]
+        rules.append(Rule(f"layer_{{i}}/attention/qkv/{ours}", tuple(parts)))
+    for ours, (theirs, _) in _DENSE.items():
+        rules += dense_hf(f"layer_{{i}}/{ours}", f"{layer}.{theirs}")
+    for ours, (theirs, _) in _NORMS.items():
+        rules += norm_hf(f"layer_{{i}}/{ours}", f"{layer}.{theirs}.LayerNorm")
+    return rules
+
+
+def _layers_tf(prefix: str) -> list[Rule]:
+    layer = f"{prefix}encoder/layer_{{i}}"
+    rules = [*norm_tf("embedding_norm", f"{prefix}embeddings")]
+    for ending in ("kernel", "bias"):
+        parts = [f"{layer}/attention/self/{p}/{ending}" for p in _QKV]
+        rules.append(
+            Rule(
+                f"layer_{{i}}/attention/qkv/{ending}",
+                tuple(parts),
+                transpose=ending == "kernel",
+            )
+        )
+    for ours, (_, theirs) in _DENSE.items():
+        rules += dense_tf(f"layer_{{i}}/{ours}", f"{layer}/{theirs}")
+    for ours, (_, theirs) in _NORMS.items():
+        rules += norm_tf(f"layer_{{i}}/{ours}", f"{layer}/{theirs}")
+    return rules
+
+
+_QKV = ("query", "key", "value")
+
+
+def pooler(hf: str, tf: str) -> Tables:
+    """The dense layer over the first token."""
+    return {
+        "hf": hf_table(hf, dense_hf("pooler", f"{hf}pooler.dense")),
+        "tf": tf_table(dense_tf("pooler", f"{tf}pooler/dense")),
+    }
+
+
+def masked_head(hf: str = "") -> Tables:
+    """BERT's head for masked tokens."""
+    return {
+        "hf": hf_table(
+            hf,
+            (
+                *dense_hf("mlm/transform", "cls.predictions.transform.dense"),
+                *norm_hf("mlm/norm", "cls.predictions.transform.LayerNorm"),
+                Rule("mlm/bias", "cls.predictions.bias", vocab_axis=0),
+            ),
+        ),
+        "tf": tf_table(
+            (
+                *dense_tf("mlm/transform", "cls/predictions/transform/dense"),
+                *norm_tf("mlm/norm", "cls/predictions/transform"),
+                Rule("mlm/bias", "cls/predictions/output_bias", vocab_axis=0),
+            )
+        ),
+    }
+
+
+def sentence_head(hf: str = "") -> Tables:
+    """BERT's head for the next sentence."""
+    return {
+        "hf": hf_table(hf, dense_hf("nsp", "cls.seq_relationship")),
+        "tf": tf_table(
+            (
+                Rule("nsp/kernel", "cls/seq_relationship/output_weights"),
+                Rule("nsp/bias", "cls/seq_relationship/output_bias"),
+            )
+        ),
+    }

@@ -1,0 +1,25 @@
+"""Layers beside a backbone that published models have, by part."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from nlpcli.heads.language_model import language_model_head
+from nlpcli.layers.dense import Dense
+
+# What messages call them, and how each is made for sizes of a stack.
+PARTS: dict[str, tuple[str, Callable[[Any], Any]]] = {
+    "mlm": ("output head", language_model_head),
+    "pooler": (
+        "pooler",
+        lambda config: _dense(config, "pooler", config.hidden_size),
+    ),
+    "nsp": ("head for the next sentence", lambda config: _dense(config, "nsp", 2)),
+}
+
+
+def _dense(config: Any, name: str, units: int) -> Dense:
+    layer = Dense(config.hidden_size, units, name=name)
+    layer.build()
+    return layer

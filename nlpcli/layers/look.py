@@ -1,0 +1,26 @@
+"""Where the queries of a block look."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+Cache = tuple[Any, Any]  # keys, values: (batch x key heads, places, head size)
+
+
+class Look(NamedTuple):
+    """What a walk through the blocks knows beside the hidden states.
+
+    mask: bool, True = may look; broadcasts to (batch, heads, queries, keys), or over a
+    cache to (batch, 1, places, queries). places: what the scheme of positions prepared
+    for all blocks. cache: keys and values of one block that came before, into which
+    those of the queries are written from ``slot`` on. keep: whether a block gives back
+    its keys and values. crossed: keys, values and mask of what is written about, where
+    the blocks look there too.
+    """
+
+    mask: Any = None
+    places: Any = ()
+    cache: Cache | None = None
+    slot: Any = None
+    keep: bool = False
+    crossed: Any = None

@@ -1,0 +1,45 @@
+"""Norms of hidden states."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+from keras import ops
+
+NORMS = ("layer", "rms", "rms_plain")
+
+
+def norm(kind: str, epsilon: float, name: str, policy: Any) -> Any:
+    """A norm over the last axis: "layer", "rms", or "rms_plain" without a gain."""
+    if kind == "layer":
+        return keras.layers.LayerNormalization(epsilon=epsilon, name=name, dtype=policy)
+    return RootMeanSquareNorm(epsilon, kind == "rms", name=name, dtype=policy)
+
+
+class RootMeanSquareNorm(keras.layers.Layer):
+    """x / sqrt(mean of squares + epsilon), times a gain where there is one.
+
+    (Zhang and Sennrich 2019, arXiv 1910.07467.) x: (..., size); the same shape, summed
+    in float32.
+    """
+
+    def __init__(self, epsilon: float, gain: bool = True, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.epsilon = epsilon
+        self.gain = gain
+
+    def build(self, input_shape: Any) -> None:
+        if self.gain:
+            self.gamma = self.add_weight(
+                shape=(input_shape[-1],), initializer="ones", name="gamma"
+            )
+        self.built = True
+
+    def call(self, x: Any) -> Any:
+        wide = ops.cast(x, "float32")
+        mean = ops.mean(ops.square(wide), axis=-1, keepdims=True)
+        scaled = wide * ops.rsqrt(mean + self.epsilon)
+        if self.gain:
+            scaled = scaled * ops.cast(self.gamma, "float32")
+        return ops.cast(scaled, self.compute_dtype)
