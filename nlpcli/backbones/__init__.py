@@ -47,7 +47,7 @@ def all_families() -> tuple[Family, ...]:
 
 def family_of(model_type: str) -> Family | None:
     """The family that reads a ``model_type``; None where none does."""
-    return next((f for f in families() if model_type in f.model_types), None)
+    return next((f for f in all_families() if model_type in f.model_types), None)
 
 
 def recognise(config: Mapping[str, Any], names: Collection[str]) -> Guess | None:
