@@ -1,5 +1,6 @@
 """What is streamed: whole characters only, also where one is several tokens."""
 
+from itertools import pairwise
 from types import SimpleNamespace
 
 from nlpcli.decoders.options import GenerateOptions
@@ -22,6 +23,4 @@ def test_a_character_is_told_when_it_is_whole():
     decode([{}], GenerateOptions())
     assert told[-1] == "好😀了" and "好😀" in told and "好" in told
     assert not any("\ufffd" in text for text in told)
-    assert all(
-        later.startswith(now) for now, later in zip(told, told[1:], strict=False)
-    )
+    assert all(later.startswith(now) for now, later in pairwise(told))

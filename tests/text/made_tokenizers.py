@@ -212,7 +212,7 @@ def piece_model(
 def t5_pieces(sentinels: bool = False) -> bytes:
     """As T5's: <pad>, </s>, <unk>, Unigram, spaces squeezed."""
     pieces = [("<pad>", 0.0, 3), ("</s>", 0.0, 3), ("<unk>", 0.0, 2)]
-    words = ["▁", "今天", "天气", "▁北京", "大学", "▁the", "▁read", "ing", "s"]
+    words = ["▁", "今天", "天气", "▁北京", "大学", "▁the", "▁read", "ing", "er"]
     pieces += [(word, -3.0 - n / 8, 1) for n, word in enumerate(words)]
     letters = dict.fromkeys("".join(CORPUS).replace(" ", "").replace("\n", ""))
     pieces += [(letter, -9.0 - n / 64, 1) for n, letter in enumerate(letters)]

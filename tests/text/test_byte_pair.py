@@ -19,7 +19,6 @@ FORMS = {
     "llama3": (made.llama3, made.LLAMA3),
     "llama": (made.llama, made.LLAMA),
 }
-COMPOSED = {"gpt2", "llama"}  # forms that keep a text as it is
 
 
 @pytest.fixture(scope="module", params=FORMS)
@@ -42,7 +41,9 @@ def test_ids_are_those_of_the_library(form):
 
 def test_every_text_comes_back(form):
     name, ours, _ = form
-    for text in made.TEXTS if name in COMPOSED else made.TEXTS[:7]:
+    # "▁" is a space to LLaMA 2, and Qwen composes letters and their accents
+    kept = {"gpt2": made.TEXTS, "llama": made.TEXTS[:-1]}.get(name, made.TEXTS[:7])
+    for text in kept:
         assert ours.text(ours.encode(text).token_ids) == text
 
 
@@ -52,7 +53,7 @@ def test_any_text_comes_back_and_its_pieces_cover_it(form, text):
     encoding = ours.encode(text)
     starts, ends = encoding.offsets.T
     assert np.all((starts >= 0) & (starts <= ends) & (ends <= len(text)))
-    if name in COMPOSED:
+    if name == "gpt2" or (name == "llama" and "▁" not in text):
         assert ours.text(encoding.token_ids) == encodable(text)
         covered = {i for a, b in encoding.offsets.tolist() for i in range(a, b)}
         assert covered == set(range(len(text)))
@@ -85,9 +86,10 @@ def test_an_unfinished_character_is_not_told(form):
 
 def test_a_continuation_keeps_its_space(form):
     _, ours, _ = form
-    whole = ours.encode("read the books").token_ids.tolist()
-    cut = len(ours.encode("read").token_ids)
-    assert ours.text(whole[cut:], begins=False) == " the books"
+    text = "read the books,  the weather"
+    ids = ours.encode(text).token_ids.tolist()
+    for cut in range(1, len(ids)):
+        assert ours.text(ids[:cut]) + ours.text(ids[cut:], begins=False) == text
 
 
 def test_special_tokens_in_a_text_are_characters(form):
@@ -161,23 +163,27 @@ def test_what_is_saved_is_read_again(form, tmp_path):
 
 
 def test_new_tokens_come_last_and_fewer_are_refused(form, tmp_path):
-    _, ours, _ = form
+    name, ours, _ = form
     more, [pieces] = extend(ours, ["堃堃"])
     size = len(ours.vocab.tokens)
     assert ours.text(pieces) == "堃堃"
     more.save(tmp_path)
     for one in (more, load_tokenizer(tmp_path)):
         ids = one.encode("今天堃堃天气").token_ids.tolist()
-        assert ids.count(size) == 1 and one.text(ids) == "今天堃堃天气"
+        # the library reads what comes behind as a new text, with its mark before it
+        mark = " " if name == "llama" else ""
+        assert ids.count(size) == 1 and one.text(ids) == f"今天堃堃{mark}天气"
     with pytest.raises(CheckpointError, match=r"backbone\.prune_vocab: false"):
         subset(ours, [1, 2, 3])
 
 
 def test_single_characters(form):
-    _, ours, _ = form
-    ids = ours.character_ids("a今😀")
-    unknown = ours.vocab.end_id if ours.vocab.unk_id is None else ours.vocab.unk_id
-    assert ours.text(ids[:2]) == "a今" and ids[2] == unknown
+    name, ours, _ = form
+    vocab = ours.vocab
+    unknown = vocab.end_id if vocab.unk_id is None else vocab.unk_id
+    ids = ours.character_ids("a1今😀").tolist()
+    assert ours.text(ids[:2]) == "a1" and ids[3] == unknown
+    assert ids[2] == (vocab.index["今"] if name == "llama" else unknown)
     with pytest.raises(CheckpointError, match=r"expected tokenizer\.pieces: whole"):
         ours.encode_characters("今天")
 
@@ -193,7 +199,7 @@ def test_single_characters(form):
         ({"model": {"type": "BPE", "vocab": {"a": 1.5}}}, "expected numbers from 0 to"),
         ({"model": {"type": "BPE", "vocab": {"a": 10**9}}}, "expected numbers from 0"),
         ({"model": {"type": "BPE", "vocab": {"a": 1, "b": 1}}}, "got 1 for 'a' and"),
-        ({"model": {"type": "BPE", "vocab": {"a": 0}}}, r"expected a token \[SEP\]"),
+        ({"model": {"type": "BPE", "vocab": {"a": 0}}, "added_tokens": []}, "a token"),
         ({"model": {"type": "WordLevel", "vocab": {}}}, "got WordLevel"),
         ({"model": {}}, "expected a Unigram, BPE or WordPiece model, got none"),
         ({"added_tokens": [{"id": 1}]}, "added_tokens: expected objects"),

@@ -27,7 +27,10 @@ def pieces(tokenizer, text):
 
 def test_words_and_their_places(tokenizer):
     assert tokenizer.kind == "cpm"
-    assert pieces(tokenizer, "今天天气") == [("▁今天", 0, 2), ("▁天气", 2, 4)]
+    assert pieces(tokenizer, "北京大学读书") == [
+        ("▁北京大学", 0, 4),
+        ("▁读书", 4, 6),
+    ]
     assert pieces(tokenizer, "") == []
     assert pieces(tokenizer, "王 ,\n") == [
         ("▁王", 0, 1),
