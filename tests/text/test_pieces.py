@@ -48,7 +48,8 @@ def test_t5_finds_the_pieces_of_the_library(tmp_path):
     )
     theirs.pre_tokenizer = pre.Metaspace()
     assert ours.kind == "unigram"
-    for text in (t for t in SPACED if "\u3000" not in t):
+    # a "▁" of the text itself is another thing to the library's Metaspace
+    for text in (t for t in SPACED if not {"\u3000", "▁"} & set(t)):
         expected = theirs.encode(text).ids
         assert ours.encode(text).token_ids.tolist() == expected, text
 

@@ -69,8 +69,12 @@ def load_tokenizer(folder: Path, kind: str = "auto") -> Tokenizer:
         raw, origin = read_tokenizer_json(path), str(path)
         told: Told = read_told(folder, settings)
     else:
-        raw, told = _from_pieces(pieces, settings, read_told(folder, settings))
         origin = str(pieces)
+        if kind == "cpm":
+            model = cpm.with_newline(read_piece_model(pieces))
+            raw, told = as_tokenizer_json(model, origin, (), ()), cpm.TOLD
+        else:
+            raw, told = _from_pieces(pieces, settings, read_told(folder, settings))
     if kind == "cpm":
         return cpm.CpmTokenizer(_of_pieces(raw, origin, cpm.TOLD))
     if kind in _TYPES:
@@ -166,8 +170,6 @@ def _from_pieces(
 ) -> tuple[dict[str, Any], Told]:
     """A SentencePiece model as tokenizer.json, and the names of its special tokens."""
     model = read_piece_model(path)
-    if cpm.is_cpm(model.pieces):
-        return as_tokenizer_json(cpm.with_newline(model), str(path), (), ()), cpm.TOLD
     if path.name == _FAIRSEQ:
         model = fairseq_order(model)
         return as_tokenizer_json(model, str(path), (0,), (2,)), {}

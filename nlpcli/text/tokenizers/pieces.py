@@ -118,19 +118,18 @@ def _added(model: PieceModel) -> list[dict[str, Any]]:
     ]
 
 
-def _normalizer(model: PieceModel) -> dict[str, Any] | None:
+def _normalizer(model: PieceModel) -> dict[str, Any]:
     steps: list[dict[str, Any]] = []
     if model.charsmap:
         coded = base64.b64encode(model.charsmap).decode()
         steps.append({"type": "Precompiled", "precompiled_charsmap": coded})
     if model.squeezes_spaces:
-        steps += [_replace({"Regex": " {2,}"}, " "), _replace({"Regex": r" \z"}, "")]
-        if not model.dummy_prefix:
-            steps.append(_replace({"Regex": r"\A "}, ""))
-    else:
-        if model.dummy_prefix:
-            steps.append({"type": "Prepend", "prepend": "▁"})
-        steps.append(_replace({"String": " "}, "▁"))
+        patterns = (" {2,}", " "), (r" \z", ""), (r"\A ", "")
+        steps += [_replace({"Regex": regex}, new) for regex, new in patterns]
+    # Not the library's Metaspace, which puts nothing before a "▁" of the text itself.
+    if model.dummy_prefix:
+        steps.append({"type": "Prepend", "prepend": "▁"})
+    steps.append(_replace({"String": " "}, "▁"))
     return {"type": "Sequence", "normalizers": steps}
 
 
@@ -139,14 +138,15 @@ def _replace(pattern: dict[str, str], content: str) -> dict[str, Any]:
 
 
 def _pre_tokenizer(model: PieceModel) -> dict[str, Any] | None:
-    if not model.squeezes_spaces:
+    """A word at a time: quicker, and the same where no piece spans two and unknown
+    characters of two words are not neighbours."""
+    if "▁" not in model.pieces or any("▁" in piece[1:] for piece in model.pieces):
         return None
     return {
         "type": "Metaspace",
         "replacement": "▁",
-        "prepend_scheme": "always" if model.dummy_prefix else "never",
-        # A word at a time is quicker, and the same where no piece spans two.
-        "split": not any("▁" in piece[1:] for piece in model.pieces),
+        "prepend_scheme": "never",
+        "split": True,
     }
 
 

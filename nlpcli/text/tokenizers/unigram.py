@@ -95,6 +95,7 @@ class UnigramTokenizer:
         if normalizer is not None:
             with guarded(self.origin):
                 plain = normalizer.normalize_str(plain)
+        plain = plain.removeprefix("▁") or plain  # the normalizer's, in some files
         found = index.get(plain, index.get(f"▁{plain}", self._unknown))
         return self._unknown if found in self.vocab.special_ids else found
 
