@@ -13,7 +13,7 @@ from nlpcli.files.json_file import short
 from nlpcli.text.tokenizers import cpm
 from nlpcli.text.tokenizers.byte_pair import BytePairTokenizer
 from nlpcli.text.tokenizers.encoding import Tokenizer
-from nlpcli.text.tokenizers.piece_model import read_piece_model
+from nlpcli.text.tokenizers.piece_model import PieceModel, read_piece_model
 from nlpcli.text.tokenizers.pieces import (
     SENTINELS,
     as_tokenizer_json,
@@ -54,27 +54,34 @@ def load_tokenizer(folder: Path, kind: str = "auto") -> Tokenizer:
     """
     settings = read_settings(folder)
     if kind == "auto":
-        kind = read_kind(folder, settings) or guess_kind(folder) or "auto"
+        kind = read_kind(folder, settings) or "auto"
+    if kind == "auto" and (folder / "vocab.txt").exists():
+        kind = guess_kind(folder) or kind
+    path, pieces = folder / FILE, piece_file(folder)
+    raw: dict[str, Any] = {}
+    if kind == "auto" and path.exists():
+        raw = read_tokenizer_json(path)
+        kind = _kind_of(raw)
     if kind == "word":
         return WordTokenizer.load(folder, settings)
     if kind == "wordpiece":
         return WordPieceTokenizer.load(folder, settings)
-    path, pieces = folder / FILE, piece_file(folder)
+    if kind == "auto" and pieces is None:
+        raise NotFoundError(
+            f"{folder}: expected vocab.txt, tokenizer.json or a SentencePiece model, "
+            "found none"
+        )
     if pieces is None or (path.exists() and kind != "cpm"):
-        if kind == "auto":
-            raise NotFoundError(
-                f"{folder}: expected vocab.txt, tokenizer.json or a SentencePiece "
-                "model, found none"
-            )
-        raw, origin = read_tokenizer_json(path), str(path)
+        raw, origin = raw or read_tokenizer_json(path), str(path)
         told: Told = read_told(folder, settings)
     else:
-        origin = str(pieces)
+        model, origin = read_piece_model(pieces), str(pieces)
+        kind = kind if kind != "auto" else _kind_of_pieces(model)
         if kind == "cpm":
-            model = cpm.with_newline(read_piece_model(pieces))
-            raw, told = as_tokenizer_json(model, origin, (), ()), cpm.TOLD
+            raw, told = as_tokenizer_json(cpm.with_newline(model), origin), cpm.TOLD
         else:
-            raw, told = _from_pieces(pieces, settings, read_told(folder, settings))
+            told = read_told(folder, settings)
+            raw, told = _from_pieces(model, pieces, settings, told)
     if kind == "cpm":
         return cpm.CpmTokenizer(_of_pieces(raw, origin, cpm.TOLD))
     if kind in _TYPES:
@@ -89,17 +96,21 @@ def guess_kind(folder: Path) -> str | None:
     if vocab.exists():
         return "word" if has_words(vocab) else "wordpiece"
     if path.exists():
-        raw = read_tokenizer_json(path)
-        name, tokens = model_type(raw).lower(), _names(raw)
-        if name == "wordpiece":
-            return "word" if are_words(tokens) else name
-        if name in _TYPES and cpm.is_cpm(tokens):
-            return "cpm"
-        return short(name) or "unknown tokenizer.json"
+        return _kind_of(read_tokenizer_json(path))
     pieces = piece_file(folder)
-    if pieces is None:
-        return None
-    model = read_piece_model(pieces)
+    return None if pieces is None else _kind_of_pieces(read_piece_model(pieces))
+
+
+def _kind_of(raw: dict[str, Any]) -> str:
+    name, tokens = model_type(raw).lower(), _names(raw)
+    if name == "wordpiece":
+        return "word" if are_words(tokens) else name
+    if name in _TYPES and cpm.is_cpm(tokens):
+        return "cpm"
+    return short(name) or "unknown tokenizer.json"
+
+
+def _kind_of_pieces(model: PieceModel) -> str:
     if cpm.is_cpm(model.pieces):
         return "cpm"
     return "unigram" if model.algorithm == 1 else "bpe"
@@ -166,10 +177,9 @@ def _of_pieces(
 
 
 def _from_pieces(
-    path: Path, settings: Mapping[str, Any], told: Told
+    model: PieceModel, path: Path, settings: Mapping[str, Any], told: Told
 ) -> tuple[dict[str, Any], Told]:
     """A SentencePiece model as tokenizer.json, and the names of its special tokens."""
-    model = read_piece_model(path)
     if path.name == _FAIRSEQ:
         model = fairseq_order(model)
         return as_tokenizer_json(model, str(path), (0,), (2,)), {}

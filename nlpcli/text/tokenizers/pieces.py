@@ -48,7 +48,10 @@ def with_sentinels(model: PieceModel, count: int) -> PieceModel:
 
 
 def as_tokenizer_json(
-    model: PieceModel, origin: str, before: Sequence[int], after: Sequence[int]
+    model: PieceModel,
+    origin: str,
+    before: Sequence[int] = (),
+    after: Sequence[int] = (),
 ) -> dict[str, Any]:
     """The library's file that finds the same pieces.
 

@@ -133,7 +133,7 @@ def known_name(role: str, tokens: Container[str]) -> str | None:
 
 def is_sentinel(piece: str) -> bool:
     """Whether a piece is one of T5's marks of what was left out of a text."""
-    return _SENTINEL.fullmatch(piece) is not None
+    return piece.endswith(">") and _SENTINEL.fullmatch(piece) is not None
 
 
 def read_vocab(path: Path) -> Vocab:
