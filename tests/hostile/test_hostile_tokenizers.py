@@ -186,6 +186,7 @@ def test_a_merge_that_would_make_a_special_token_is_left_out(tmp_path: Path) -> 
     ("name", "content"),
     [
         ("tokenizer_config.json", {"eos_token": 3}),
+        ("tokenizer_config.json", {"add_bos_token": "false"}),
         ("tokenizer_config.json", {"eos_token": {"content": ["</s>"]}}),
         ("special_tokens_map.json", {"pad_token": ["x" * 100_000]}),
         ("special_tokens_map.json", {"bos_token": {"content": {}}}),

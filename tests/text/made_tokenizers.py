@@ -214,7 +214,9 @@ def t5_pieces(sentinels: bool = False) -> bytes:
     pieces = [("<pad>", 0.0, 3), ("</s>", 0.0, 3), ("<unk>", 0.0, 2)]
     words = ["▁", "今天", "天气", "▁北京", "大学", "▁the", "▁read", "ing", "er"]
     pieces += [(word, -3.0 - n / 8, 1) for n, word in enumerate(words)]
-    letters = dict.fromkeys("".join(CORPUS).replace(" ", "").replace("\n", ""))
+    letters = dict.fromkeys(
+        "".join([*CORPUS, "йの한"]).replace(" ", "").replace("\n", "")
+    )
     pieces += [(letter, -9.0 - n / 64, 1) for n, letter in enumerate(letters)]
     if sentinels:
         pieces += [(f"▁<extra_id_{n}>", 0.0, 4) for n in range(9, -1, -1)]

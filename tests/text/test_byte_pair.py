@@ -149,6 +149,17 @@ def test_roles_without_settings_go_by_well_known_names(tmp_path):
     assert roles(load_tokenizer(folder).vocab)[1:3] == ["<|im_end|>", end]
 
 
+@pytest.mark.parametrize("puts", [True, False])
+def test_settings_say_whether_a_token_begins(puts, tmp_path):
+    build, settings = {True: FORMS["gpt2"], False: FORMS["llama3"]}[puts]
+    folder = made.write(tmp_path / "a", build(), {**settings, "add_bos_token": puts})
+    ours = load_tokenizer(folder)
+    (tmp_path / "b").mkdir()
+    ours.save(tmp_path / "b")
+    for one in (ours, load_tokenizer(tmp_path / "b"), extend(ours, ["堃"])[0]):
+        assert roles(one.vocab)[0] == ("<|endoftext|>" if puts else None)
+
+
 def test_what_is_saved_is_read_again(form, tmp_path):
     _, ours, _ = form
     ours.save(tmp_path)

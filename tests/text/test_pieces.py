@@ -7,7 +7,7 @@ from tokenizers import Tokenizer, models, normalizers
 from tokenizers import pre_tokenizers as pre
 
 from nlpcli.errors import CheckpointError, NotFoundError
-from nlpcli.text.tokenizers.load import load_tokenizer
+from nlpcli.text.tokenizers.load import load_tokenizer, subset
 from nlpcli.text.tokenizers.piece_model import read_piece_model
 from nlpcli.text.tokenizers.pieces import chinese_pieces
 from nlpcli.text.tokenizers.vocab import Vocab
@@ -213,3 +213,13 @@ def test_the_pieces_that_chinese_needs():
     kept = chinese_pieces(vocab, counts)
     assert kept == [*range(5), index["今天"], index["の"], last]
     assert chinese_pieces(vocab, counts, least=999)[6] == index["的"]
+
+
+def test_a_vocabulary_of_chinese_pieces_reads_chinese_as_before(tmp_path):
+    whole = tokenizer(tmp_path, made.t5_pieces(sentinels=True))
+    small, old = subset(whole, chinese_pieces(whole.vocab))
+    assert len(old) < len(whole.vocab.tokens)
+    text = "今天北京大学的天气：晴，25°C。"
+    ids = whole.encode(text).token_ids
+    assert old[small.encode(text).token_ids].tolist() == ids.tolist()
+    assert small.text(small.encode(text).token_ids) == whole.text(ids)

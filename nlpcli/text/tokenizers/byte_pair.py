@@ -25,11 +25,9 @@ from nlpcli.text.tokenizers.roles import Told, roles_of
 from nlpcli.text.tokenizers.tokenizer_json import (
     FILE,
     added_tokens,
-    expect_model,
     has_part,
     parts,
     plain_added,
-    read_tokenizer_json,
     special_added,
     stands_first,
     tokens_by_id,
@@ -47,20 +45,30 @@ class BytePairTokenizer:
     Tokens that the file adds without calling them special (runs of spaces, tags) are
     found in a text, as everywhere. A character that is several tokens is covered by
     each of them. ``told``: the names of special tokens. A token begins a sequence only
-    where the file puts it there: GPT-2 has a name for one and uses none.
+    where the file puts it there, or the settings do (``puts_begin``): GPT-2 has a name
+    for one and uses none.
     """
 
     kind = "bpe"
 
-    def __init__(self, raw: dict[str, Any], origin: str, told: Told | None = None):
+    def __init__(
+        self,
+        raw: dict[str, Any],
+        origin: str,
+        told: Told | None = None,
+        puts_begin: bool | None = None,
+    ) -> None:
         self.raw, self.origin, self.told = raw, origin, dict(told or {})
+        self.puts_begin = puts_begin
         tokens = tokens_by_id(raw, origin)
         index = {token: number for number, token in enumerate(tokens)}
         roles = roles_of(self.told, index)
         unknown = raw["model"].get("unk_token")
         known = isinstance(unknown, str) and unknown in index and unknown != roles.end
         roles = roles._replace(unk=unknown if known else None)
-        if roles.begin is not None and not stands_first(raw, roles.begin):
+        if puts_begin is None:
+            puts_begin = roles.begin is not None and stands_first(raw, roles.begin)
+        if not puts_begin:
             roles = roles._replace(begin=None)
         self.vocab = Vocab(tokens, origin, roles, special_added(raw, origin))
         hidden = {tokens[i] for i in self.vocab.special_ids} - {roles.unk}
@@ -73,14 +81,6 @@ class BytePairTokenizer:
         self._marked = _puts_space_before(raw)
         self._alone: dict[str, int] = {}
         self._bytes: dict[int, bytes] = {}
-
-    @classmethod
-    def load(cls, folder: Path, told: Told | None = None) -> BytePairTokenizer:
-        """From tokenizer.json."""
-        path = folder / FILE
-        raw = read_tokenizer_json(path)
-        expect_model(raw, "BPE", str(path))
-        return cls(raw, str(path), told)
 
     def encode(self, text: str) -> Encoding:
         return self.encode_batch([text])[0]
@@ -148,14 +148,20 @@ class BytePairTokenizer:
             for place, token in enumerate(extra)
         ]
         added = [*added_tokens(self.raw, self.origin), *new]
-        return type(self)({**self.raw, "added_tokens": added}, self.origin, self.told)
+        raw = {**self.raw, "added_tokens": added}
+        return type(self)(raw, self.origin, self.told, self.puts_begin)
 
     def save(self, folder: Path) -> None:
-        save_json(folder, self.raw, self.vocab, self.kind, self.told)
+        save_json(folder, self.raw, self.vocab, self.kind, self.told, self.puts_begin)
 
 
 def save_json(
-    folder: Path, raw: dict[str, Any], vocab: Vocab, kind: str, told: Told
+    folder: Path,
+    raw: dict[str, Any],
+    vocab: Vocab,
+    kind: str,
+    told: Told,
+    puts_begin: bool | None = None,
 ) -> None:
     """Write tokenizer.json and the settings that transformers and nlpcli read."""
     write_atomic(folder / FILE, json.dumps(raw, ensure_ascii=False, indent=1) + "\n")
@@ -166,12 +172,14 @@ def save_json(
         number = getattr(vocab, f"{role}_id")
         if number is not None:
             names.setdefault(key, vocab.tokens[number])
-    settings = {
+    settings: dict[str, Any] = {
         "tokenizer_class": "PreTrainedTokenizerFast",
         **names,
         "clean_up_tokenization_spaces": False,
         "nlpcli_kind": kind,
     }
+    if puts_begin is not None:
+        settings["add_bos_token"] = puts_begin
     write_atomic(
         folder / "tokenizer_config.json",
         json.dumps(settings, ensure_ascii=False, indent=2) + "\n",

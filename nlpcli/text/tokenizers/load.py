@@ -20,7 +20,7 @@ from nlpcli.text.tokenizers.pieces import (
     fairseq_order,
     with_sentinels,
 )
-from nlpcli.text.tokenizers.roles import Told, read_told
+from nlpcli.text.tokenizers.roles import Told, read_puts_begin, read_told
 from nlpcli.text.tokenizers.settings import read_kind, read_settings
 from nlpcli.text.tokenizers.tokenizer_json import (
     FILE,
@@ -86,7 +86,7 @@ def load_tokenizer(folder: Path, kind: str = "auto") -> Tokenizer:
         return cpm.CpmTokenizer(_of_pieces(raw, origin, cpm.TOLD))
     if kind in _TYPES:
         expect_model(raw, _TYPES[kind], origin)
-    return _of_pieces(raw, origin, told)
+    return _of_pieces(raw, origin, told, read_puts_begin(folder, settings))
 
 
 def guess_kind(folder: Path) -> str | None:
@@ -162,14 +162,14 @@ def extend(
 
 
 def _of_pieces(
-    raw: dict[str, Any], origin: str, told: Told
+    raw: dict[str, Any], origin: str, told: Told, puts_begin: bool | None = None
 ) -> UnigramTokenizer | BytePairTokenizer:
     name = model_type(raw)
     if name == "Unigram":
         # What its files name differs from the pieces of its model in old folders.
         return UnigramTokenizer(raw, origin, told if told is cpm.TOLD else None)
     if name == "BPE":
-        return BytePairTokenizer(raw, origin, told)
+        return BytePairTokenizer(raw, origin, told, puts_begin)
     raise CheckpointError(
         f"{origin}: expected a Unigram, BPE or WordPiece model, got "
         f"{short(name) or 'none'}"
@@ -192,7 +192,8 @@ def _from_pieces(
             )
         model = with_sentinels(model, count)
         return as_tokenizer_json(model, str(path), (), (1,)), {}
-    before = [model.bos_id] if settings.get("add_bos_token", True) else []
+    puts_begin = read_puts_begin(path.parent, settings)
+    before = [] if puts_begin is False else [model.bos_id]
     after = [model.eos_id] if settings.get("add_eos_token", False) else []
     own = {
         "bos_token": model.piece(model.bos_id),

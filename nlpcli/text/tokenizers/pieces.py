@@ -16,9 +16,10 @@ from nlpcli.text.tokenizers.vocab import Vocab, is_sentinel
 SENTINELS = 100  # of a T5 model whose file has none
 _BYTE = re.compile("<0x[0-9A-F]{2}>")
 _CHINESE = re.compile(
-    "[\u0020-\u007e\u00b7\u2010-\u2027\u2030-\u205e\u2160-\u217f\u2460-\u24ff"
-    "\u2581-\u2583\u3000-\u303f\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\ufe30-\ufe4f"
-    "\uff01-\uff65\uffe0-\uffe6\U00020000-\U0003ffff]+"
+    "[\u0020-\u007e\u00b0\u00b1\u00b7\u00d7\u00f7\u2010-\u2027\u2030-\u205e"
+    "\u2100-\u22ff\u2460-\u27bf\u3000-\u303f\u3200-\u33ff\u3400-\u4dbf\u4e00-\u9fff"
+    "\uf900-\ufaff\ufe30-\ufe4f\uff01-\uff65\uffe0-\uffe6\U0001f300-\U0001faff"
+    "\U00020000-\U0003ffff]+"
 )
 
 
@@ -84,12 +85,13 @@ def chinese_pieces(
 
     The published list keeps 32,598 of mT5's 250,112 rows (kexue.fm/archives/7867,
     bojone/t5_in_bert4keras): the three special tokens and 256 bytes that the file
-    begins with, each piece found at least a thousand times in a Chinese corpus with
-    English in it, the last hundred pieces, and two rows behind them. So it cannot be
-    derived from the vocabulary alone. With ``counts`` (how often each id was found in
+    begins with, each piece found at least a thousand times in the author's corpus, the
+    last hundred pieces, and two rows behind them. So it cannot be derived from the
+    vocabulary alone. With ``counts`` (how often each id was found in
     a corpus) this is that rule: special tokens, bytes, sentinels, and what was found
-    ``least`` times. Without: special tokens, bytes, sentinels, and each piece
-    of nothing but Han characters, ASCII, and Chinese punctuation and full-width forms.
+    ``least`` times. Without: special tokens, bytes, sentinels, and each piece of
+    nothing but Han characters, ASCII, Chinese punctuation, full-width forms, and the
+    symbols that stand between them (units, arrows, marks, emoji).
     The vocabulary was not at hand when this was written: how many that keeps of mT5's
     could not be counted.
     """

@@ -47,6 +47,20 @@ def read_told(folder: Path, settings: Mapping[str, Any]) -> dict[str, str | None
     return found
 
 
+def read_puts_begin(folder: Path, settings: Mapping[str, Any]) -> bool | None:
+    """Whether the settings put a token before a text, None where they say nothing.
+
+    Raises CheckpointError for what is no truth value.
+    """
+    value = settings.get("add_bos_token")
+    if value is None or isinstance(value, bool):
+        return value
+    raise CheckpointError(
+        f"{folder / 'tokenizer_config.json'}: add_bos_token: expected true or false, "
+        f"got {short(repr(value))}"
+    )
+
+
 def roles_of(told: Told, index: Mapping[str, int]) -> Roles:
     """The role of each token that was told; the well-known names where nothing was.
 
