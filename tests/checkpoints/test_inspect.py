@@ -14,6 +14,7 @@ from nlpcli.checkpoints.rules import load
 from nlpcli.errors import CheckpointError, NotFoundError
 from nlpcli.text.tokenizers.load import load_tokenizer
 from tests.checkpoints.tiny_bert import CONFIG, SPECIAL, hf_tensors, write_hf
+from tests.text import made_tokenizers as made
 
 
 def look(path, openers=()):
@@ -163,6 +164,15 @@ def test_nothing_and_garbage(tmp_path):
     (folder / "model.safetensors").write_bytes(b"xx")
     with pytest.raises(CheckpointError, match="not a whole safetensors file"):
         look(folder)
+
+
+def test_the_kind_that_is_told_is_the_kind_that_is_read(tmp_path):
+    builds = {"bpe": made.gpt2, "wordpiece": made.word_piece}
+    for kind, build in builds.items():
+        folder = made.write(tmp_path / kind, build())
+        assert tokenizer_kind(folder) == load_tokenizer(folder).kind == kind
+    raw = {**made.gpt2(), "model": {"type": "WordLevel", "vocab": {}}}
+    assert tokenizer_kind(made.write(tmp_path / "other", raw)) == "wordlevel"
 
 
 def test_tokenizers(tmp_path):
