@@ -42,6 +42,10 @@ class Family:
     foreign: str | None = None
     refuses: str | None = None
 
+    def rules(self, part: str, dialect: str) -> RuleTable:
+        """The names of a part in a dialect; none where no file of it has the part."""
+        return self.tables[part].get(dialect, RuleTable(()))
+
     def marked(self, names: Collection[str]) -> str | None:
         """What in the names of a file speaks for the family; None for nothing."""
         for pattern, reason in self.marks:

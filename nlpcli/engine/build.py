@@ -159,7 +159,20 @@ def _lowest_layers(
                 f"{options.model}), got {wanted}"
             ]
         )
-    return replace(config, num_hidden_layers=wanted)
+    groups = config.num_hidden_groups
+    if not groups:
+        return replace(config, num_hidden_layers=wanted)
+    each = there // groups
+    if wanted > each and wanted % each:
+        raise ConfigError(
+            [
+                f"backbone.num_hidden_layers: expected at most {each} or a multiple of "
+                f"it (the layers of a group of {options.model}), got {wanted}"
+            ]
+        )
+    return replace(
+        config, num_hidden_layers=wanted, num_hidden_groups=max(1, wanted // each)
+    )
 
 
 def prune(start: Start, used: Iterable[int]) -> np.ndarray:

@@ -59,8 +59,8 @@ def export_run(
         for path, variable in backbone_variables(backbone).items()
     }
     config = {
-        **family.publish(backbone.config, ("backbone",)),
         "pad_token_id": tokenizer.vocab.pad_id,
+        **family.publish(backbone.config, ("backbone",)),
     }
     rules = family.tables["backbone"]["hf"]
     write_hf_folder(
