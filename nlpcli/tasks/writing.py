@@ -30,7 +30,6 @@ from nlpcli.tasks.protocol import (
 )
 from nlpcli.text.batching import Features, Field
 from nlpcli.text.sequences import asked, sequence_fields, written
-from nlpcli.text.tokenizers.load import text_of
 from nlpcli.text.windows import whole_window
 
 
@@ -117,7 +116,7 @@ class Writing(Recipe[E], Writes[E]):
         """One hypothesis as it is told."""
         ids = hypothesis.token_ids
         return {
-            "text": text_of(self.vocab, ids),
+            "text": self.tokenizer.text(ids),
             "score": round(hypothesis.score, 4),
             "finish_reason": hypothesis.finish_reason,
             "tokens": [self.vocab.tokens[i] for i in ids],

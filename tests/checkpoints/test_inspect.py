@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from nlpcli.backbones import family_of
 from nlpcli.checkpoints.folder import open_checkpoint
 from nlpcli.checkpoints.inspect import tokenizer_kind
 from nlpcli.checkpoints.rules import load
@@ -15,6 +16,7 @@ from nlpcli.errors import CheckpointError, NotFoundError
 from nlpcli.text.tokenizers.load import load_tokenizer
 from tests.bert_family import RULES, expected_shapes
 from tests.checkpoints.tiny_bert import CONFIG, SPECIAL, hf_tensors, write_hf
+from tests.text import made_tokenizers as made
 
 
 def look(path):
@@ -81,7 +83,7 @@ def test_a_folder_without_weights(tmp_path):
     [
         ("albert", {}, ["albert.embeddings.word_embeddings.weight"]),
         ("albert", {}, ["bert/encoder/transformer/group_0/inner_group_0/x/kernel"]),
-        ("albert", {}, ["bert/embeddings/word_embeddings_2"]),
+        ("albert-zh", {}, ["bert/embeddings/word_embeddings_2"]),
         ("electra", {}, ["electra.embeddings.word_embeddings.weight"]),
         ("nezha", {}, ["nezha.embeddings.word_embeddings.weight"]),
         (
@@ -91,7 +93,7 @@ def test_a_folder_without_weights(tmp_path):
         ),
         ("roformer", {}, ["roformer.embeddings.word_embeddings.weight"]),
         ("nezha-or-roformer", {}, ["bert.embeddings.word_embeddings.weight"]),
-        ("roberta", {}, ["roberta.embeddings.word_embeddings.weight"]),
+        ("xlm-roberta", {}, ["roberta.embeddings.word_embeddings.weight"]),
         (
             "xlm-roberta",
             {"model_type": "xlm-roberta"},
@@ -110,7 +112,8 @@ def test_other_families_are_recognised(tmp_path, family, config, names):
     tensors = {name: np.zeros((2, 2), np.float32) for name in names}
     report = look(write_hf(tmp_path / "x", tensors, config))
     assert report.family == family and report.family_reason
-    assert report.supported == (family == "nezha") and not report.loads
+    assert report.supported == (family_of(family) is not None)
+    assert not report.loads
     told = f"{family}: recognised, not supported yet"
     assert (told in report.notes) != report.supported
 
@@ -165,6 +168,15 @@ def test_nothing_and_garbage(tmp_path):
     (folder / "model.safetensors").write_bytes(b"xx")
     with pytest.raises(CheckpointError, match="not a whole safetensors file"):
         look(folder)
+
+
+def test_the_kind_that_is_told_is_the_kind_that_is_read(tmp_path):
+    builds = {"bpe": made.gpt2, "wordpiece": made.word_piece}
+    for kind, build in builds.items():
+        folder = made.write(tmp_path / kind, build())
+        assert tokenizer_kind(folder) == load_tokenizer(folder).kind == kind
+    raw = {**made.gpt2(), "model": {"type": "WordLevel", "vocab": {}}}
+    assert tokenizer_kind(made.write(tmp_path / "other", raw)) == "wordlevel"
 
 
 def test_tokenizers(tmp_path):
@@ -237,7 +249,7 @@ def test_byte_order_marks_and_crlf_change_nothing(tmp_path, before, end):
         ("vocab.txt", "[PAD]\n中\n".encode("gbk"), "expected UTF-8"),
         ("tokenizer_config.json", b"{", "expected JSON"),
         ("tokenizer_config.json", b'{"do_lower_case": "no"}', "do_lower_case: expec"),
-        ("tokenizer_config.json", b'{"nlpcli_kind": "bpe"}', "nlpcli_kind: expected"),
+        ("tokenizer_config.json", b'{"nlpcli_kind": "x"}', "nlpcli_kind: expected"),
         ("tokenizer_config.json", b'{"nlpcli_kind": "unigram"}', "no such file"),
     ],
 )

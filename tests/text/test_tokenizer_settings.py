@@ -112,7 +112,7 @@ def test_tokenizer_config_json_goes_before_tokenizer_json(folder):
         ({"do_basic_tokenize": False}, "do_basic_tokenize: expected True .*got False"),
         ({"wordpieces_prefix": "@@"}, "wordpieces_prefix: expected '##' .*got '@@'"),
         ({"never_split": ["[SEP]", "C++"]}, "never_split: not supported, got 'C\\+\\+"),
-        ({"nlpcli_kind": "bpe"}, "nlpcli_kind: expected wordpiece, word, unigram, got"),
+        ({"nlpcli_kind": "x"}, "nlpcli_kind: expected wordpiece, word, unigram, bpe, "),
         ([], "expected a JSON object"),
     ],
 )

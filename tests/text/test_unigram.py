@@ -182,7 +182,7 @@ def test_a_bad_file_is_named(tmp_path, content, message):
 def test_a_missing_file(tmp_path):
     with pytest.raises(NotFoundError):
         UnigramTokenizer.load(tmp_path)
-    with pytest.raises(NotFoundError, match=r"expected vocab\.txt or a Unigram"):
+    with pytest.raises(NotFoundError, match=r"expected vocab\.txt, tokenizer\.json or"):
         load_tokenizer(tmp_path)
 
 

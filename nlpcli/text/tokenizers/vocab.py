@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import string
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -27,6 +28,7 @@ _OTHERS = {
     "begin": ("<|begin_of_text|>", "<|startoftext|>", "<bos>"),
     "end": ("<eod>", "<|endoftext|>", "<|end_of_text|>", "<|im_end|>", "<eos>"),
 }
+_SENTINEL = re.compile("▁?<extra_id_[0-9]+>")
 
 
 class Roles(NamedTuple):
@@ -119,10 +121,19 @@ class Vocab:
         if self.roles is not None:
             name = getattr(self.roles, role)
             return None if name is None else self.index.get(name)
-        for name in (*NAMES[role], *_OTHERS.get(role, ())):
-            if name in self.index:
-                return self.index[name]
-        return None
+        name = known_name(role, self.index)
+        return None if name is None else self.index[name]
+
+
+def known_name(role: str, tokens: Container[str]) -> str | None:
+    """The first of the well-known names of a role that is among some tokens."""
+    names = (*NAMES[role], *_OTHERS.get(role, ()))
+    return next((name for name in names if name in tokens), None)
+
+
+def is_sentinel(piece: str) -> bool:
+    """Whether a piece is one of T5's marks of what was left out of a text."""
+    return piece.endswith(">") and _SENTINEL.fullmatch(piece) is not None
 
 
 def read_vocab(path: Path) -> Vocab:
@@ -138,12 +149,19 @@ def read_vocab(path: Path) -> Vocab:
     lines = text.split("\n")
     if lines[-1] == "":
         lines.pop()
-    tokens = tuple(line.removesuffix("\r") for line in lines)
+    return bert_vocab(tuple(line.removesuffix("\r") for line in lines), str(path))
+
+
+def bert_vocab(
+    tokens: tuple[str, ...], origin: str, beside: tuple[str, ...] = ()
+) -> Vocab:
+    """A vocabulary whose special tokens have BERT's names; CheckpointError for one
+    without a token that pads, ends or is unknown."""
     known = set(tokens)
     for role in ("pad", "unk", "end"):
         if known.isdisjoint(NAMES[role]):
-            raise _missing(path, NAMES[role])
-    return Vocab(tokens, str(path))
+            raise _missing(origin, NAMES[role])
+    return Vocab(tokens, origin, beside=beside)
 
 
 def _missing(origin: object, names: Iterable[str]) -> CheckpointError:
@@ -173,11 +191,23 @@ def check_rows(vocab: Vocab, rows: int, name: str) -> None:
 def has_words(path: Path) -> bool:
     """Whether a vocab.txt holds so many words of several Han characters that its
     tokenizer must be word-level."""
+    lines = _read(path).split(b"\n")
+    return are_words(x.removesuffix(b"\r").decode("utf-8", "replace") for x in lines)
+
+
+def are_words(tokens: Iterable[str]) -> bool:
+    """Whether so many tokens are words of several Han characters."""
     words = 0
-    for line in _read(path).split(b"\n"):
-        token = line.removesuffix(b"\r").decode("utf-8", "replace")
+    for token in tokens:
         words += len(token) > 1 and all("一" <= c <= "鿿" for c in token)
     return words > WORDS_OF_A_WORD_VOCABULARY
+
+
+def text_of(vocab: Vocab, ids: Iterable[int]) -> str:
+    """The text of token ids: continuation marks resolved, special tokens dropped."""
+    special = set(vocab.special_ids)
+    tokens = [vocab.tokens[i] for i in ids if i not in special]
+    return "".join(t.removeprefix("##").replace("▁", " ") for t in tokens).strip()
 
 
 def tiny_vocab() -> Vocab:

@@ -16,7 +16,8 @@ from nlpcli.recipes.qa_gen.pairs import answer_options, question_options
 from nlpcli.recipes.qa_gen.recipe import QaGenRecipe
 from nlpcli.records.row import Row
 from nlpcli.tasks.protocol import Setup
-from nlpcli.text.tokenizers.load import text_of, tiny_tokenizer
+from nlpcli.text.tokenizers.load import tiny_tokenizer
+from nlpcli.text.tokenizers.vocab import text_of
 
 TOKENIZER = tiny_tokenizer()
 VOCAB = TOKENIZER.vocab
