@@ -199,12 +199,13 @@ def open_recipe(
 def build_model(recipe: Recipe[Any], start: Start) -> Model:
     """Backbone (with its pretrained weights), bridge and heads.
 
-    Raises ConfigError for a recipe that writes and a family that cannot.
+    Raises ConfigError for a model that writes and a family that cannot.
     """
-    if start.family.refuses is not None and isinstance(recipe, Writes):
-        raise ConfigError([f"backbone.model: {start.family.refuses}"])
     backbone = start.family.build(start.config)
     model = recipe.build(backbone)
+    writes = isinstance(recipe, Writes) and "mlm" in model.published_parts()
+    if start.family.refuses is not None and writes:
+        raise ConfigError([f"backbone.model: {start.family.refuses}"])
     if start.published is not None:
         published = start.published.with_config(start.config)
         used: set[str] = set()

@@ -64,6 +64,7 @@ FAMILY = Family(
             r"^(bert[./])?(embeddings|encoder)[./].*(word_embeddings|attention[./]self)",
             "BERT's names",
         ),
+        (r"^(bert|cls)[./]", "BERT's names"),
     ),
     read=read,
     tables={

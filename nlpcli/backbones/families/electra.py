@@ -111,6 +111,7 @@ FAMILY = Family(
     publish=publish,
     rank=20,
     dialect=_dialect,
+    unlike=("ForSequenceClassification",),
     refuses="expected a model that can learn to write, got an ELECTRA, which learnt "
     "to tell replaced tokens from all that stand around them",
 )

@@ -71,4 +71,5 @@ FAMILY = Family(
     },
     publish=publish,
     rank=30,
+    unlike=("ForSequenceClassification",),
 )
