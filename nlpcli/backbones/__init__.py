@@ -18,16 +18,10 @@ from nlpcli.files.json_file import short
 
 # Names of files that are known and not read, and what to say.
 _OTHERS = (
-    ("albert", r"^albert\.", "names begin with 'albert.'"),
-    ("albert", r"/transformer/group_0/", "Google's ALBERT names (group_0)"),
-    ("albert", r"/layer_shared/|word_embeddings_2", "brightmart's ALBERT names"),
-    ("electra", r"^electra[./]|^discriminator_predictions", "names begin with electra"),
     ("roformer", r"^roformer\.|encoder\.embed_positions\.", "RoFormer's names"),
-    ("roberta", r"^roberta\.", "names begin with 'roberta.' (BPE, not Chinese wwm)"),
     ("gpt2-ml", r"^newslm/|^emb_norm\.", "GPT2_ML's names"),
     ("t5", r"(en|de)coder[./]block[._/]\d+[./]layer", "T5's block names"),
     ("gpt2", r"^(transformer\.)?h\.\d+\.attn\.c_attn", "GPT-2's names (c_attn)"),
-    ("bert-factorised", "embedding_hidden_mapping_in", "Zhuiyi's tiny or small one"),
     ("uer", r"^embedding\.word\.embedding\.weight", "UER's names; convert it first"),
     ("keras", r"\.ATTRIBUTES/VARIABLE_VALUE$", "a TensorFlow 2 object checkpoint"),
 )

@@ -27,6 +27,7 @@ class Family:
     recognise it, which gives a reason or None. dialect: which names a file uses, from
     its names and its container's dialect. foreign: why transformers cannot load it,
     None where it can. refuses: why it cannot write (an attention that is not its own).
+    unlike: ends of names of transformers' classes whose head is not as BERT's.
     """
 
     name: str
@@ -41,6 +42,11 @@ class Family:
     build: Callable[[TransformerConfig], Any] = Transformer
     foreign: str | None = None
     refuses: str | None = None
+    unlike: tuple[str, ...] = ()
+
+    def rules(self, part: str, dialect: str) -> RuleTable:
+        """The names of a part in a dialect; none where no file of it has the part."""
+        return self.tables[part].get(dialect, RuleTable(()))
 
     def marked(self, names: Collection[str]) -> str | None:
         """What in the names of a file speaks for the family; None for nothing."""

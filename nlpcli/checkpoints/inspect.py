@@ -64,6 +64,10 @@ class Known(Protocol):
     def parts(self) -> Sequence[str]:
         """Names of what a file of it may hold, the backbone first."""
 
+    @property
+    def dialect(self) -> str:
+        """Which of its names a file uses."""
+
     def shapes(self, config: Mapping[str, Any]) -> dict[str, dict[str, Shape]]:
         """Variables of each part, by path, that a configuration promises; raises
         CheckpointError or ValueError where it does not tell."""
@@ -177,7 +181,7 @@ def _judge(
     if guess.known is None:
         report.notes.append(f"{guess.name}: recognised, not supported yet")
         return
-    report.supported = True
+    report.supported, report.dialect = True, guess.known.dialect
     shapes = _shapes(guess.known, config, report)
     used: set[str] = set()
     leftover: set[str] = set(found)

@@ -159,7 +159,20 @@ def _lowest_layers(
                 f"{options.model}), got {wanted}"
             ]
         )
-    return replace(config, num_hidden_layers=wanted)
+    groups = config.num_hidden_groups
+    if not groups:
+        return replace(config, num_hidden_layers=wanted)
+    each = there // groups
+    if wanted > each and wanted % each:
+        raise ConfigError(
+            [
+                f"backbone.num_hidden_layers: expected at most {each} or a multiple of "
+                f"it (the layers of a group of {options.model}), got {wanted}"
+            ]
+        )
+    return replace(
+        config, num_hidden_layers=wanted, num_hidden_groups=max(1, wanted // each)
+    )
 
 
 def prune(start: Start, used: Iterable[int]) -> np.ndarray:
@@ -186,12 +199,13 @@ def open_recipe(
 def build_model(recipe: Recipe[Any], start: Start) -> Model:
     """Backbone (with its pretrained weights), bridge and heads.
 
-    Raises ConfigError for a recipe that writes and a family that cannot.
+    Raises ConfigError for a model that writes and a family that cannot.
     """
-    if start.family.refuses is not None and isinstance(recipe, Writes):
-        raise ConfigError([f"backbone.model: {start.family.refuses}"])
     backbone = start.family.build(start.config)
     model = recipe.build(backbone)
+    writes = isinstance(recipe, Writes) and "mlm" in model.published_parts()
+    if start.family.refuses is not None and writes:
+        raise ConfigError([f"backbone.model: {start.family.refuses}"])
     if start.published is not None:
         published = start.published.with_config(start.config)
         used: set[str] = set()

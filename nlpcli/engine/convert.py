@@ -60,7 +60,7 @@ def convert_model(
         destination,
         values,
         _rules(family, parts, "hf"),
-        {**family.publish(config, parts), "pad_token_id": tokenizer.vocab.pad_id},
+        {"pad_token_id": tokenizer.vocab.pad_id, **family.publish(config, parts)},
         tokenizer,
         force,
         sources=[source],
@@ -79,4 +79,4 @@ def convert_model(
 
 
 def _rules(family: Family, parts: list[str], dialect: str) -> RuleTable:
-    return reduce(add, (family.tables[part][dialect] for part in parts))
+    return reduce(add, (family.rules(part, dialect) for part in parts))

@@ -62,7 +62,7 @@ class Published:
         self, part: str, shapes: Mapping[str, Shape], rows: Rows | None = None
     ) -> Plan:
         """Which tensors make a part's variables, and what stands against it."""
-        table = self.family.tables[part][self.dialect]
+        table = self.family.rules(part, self.dialect)
         return resolve(table, shapes, self.source, rows, self.config.shares)
 
     def fill_backbone(
@@ -130,6 +130,12 @@ def open_published(folder: Path) -> Published:
             f"{guess.name} ({guess.reason}), which is not supported yet"
         )
     dialect = guess.family.dialect(source.describe(), source.dialect)
+    dialects = guess.family.tables["backbone"]
+    if dialect not in dialects:
+        raise CheckpointError(
+            f"{source.label}: expected names of {guess.family.name} in one of its "
+            f"dialects ({', '.join(dialects)}), got those of {dialect}"
+        )
     config = guess.family.read(raw, str(path), dialect)
     return Published(folder, source, guess.family, config, raw)
 

@@ -100,7 +100,7 @@ class SequenceModel(BackboneModel):
 
     def logits(self, hidden_states: Any) -> Any:
         """(rows, hidden) -> (rows, vocabulary) float32."""
-        table = self.backbone.token_embedding.embeddings
+        table = self.backbone.output_table
         return self.head(hidden_states[None], token_table=table)[0]
 
     def speaker(self, width: int, slots: int) -> Speaker:
@@ -127,7 +127,7 @@ class SequenceModel(BackboneModel):
         )
         at = ops.cast(inputs["predict_at"], "int32")[..., None]
         states = ops.take_along_axis(hidden_states, at, axis=1)
-        table = self.backbone.token_embedding.embeddings
+        table = self.backbone.output_table
         return self.head(states, token_table=table)
 
     def _corrupted(self, inputs: Batch) -> Any:

@@ -2,8 +2,9 @@
 
 bert4keras_states.py FOLDER INPUTS.npz OUTPUT.npz MODEL APPLICATION...
 
-MODEL is bert or nezha. An APPLICATION is encoder, which gives hidden states, or
-unilm or lm, which give logits; each becomes an array of that name.
+MODEL is bert, nezha, albert or electra. An APPLICATION is encoder, which gives hidden
+states, discriminator, or mlm, unilm or lm, which give logits; each becomes an array of
+that name.
 """
 
 import os
@@ -18,7 +19,14 @@ from bert4keras.models import build_transformer_model
 
 folder, inputs, output = map(Path, sys.argv[1:4])
 name, *applications = sys.argv[4:]
-set_gelu("tanh")
+set_gelu("erf" if name == "electra" else "tanh")
+HEADS = {
+    "encoder": {},
+    "mlm": {"with_mlm": "linear"},
+    "discriminator": {"with_discriminator": "linear"},
+    "unilm": {"application": "unilm", "with_mlm": "linear"},
+    "lm": {"application": "lm", "with_mlm": "linear"},
+}
 data = np.load(inputs)
 found = {}
 for application in applications:
@@ -26,8 +34,7 @@ for application in applications:
         str(folder / "bert_config.json"),
         str(folder / "bert_model.ckpt"),
         model=name,
-        application=application,
-        with_mlm=False if application == "encoder" else "linear",
+        **HEADS[application],
     )
     found[application] = model.predict([data["token_ids"], data["segment_ids"]])
 np.savez(output, **found)

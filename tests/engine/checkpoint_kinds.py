@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
+from nlpcli.backbones import family_of
 from nlpcli.checkpoints.rules import dump
+from nlpcli.engine.published import part_shapes
 from nlpcli.runtime.tf_checkpoint import write_tf_checkpoint
 from nlpcli.text.tokenizers.load import tiny_tokenizer
 from nlpcli.text.tokenizers.vocab import WORDS_OF_A_WORD_VOCABULARY
@@ -32,15 +34,17 @@ SIZES = {
 
 @dataclass(frozen=True)
 class Kind:
-    """``parts``: what the file has beside the backbone, of "mlm", "pooler", "nsp"."""
+    """``parts``: what the file has beside the backbone, of "mlm", "pooler", "nsp" and
+    what else its family has."""
 
     dialect: str
     parts: tuple[str, ...] = ()
     nezha: bool = False
     words: bool = False
+    family: str = "bert"
 
     def __str__(self) -> str:
-        family = "nezha" if self.nezha else "wobert" if self.words else "bert"
+        family = "nezha" if self.nezha else "wobert" if self.words else self.family
         return "-".join((self.dialect, family, *self.parts))
 
 
@@ -51,6 +55,25 @@ KINDS = [
     Kind("tf", (), nezha=True),
     *(Kind("tf", parts, words=True) for parts in (PARTS[0], PARTS[3])),
 ]
+# Kinds of other families, and what their configurations have beside SIZES.
+OTHERS = [
+    Kind("hf", ("mlm", "pooler"), family="ernie"),
+    Kind("hf", ("mlm", "pooler", "sop"), family="albert"),
+    Kind("tf", ("mlm", "pooler", "sop"), family="albert"),
+    Kind("tf", ("mlm", "pooler"), family="albert-zh"),
+    Kind("tf", ("mlm", "pooler"), family="zhuiyi"),
+    Kind("hf", ("mlm",), family="xlm-roberta"),
+    Kind("hf", ("discriminator",), family="electra"),
+    Kind("tf", ("discriminator",), family="electra"),
+]
+MORE: dict[str, dict[str, Any]] = {
+    "ernie": {"use_task_id": True, "task_type_vocab_size": 3},
+    "albert": {"embedding_size": 12},
+    "albert-zh": {"embedding_size": 12},
+    "zhuiyi": {"embedding_size": 12, "attention_key_size": 12},
+    "xlm-roberta": {"type_vocab_size": 1, "max_position_embeddings": POSITIONS + 2},
+    "electra": {"embedding_size": 12},
+}
 
 
 def write_model(folder: Path, kind: Kind) -> dict[str, np.ndarray]:
@@ -58,6 +81,8 @@ def write_model(folder: Path, kind: Kind) -> dict[str, np.ndarray]:
     folder.mkdir()
     tokenizer = tiny_tokenizer()
     tokenizer.save(folder)
+    if kind.family != "bert":
+        return _write_other(folder, kind, len(tokenizer.vocab.tokens))
     size = len(tokenizer.vocab.tokens)
     if kind.words:
         # What nlpcli saved says WordPiece; a published vocab.txt stands alone.
@@ -90,6 +115,30 @@ def write_model(folder: Path, kind: Kind) -> dict[str, np.ndarray]:
         (folder / "config.json").write_text(
             json.dumps({**config, "model_type": "nezha" if kind.nezha else "bert"})
         )
+        save_file(tensors, folder / "model.safetensors")
+    return values
+
+
+def _write_other(folder: Path, kind: Kind, size: int) -> dict[str, np.ndarray]:
+    """A model of another family, its tokenizer there."""
+    family = family_of(kind.family)
+    assert family is not None
+    raw = {**SIZES, "vocab_size": size, **MORE[kind.family]}
+    config = family.read(raw, "test", kind.dialect)
+    rng = np.random.default_rng(3)
+    values: dict[str, np.ndarray] = {}
+    tensors: dict[str, np.ndarray] = {}
+    for part in ("backbone", *kind.parts):
+        shapes = part_shapes(family, config, part)
+        own = {path: _drawn(path, shape, rng) for path, shape in shapes.items()}
+        tensors |= dump(family.rules(part, kind.dialect), own, config.shares)
+        values |= own
+    if kind.dialect == "tf":
+        (folder / "bert_config.json").write_text(json.dumps(raw))
+        write_tf_checkpoint(folder / "bert_model.ckpt", tensors)
+    else:
+        told = family.publish(config, ("backbone", *kind.parts))
+        (folder / "config.json").write_text(json.dumps(told))
         save_file(tensors, folder / "model.safetensors")
     return values
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from keras.src.backend.common.stateless_scope import in_stateless_scope
 
 from nlpcli.backbones.config import TransformerConfig
 from nlpcli.backbones.transformer import Transformer
@@ -45,11 +46,13 @@ def refused(act: Callable[[], Any], told: str) -> None:
 def unbuilt(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fails a test in which a model is built."""
 
-    def build_one(*_: Any, **__: Any) -> None:
-        raise AssertionError("a model was built")
+    build_one = Transformer.build
 
-    for module in (build, embed, fill):
-        monkeypatch.setattr(module, "Transformer", build_one)
+    def refuse(self: Transformer, *given: Any) -> None:
+        assert in_stateless_scope(), "a model was built"  # else only described
+        build_one(self, *given)
+
+    monkeypatch.setattr(Transformer, "build", refuse)
 
 
 @pytest.mark.parametrize("key", SIZES)
