@@ -26,11 +26,15 @@ _OTHERS = (
 
 @dataclass(frozen=True)
 class Guess:
-    """What a model is, and what made us think so; no family where it is not read."""
+    """What a model is, and what made us think so; no family where it is not read.
+
+    lacks: what it would need to be read.
+    """
 
     name: str
     reason: str
     family: Family | None = None
+    lacks: str = "which is not supported yet"
 
 
 @cache
@@ -58,7 +62,8 @@ def recognise(config: Mapping[str, Any], names: Collection[str]) -> Guess | None
     for family in all_families():
         reason = family.claims(config, names) or family.marked(names)
         if reason is not None:
-            return _by_type(config, family) or Guess(family.name, reason, family)
+            named = _by_type(config, family) or _unsaid(config, family, names)
+            return named or Guess(family.name, reason, family)
     for name, pattern, reason in _OTHERS:
         if any(re.search(pattern, tensor) for tensor in names):
             return Guess(name, reason)
@@ -79,3 +84,20 @@ def _by_type(config: Mapping[str, Any], family: Family) -> Guess | None:
     told = family_of(given)
     reason = "BERT's names, but its configuration says so"
     return Guess(told.name if told else short(given), reason, told)
+
+
+def _unsaid(
+    config: Mapping[str, Any], family: Family, names: Collection[str]
+) -> Guess | None:
+    """An encoder of BERT's names that has no positions, and no word of others."""
+    if family.name != "bert" or config.get("model_type") is not None:
+        return None
+    has_words = any("word_embeddings" in name for name in names)
+    if not has_words or any("position_embeddings" in name for name in names):
+        return None
+    return Guess(
+        "nezha-or-roformer",
+        "BERT's names without a table of positions",
+        lacks='whose configuration has to say which: "model_type": "nezha" or '
+        '"model_type": "roformer"',
+    )

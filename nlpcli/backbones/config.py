@@ -23,7 +23,8 @@ class TransformerConfig:
     before that of the first token. hierarchical_positions: alpha of the decomposition
     that makes more rows of the table, 0 for none. norm_place: "post", "pre", or
     "between" (GPT2_ML). num_hidden_groups: blocks that all layers share, 0 for one
-    each; inner_group_num: blocks in a group. output: how hidden states become scores of
+    each; inner_group_num: blocks in a group. attention: "softmax" or "linear" (of elu +
+    1 of queries and keys). output: how hidden states become scores of
     tokens, "transform" (BERT's head), "tied" or "own" (a table of its own).
     """
 
@@ -51,6 +52,7 @@ class TransformerConfig:
     scaled_attention: bool = True
     query_key_norm: bool = False
     causal: bool = False
+    attention: str = "softmax"
     positions: str = "absolute"
     position_offset: int = 0
     hierarchical_positions: float = 0.0
@@ -71,6 +73,16 @@ class TransformerConfig:
     def width(self) -> int:
         """Numbers in a row of the token table."""
         return self.embedding_size or self.hidden_size
+
+    @property
+    def has_position_table(self) -> bool:
+        """Whether positions are rows of a learnt table."""
+        return self.positions == "absolute" and not self.max_relative_position
+
+    @property
+    def scored_positions(self) -> bool:
+        """Whether positions add to the score of a query and a key."""
+        return self.positions == "buckets" or self.max_relative_position > 0
 
     @property
     def longest(self) -> int | None:
@@ -173,6 +185,11 @@ def _mismatch(config: TransformerConfig, names: Mapping[str, str]) -> str | None
             f"{told('hidden_size')} {config.hidden_size} is not a multiple of "
             f"{told('num_attention_heads')} {heads}"
         )
+    if config.attention == "linear" and config.scored_positions:
+        return (
+            f"{told('attention')} linear needs positions in the embeddings or turned "
+            "into queries and keys, not scores of pairs"
+        )
     keys, size = config.num_key_value_heads, config.key_size or config.head_size
     if keys and heads % keys:
         return (
@@ -200,6 +217,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
 }
 _CHOICES: dict[str, tuple[str, ...]] = {
     "hidden_act": tuple(ACTIVATIONS),
+    "attention": ("softmax", "linear"),
     "positions": ("absolute", "rotary", "rotary_halves", "buckets", "none"),
     "norm": NORMS,
     "norm_place": ("post", "pre", "between"),

@@ -9,6 +9,9 @@ run_pretraining.py).
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
+from functools import reduce
+from operator import add
 
 from nlpcli.checkpoints.table import Rule, RuleTable
 
@@ -153,6 +156,27 @@ def _layers_tf(prefix: str) -> list[Rule]:
 
 
 _QKV = ("query", "key", "value")
+
+
+def embedding_projection(hf: str, tf: str) -> Tables:
+    """The dense layer behind narrower tables, in models that have them."""
+    ours = "embedding_projection"
+    return {
+        "hf": hf_table(hf, map(spare, dense_hf(ours, f"{hf}embeddings_project"))),
+        "tf": tf_table(
+            map(spare, dense_tf(ours, f"{tf}encoder/embedding_hidden_mapping_in"))
+        ),
+    }
+
+
+def spare(rule: Rule) -> Rule:
+    """The rule of a variable that models of some sizes have."""
+    return replace(rule, spare=True)
+
+
+def joined(*tables: Tables) -> Tables:
+    """The rules of several, dialect by dialect."""
+    return {name: reduce(add, (t[name] for t in tables)) for name in tables[0]}
 
 
 def pooler(hf: str, tf: str) -> Tables:

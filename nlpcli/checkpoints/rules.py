@@ -141,7 +141,7 @@ def dump(
     gaps += [
         f"{rule.ours}: the file needs it, the model has none"
         for rule in expand(table.rules, values)
-        if not rule.optional and rule.ours not in values
+        if not (rule.optional or rule.spare) and rule.ours not in values
     ]
     if gaps:
         raise CheckpointError("\n".join(gaps))

@@ -15,7 +15,8 @@ class Rule:
     one after another on our first axis (q, k, v in one kernel), in equal parts or those
     that Shares says. ``transpose`` turns
     each of their matrices. ``vocab_axis=0`` marks tables with one row a token. An
-    optional variable may be missing from the file and then keeps its fresh value.
+    optional variable may be missing from the file and then keeps its fresh value; a
+    ``spare`` one is that of some sizes: a model may have no such variable.
     """
 
     ours: str
@@ -23,6 +24,7 @@ class Rule:
     transpose: bool = False
     vocab_axis: int | None = None
     optional: bool = False
+    spare: bool = False
 
     @property
     def sources(self) -> tuple[str, ...]:

@@ -89,6 +89,8 @@ def _refuse_foreign(run: RunDir, family: Family, model: Any) -> None:
         kind = "no Transformer: it is the non-autoregressive model of convolutions"
     elif family.foreign is not None:
         kind = family.foreign
+    elif model.backbone.config.attention == "linear":
+        kind = "linear attention"
     else:
         return
     raise UsageError(
