@@ -103,7 +103,7 @@ def _largest_difference(one: Transformer, other: Transformer, tokenizer: Any) ->
     worst = 0.0
     for text in CHECK_TEXTS:
         ids = tokenizer.encode(text).token_ids
-        row = np.concatenate([[vocab.cls_id], ids, [vocab.sep_id]])[None]
+        row = np.concatenate([[vocab.require("begin")], ids, [vocab.end_id]])[None]
         real = np.ones(row.shape, bool)
         first, second = (
             np.asarray(model(row.astype(np.int32), padding_mask=real))

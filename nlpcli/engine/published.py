@@ -125,7 +125,7 @@ def open_published(folder: Path) -> Published:
     if guess.family is None:
         raise CheckpointError(
             f"{path}: expected a model of a family that nlpcli reads, found "
-            f"{guess.name} ({guess.reason}), {guess.lacks}"
+            f"{guess.name} ({guess.reason}): {guess.lacks}"
         )
     dialect = guess.family.dialect(source.describe(), source.dialect)
     config = guess.family.read(raw, str(path), dialect)

@@ -137,7 +137,7 @@ class Writing(Recipe[E], Writes[E]):
         never = {*self.vocab.special_ids, *range(len(tokens), size)}
         if self.by_character:
             never |= {i for i, t in enumerate(tokens) if len(t.removeprefix("▁")) > 1}
-        return never - {self.vocab.sep_id}
+        return never - {self.vocab.end_id}
 
     def encode(self, examples: Sequence[E], gold: bool) -> list[list[EncodedWindow]]:
         return [

@@ -197,6 +197,6 @@ def test_transformers_reads_the_same_flags(shared, tmp_path, config):
         lines, ours.encode_batch(lines), theirs(lines)["input_ids"], strict=True
     ):
         if all(len(word) <= 100 for word in line.split()):  # its limit, ours is 200
-            assert [vocab.cls_id, *encoding.token_ids, vocab.sep_id] == ids, line
+            assert [vocab.begin_id, *encoding.token_ids, vocab.end_id] == ids, line
             compared += 1
     assert compared > 50

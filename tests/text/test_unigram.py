@@ -204,4 +204,4 @@ def test_10_000_real_texts_agree_with_transformers(shared, tmp_path):
     ):
         expected = theirs(lines)["input_ids"]
         for line, encoding, ids in zip(lines, encodings, expected, strict=True):
-            assert [vocab.cls_id, *encoding.token_ids, vocab.sep_id] == ids, line
+            assert [vocab.begin_id, *encoding.token_ids, vocab.end_id] == ids, line

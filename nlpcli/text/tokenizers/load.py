@@ -55,7 +55,7 @@ def extend(
         # The mark that Unigram puts before a text is no part of the token.
         covers = encoding.offsets[:, 1] > encoding.offsets[:, 0]
         ids = encoding.token_ids[covers].tolist()
-        pieces.append(ids or [tokenizer.vocab.unk_id])
+        pieces.append(ids or [tokenizer.vocab.require("unk")])
     size = len(tokenizer.vocab.tokens)
     return tokenizer.with_vocab(range(size), new), pieces
 

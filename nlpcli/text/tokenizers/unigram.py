@@ -39,6 +39,7 @@ class UnigramTokenizer:
         probe(self._engine, origin)
         _check_added(raw, origin)
         self.vocab = Vocab(tuple(piece for piece, _ in raw["model"]["vocab"]), origin)
+        self._unknown = self.vocab.require("unk")
         self._alone: dict[str, int] = {}
 
     @classmethod
@@ -58,7 +59,7 @@ class UnigramTokenizer:
             self._engine, [encodable(text) for text in texts], self.origin
         )
         special = self.vocab.special_ids
-        encodings = [to_encoding(item, special, self.vocab.unk_id) for item in found]
+        encodings = [to_encoding(item, special, self._unknown) for item in found]
         for item, encoding in zip(found, encodings, strict=True):
             offsets = encoding.offsets
             # The library lets it cover the first character, as the next piece does.
@@ -81,8 +82,8 @@ class UnigramTokenizer:
         if normalizer is not None:
             with guarded(self.origin):
                 plain = normalizer.normalize_str(plain)
-        found = index.get(plain, index.get(f"▁{plain}", self.vocab.unk_id))
-        return self.vocab.unk_id if found in self.vocab.special_ids else found
+        found = index.get(plain, index.get(f"▁{plain}", self._unknown))
+        return self._unknown if found in self.vocab.special_ids else found
 
     def with_vocab(self, ids: Sequence[int], extra: Sequence[str]) -> UnigramTokenizer:
         pieces = self.raw["model"]["vocab"]
@@ -121,14 +122,15 @@ class UnigramTokenizer:
         vocab = self.vocab
         settings = {
             "tokenizer_class": "PreTrainedTokenizerFast",
-            "bos_token": vocab.tokens[vocab.cls_id],
-            "cls_token": vocab.tokens[vocab.cls_id],
-            "eos_token": vocab.tokens[vocab.sep_id],
-            "sep_token": vocab.tokens[vocab.sep_id],
+            "eos_token": vocab.tokens[vocab.end_id],
+            "sep_token": vocab.tokens[vocab.end_id],
             "pad_token": vocab.tokens[vocab.pad_id],
-            "unk_token": vocab.tokens[vocab.unk_id],
+            "unk_token": vocab.tokens[self._unknown],
             "nlpcli_kind": self.kind,
         }
+        if vocab.begin_id is not None:
+            begin = vocab.tokens[vocab.begin_id]
+            settings |= {"bos_token": begin, "cls_token": begin}
         if vocab.mask_id is not None:
             settings["mask_token"] = vocab.tokens[vocab.mask_id]
         write_atomic(

@@ -51,11 +51,11 @@ class WordPieceTokenizer:
         self.vocab = vocab
         self.lowercase = lowercase
         self.cleaning = Cleaning(lowercase, strip_accents, han_apart)
-        unknown = vocab.tokens[vocab.unk_id]
+        self._unknown = vocab.require("unk")
         self._engine = Engine(
             WordPiece(
                 vocab=dict(vocab.index),
-                unk_token=unknown,
+                unk_token=vocab.tokens[self._unknown],
                 max_input_chars_per_word=LONGEST_WORD,
             )
         )
@@ -89,7 +89,7 @@ class WordPieceTokenizer:
         prepared = [self._prepare(text) for text in texts]
         found = encode_all(self._engine, prepared, self.vocab.origin)
         special = self.vocab.special_ids
-        return [to_encoding(item, special, self.vocab.unk_id) for item in found]
+        return [to_encoding(item, special, self._unknown) for item in found]
 
     def _prepare(self, text: str) -> str:
         """The text as the library takes it, character for character."""
@@ -102,14 +102,15 @@ class WordPieceTokenizer:
     def character_ids(self, text: str) -> np.ndarray:
         for character in set(text).difference(self._alone):
             ids = self.encode(character).token_ids
-            self._alone[character] = int(ids[0]) if len(ids) == 1 else self.vocab.unk_id
+            self._alone[character] = int(ids[0]) if len(ids) == 1 else self._unknown
         return np.array([self._alone[c] for c in text], np.int32)
 
     def with_vocab(
         self, ids: Sequence[int], extra: Sequence[str]
     ) -> WordPieceTokenizer:
         tokens = [self.vocab.tokens[i] for i in ids]
-        return type(self)(Vocab((*tokens, *extra)), *self.cleaning)
+        vocab = Vocab((*tokens, *extra), roles=self.vocab.roles)
+        return type(self)(vocab, *self.cleaning)
 
     def save(self, folder: Path) -> None:
         write_atomic(
