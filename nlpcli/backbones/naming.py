@@ -10,8 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from functools import reduce
-from operator import add
 
 from nlpcli.checkpoints.table import Rule, RuleTable
 
@@ -98,18 +96,30 @@ def encoder(
         "segment_embedding",
         "position_embedding",
     ),
+    projection: tuple[str, str] | None = None,
 ) -> Tables:
     """An encoder with BERT's names under other prefixes, as ``bert.`` and ``bert/``.
 
-    ``tables``: those of embeddings that it has.
+    ``tables``: those of embeddings that it has. ``projection``: what Hugging Face and
+    Google call the dense layer that makes embeddings as wide as hidden states.
     """
-    tables = tuple(tables)
-    return {
-        "hf": hf_table(
-            hf, (*_embeddings(f"{hf}embeddings.{{}}.weight", tables), *_layers_hf(hf))
-        ),
-        "tf": tf_table((*_embeddings(f"{tf}embeddings/{{}}", tables), *_layers_tf(tf))),
-    }
+    tables, (first, second) = tuple(tables), projection or ("", "")
+    rules = [
+        *_embeddings(f"{hf}embeddings.{{}}.weight", tables),
+        *_layers_hf(hf),
+        *(spare(dense_hf("embedding_projection", f"{hf}{first}")) if first else ()),
+    ]
+    googles = [
+        *_embeddings(f"{tf}embeddings/{{}}", tables),
+        *_layers_tf(tf),
+        *(spare(dense_tf("embedding_projection", f"{tf}{second}")) if second else ()),
+    ]
+    return {"hf": hf_table(hf, rules), "tf": tf_table(googles)}
+
+
+def spare(rules: Iterable[Rule]) -> list[Rule]:
+    """Rules of what a model of some sizes has."""
+    return [replace(rule, spare=True) for rule in rules]
 
 
 def _embeddings(theirs: str, tables: Iterable[str]) -> list[Rule]:
@@ -156,27 +166,6 @@ def _layers_tf(prefix: str) -> list[Rule]:
 
 
 _QKV = ("query", "key", "value")
-
-
-def embedding_projection(hf: str, tf: str) -> Tables:
-    """The dense layer behind narrower tables, in models that have them."""
-    ours = "embedding_projection"
-    return {
-        "hf": hf_table(hf, map(spare, dense_hf(ours, f"{hf}embeddings_project"))),
-        "tf": tf_table(
-            map(spare, dense_tf(ours, f"{tf}encoder/embedding_hidden_mapping_in"))
-        ),
-    }
-
-
-def spare(rule: Rule) -> Rule:
-    """The rule of a variable that models of some sizes have."""
-    return replace(rule, spare=True)
-
-
-def joined(*tables: Tables) -> Tables:
-    """The rules of several, dialect by dialect."""
-    return {name: reduce(add, (t[name] for t in tables)) for name in tables[0]}
 
 
 def pooler(hf: str, tf: str) -> Tables:

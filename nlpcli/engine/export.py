@@ -73,6 +73,7 @@ def export_run(
         check,
         sources,
         backbone.config.shares,
+        family.buffers(backbone.config),
     )
     return {
         "destination": str(destination),

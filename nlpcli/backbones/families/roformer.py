@@ -16,6 +16,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
 from nlpcli.backbones import naming
 from nlpcli.backbones.config import TransformerConfig
 from nlpcli.backbones.family import Family
@@ -23,6 +25,7 @@ from nlpcli.errors import CheckpointError
 from nlpcli.files.json_file import short
 
 EPSILON = 1e-7  # bert4keras's, where a TensorFlow file's configuration names none
+MOST_POSITIONS = 2**16
 _TABLES = ("token_embedding", "segment_embedding")
 _REFUSED = ("rotary_value", "add_cross_attention")
 
@@ -97,16 +100,28 @@ def publish(config: TransformerConfig, parts: Collection[str]) -> dict[str, Any]
     }
 
 
+def buffers(config: TransformerConfig) -> dict[str, np.ndarray]:
+    """Sines and cosines of the positions that transformers has room for.
+
+    Left out where they are absurdly many: it makes them itself then.
+    """
+    size = config.hidden_size // config.num_attention_heads
+    if config.max_position_embeddings > MOST_POSITIONS:
+        return {}
+    places = np.arange(config.max_position_embeddings, dtype=np.float64)[:, None]
+    angles = places / 10000.0 ** (np.arange(0, size, 2, dtype=np.float64) / size)
+    table = np.concatenate([np.sin(angles), np.cos(angles)], axis=1)
+    return {"roformer.encoder.embed_positions.weight": table.astype(np.float32)}
+
+
 def own_values(config: TransformerConfig) -> dict[str, Any]:
     """The sizes under their published names."""
     ours = {"max_relative_position", "positions", "causal", "embedding_size"}
     return {key: value for key, value in config.to_dict().items() if key not in ours}
 
 
-BACKBONE = naming.joined(
-    naming.encoder("roformer.", "bert/", _TABLES),
-    naming.embedding_projection("roformer.", "bert/"),
-)
+_PROJECTION = ("embeddings_project", "encoder/embedding_hidden_mapping_in")
+BACKBONE = naming.encoder("roformer.", "bert/", _TABLES, _PROJECTION)
 
 FAMILY = Family(
     name="roformer",
@@ -121,4 +136,5 @@ FAMILY = Family(
     publish=publish,
     rank=45,
     claims=claims,
+    buffers=buffers,
 )
