@@ -1,4 +1,4 @@
-"""The cached loop against recomputation, for every scheme of positions and attention."""
+"""The cached loop against recomputation, for each kind of positions and attention."""
 
 import numpy as np
 import pytest
@@ -26,8 +26,18 @@ PARTS = {
 ROWS = {"hierarchical": 6}  # so that most positions are past the table
 
 
+QUICK = (("rotary", "unilm"), ("linear", "unilm"))
+CASES = [(name, attention) for name in PARTS for attention in ("unilm", "causal")]
+
+
 @pytest.fixture(
-    scope="module", params=[(n, a) for n in PARTS for a in ("unilm", "causal")], ids=str
+    scope="module",
+    params=[
+        pytest.param(
+            case, id="-".join(case), marks=() if case in QUICK else pytest.mark.slow
+        )
+        for case in CASES
+    ],
 )
 def reader(request):
     name, attention = request.param

@@ -17,7 +17,7 @@ from typer.testing import CliRunner
 from nlpcli.cli.main import app
 from nlpcli.recipe import list_recipes
 from nlpcli.text.tokenizers.load import load_tokenizer
-from tests.engine.checkpoint_kinds import KINDS, POSITIONS, Kind, write_model
+from tests.engine.checkpoint_kinds import KINDS, OTHERS, POSITIONS, Kind, write_model
 
 RECIPES = [entry.name for entry in list_recipes()]
 # Flags without which a task uses no part of a file, or has no room.
@@ -66,6 +66,11 @@ def cases() -> list[Any]:
             marks = () if quick else (pytest.mark.slow,)
             flags = FLAGS.get(recipe, {})
             found.append(pytest.param(kind, recipe, flags, marks=marks))
+    for kind, recipes in OTHERS:
+        found += [
+            pytest.param(kind, recipe, FLAGS.get(recipe, {}), marks=pytest.mark.slow)
+            for recipe in recipes
+        ]
     for kind in QUICK:
         found += [pytest.param(kind, *one, marks=pytest.mark.slow) for one in VARIANTS]
     return found
