@@ -258,6 +258,15 @@ def test_a_configuration_that_cannot_be_is_one_line(tmp_path, family, change, to
     assert told in note
 
 
+def test_only_transformers_own_decoders_are_causal():
+    """RoFormer-Sim says is_decoder and reads its prompts both ways."""
+    own = {**CONFIG, **TOLD, "is_decoder": True}
+    assert ROFORMER.read(own, "x", "hf").causal
+    sim = ROFORMER.read({**own, "pooler_activation": "linear"}, "x", "hf")
+    assert not sim.causal
+    assert not ROFORMER.publish(sim, PARTS)["is_decoder"]
+
+
 def test_a_width_that_the_tensors_have_not(tmp_path):
     write_google(tmp_path / "google", ROFORMER, CONFIG, ["backbone"], **TOLD)
     path = tmp_path / "google" / "bert_config.json"

@@ -6,8 +6,10 @@ no table of positions, as NEZHA's have: only the configuration can say which it 
 ``"model_type": "roformer"`` has to stand in it (their own bert_config.json is BERT's).
 bert4keras trained them: its "gelu" is the erf form, unlike Google's, and its norms add
 1e-7. RoFormer-Sim (SimBERT v2) is one with a pooler, which transformers has not: it
-leaves those two tensors. ``rotary_value`` (values turned too, in the English small
-ones) and cross-attention are refused.
+leaves those two tensors. Its Hugging Face configuration says ``is_decoder``, which is
+causal in transformers, but was written for junnyu's code, where a prompt is read both
+ways: ``pooler_activation``, a word of that code alone, tells. ``rotary_value`` (values
+turned too, in the English small ones) and cross-attention are refused.
 """
 
 from __future__ import annotations
@@ -59,7 +61,7 @@ def sizes(
     fixed = {
         "positions": "rotary",
         "max_relative_position": 0,
-        "causal": raw.get("is_decoder") is True,
+        "causal": raw.get("is_decoder") is True and "pooler_activation" not in raw,
         **parts,
     }
     known = {"embedding_size"}
