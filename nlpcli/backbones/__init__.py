@@ -18,7 +18,6 @@ from nlpcli.files.json_file import short
 
 # Names of files that are known and not read, and what to say.
 _OTHERS = (
-    ("roformer", r"^roformer\.|encoder\.embed_positions\.", "RoFormer's names"),
     ("gpt2-ml", r"^newslm/|^emb_norm\.", "GPT2_ML's names"),
     ("t5", r"(en|de)coder[./]block[._/]\d+[./]layer", "T5's block names"),
     ("gpt2", r"^(transformer\.)?h\.\d+\.attn\.c_attn", "GPT-2's names (c_attn)"),
@@ -30,11 +29,13 @@ _LAST = 100  # the rank of BERT, whose names its children have too
 
 @dataclass(frozen=True)
 class Guess:
-    """What a model is, and what made us think so; no family where it is not read."""
+    """What a model is, and what made us think so; no family where it is not read, and
+    what it ``lacks`` for that."""
 
     name: str
     reason: str
     family: Family | None = None
+    lacks: str = "not supported yet"
 
 
 @cache
@@ -82,7 +83,12 @@ def _child(config: Mapping[str, Any], names: Collection[str]) -> Guess | None:
     """A family that has BERT's names and differs in what is not there."""
     has_words = any("word_embeddings" in name for name in names)
     if has_words and not any("position_embeddings" in name for name in names):
-        return Guess("nezha-or-roformer", "BERT's names without positions")
+        return Guess(
+            "nezha-or-roformer",
+            "BERT's names without positions",
+            lacks="its configuration has to say which: "
+            '"model_type": "nezha" or "model_type": "roformer"',
+        )
     given = config.get("model_type")
     if not isinstance(given, str) or given == "bert":
         return None

@@ -25,9 +25,10 @@ class TransformerConfig:
     before that of the first token. hierarchical_positions: alpha of the decomposition
     that makes more rows of the table, 0 for none. norm_place: "post", "pre", or
     "between" (GPT2_ML). num_hidden_groups: blocks that all layers share, 0 for one
-    each; inner_group_num: blocks in a group. output: how hidden states become scores of
-    tokens, "transform" (BERT's head), "tied" or "own" (a table of its own). head_act:
-    that of the transform, "" for hidden_act.
+    each; inner_group_num: blocks in a group. attention: "softmax" or "linear" (of elu +
+    1 of queries and keys). output: how hidden states become scores of tokens,
+    "transform" (BERT's head), "tied" or "own" (a table of its own). head_act: that of
+    the transform, "" for hidden_act.
     """
 
     vocab_size: int
@@ -55,6 +56,7 @@ class TransformerConfig:
     scaled_attention: bool = True
     query_key_norm: bool = False
     causal: bool = False
+    attention: str = "softmax"
     positions: str = "absolute"
     position_offset: int = 0
     hierarchical_positions: float = 0.0
@@ -101,6 +103,16 @@ class TransformerConfig:
     def num_blocks(self) -> int:
         """Blocks with weights of their own."""
         return (self.num_hidden_groups or self.num_hidden_layers) * self.inner_group_num
+
+    @property
+    def has_position_table(self) -> bool:
+        """Whether positions are rows of a learnt table."""
+        return self.positions == "absolute" and not self.max_relative_position
+
+    @property
+    def scored_positions(self) -> bool:
+        """Whether positions add to the score of a query and a key."""
+        return self.positions == "buckets" or self.max_relative_position > 0
 
     @property
     def longest(self) -> int | None:
@@ -203,6 +215,11 @@ def _mismatch(config: TransformerConfig, names: Mapping[str, str]) -> str | None
             f"{told('hidden_size')} {config.hidden_size} is not a multiple of "
             f"{told('num_attention_heads')} {heads}"
         )
+    if config.attention == "linear" and config.scored_positions:
+        return (
+            f"{told('attention')} linear needs positions in the embeddings or turned "
+            "into queries and keys, not scores of pairs"
+        )
     keys, size = config.num_key_value_heads, config.key_size or config.head_size
     if keys and heads % keys:
         return (
@@ -238,6 +255,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "hidden_act": tuple(ACTIVATIONS),
     "head_act": ("", *ACTIVATIONS),
     "projected": ("sum", "tokens"),
+    "attention": ("softmax", "linear"),
     "positions": ("absolute", "rotary", "rotary_halves", "buckets", "none"),
     "norm": NORMS,
     "norm_place": ("post", "pre", "between"),

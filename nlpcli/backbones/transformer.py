@@ -51,8 +51,7 @@ class Transformer(keras.layers.Layer):
         )
         rows = config.type_vocab_size
         self.segment_embedding = self._table(rows, "segment_embedding")
-        absolute = config.positions == "absolute" and not config.max_relative_position
-        rows = config.max_position_embeddings if absolute else 0
+        rows = config.max_position_embeddings if config.has_position_table else 0
         self.position_embedding = self._table(rows, "position_embedding")
         rows = config.task_type_vocab_size
         self.task_embedding = self._table(rows, "task_embedding")

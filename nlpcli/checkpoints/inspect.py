@@ -78,11 +78,13 @@ class Known(Protocol):
 
 @dataclass(frozen=True)
 class Found:
-    """A family and what made us think so; not ``known`` where it is not read."""
+    """A family and what made us think so; not ``known`` where it is not read, and
+    what it ``lacks`` for that."""
 
     name: str
     reason: str
     known: Known | None
+    lacks: str = ""
 
 
 Judge = Callable[[Mapping[str, Any], Source], Found | None]
@@ -179,7 +181,7 @@ def _judge(
         return
     report.family, report.family_reason = guess.name, guess.reason
     if guess.known is None:
-        report.notes.append(f"{guess.name}: recognised, not supported yet")
+        report.notes.append(f"{guess.name}: recognised, {guess.lacks}")
         return
     report.supported, report.dialect = True, guess.known.dialect
     shapes = _shapes(guess.known, config, report)

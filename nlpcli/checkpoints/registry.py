@@ -109,6 +109,37 @@ _ALL = (
         ("wobert_chinese_plus_base",),
     ),
     Model(
+        "roformer", "roformer", "word", "junnyu/roformer_chinese_base", BIN, 499,
+        "not stated", "12 layers of 768, rotary positions, words as pieces",
+        ("roformer_chinese_base",),
+    ),
+    Model(
+        "roformer-char", "roformer", "wordpiece", "junnyu/roformer_chinese_char_base",
+        BIN, 380, "not stated", "12 layers of 768, rotary positions, characters",
+        ("roformer_chinese_char_base",),
+    ),
+    Model(
+        "roformer-sim", "roformer", "wordpiece",
+        "junnyu/roformer_chinese_sim_char_base", BIN, 382, "not stated",
+        "SimBERT v2: 12 layers of 768, sentence vectors (pooler) and synonyms",
+        ("roformer_chinese_sim_char_base",),
+    ),
+    Model(
+        "roformer-v2", "roformer_v2", "wordpiece",
+        "junnyu/roformer_v2_chinese_char_base", BIN, 377, "not stated",
+        "12 layers of 768, rotary positions, no biases", ("roformer-v2-base",),
+    ),
+    Model(
+        "roformer-v2-large", "roformer_v2", "wordpiece",
+        "junnyu/roformer_v2_chinese_char_large", BIN, 1260, "not stated",
+        "24 layers of 1024; else like roformer-v2",
+    ),
+    Model(
+        "nezha-base-wwm", "nezha", "wordpiece", "sijunhe/nezha-base-wwm", BIN, 410,
+        "AFL-3.0", "12 layers of 768, relative positions: texts of any length",
+        ("nezha-base",),
+    ),
+    Model(
         "e5-small", "bert", "unigram", "intfloat/multilingual-e5-small", SAFE, 471,
         "MIT", "12 layers of 384, multilingual sub-words; sentence vectors",
         ("multilingual-e5-small",),

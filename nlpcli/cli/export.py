@@ -29,7 +29,10 @@ def export(
     ],
     to: Annotated[
         Literal["hf"],
-        typer.Option("--to", help="hf: as transformers loads it, with its head where it has such."),
+        typer.Option(
+            "--to",
+            help="hf: as transformers loads it, with what it has of the head.",
+        ),
     ] = "hf",
     run: Run = None,
     as_json: Json = False,

@@ -83,14 +83,8 @@ def open_start(
             hidden_dropout_prob=config.backbone.dropout,
             attention_probs_dropout_prob=config.backbone.dropout,
         )
-    longest = start.config.longest
-    if longest is not None and config.data.max_length > longest:
-        raise ConfigError(
-            [
-                f"data.max_length: expected at most {longest} (the positions of "
-                f"{name}), got {config.data.max_length}"
-            ]
-        )
+    start.config = _with_parts(start.config, config.backbone)
+    _refuse_longer(start.config, name, config.data.max_length)
     if config.tokenizer.extra_tokens:
         kept = np.arange(len(start.tokenizer.vocab.tokens))
         start.tokenizer, compound = extend(
@@ -126,6 +120,50 @@ def _built_in(options: BackboneOptions, vocab_size: int) -> TransformerConfig:
         num_attention_heads=hidden // head,
         num_hidden_layers=options.num_hidden_layers or TINY.num_hidden_layers,
         max_relative_position=DISTANCE if options.relative_positions else 0,
+    )
+
+
+def _with_parts(
+    config: TransformerConfig, options: BackboneOptions
+) -> TransformerConfig:
+    """Sizes with the parts that a configuration puts in the place of a model's own."""
+    problems = []
+    alpha, linear = options.hierarchical_positions, options.attention == "linear"
+    if alpha is not None and not config.has_position_table:
+        problems.append(
+            f"backbone.hierarchical_positions: expected none, since {options.model} "
+            f"has no table of positions, got {alpha}"
+        )
+    if linear and config.scored_positions:
+        problems.append(
+            f"backbone.attention: expected softmax, since the positions of "
+            f"{options.model} are scores of pairs, got linear"
+        )
+    if problems:
+        raise ConfigError(problems)
+    return replace(
+        config,
+        hierarchical_positions=alpha or config.hierarchical_positions,
+        attention=options.attention if linear else config.attention,
+    )
+
+
+def _refuse_longer(config: TransformerConfig, name: str, length: int) -> None:
+    """Raise ConfigError for windows longer than the positions."""
+    longest = config.longest
+    if longest is None or length <= longest:
+        return
+    more = config.has_position_table and not config.hierarchical_positions
+    raise ConfigError(
+        [
+            f"data.max_length: expected at most {longest} (the positions of {name}"
+            + (
+                "; backbone.hierarchical_positions: 0.4 makes more of them"
+                if more
+                else ""
+            )
+            + f"), got {length}"
+        ]
     )
 
 

@@ -65,6 +65,7 @@ def convert_model(
         force,
         sources=[source],
         shares=config.shares,
+        buffers=family.buffers(config),
     )
     parameters = sum(value.size for value in values.values())
     logger.info("%s: written, %d parameters in float32", destination, parameters)

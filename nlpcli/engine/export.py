@@ -102,6 +102,7 @@ def export_run(
         check,
         sources,
         backbone.config.shares,
+        family.buffers(backbone.config),
     )
     lost = _lost(recipe, model, head)
     for line in lost:
@@ -158,6 +159,8 @@ def _refuse_foreign(run: RunDir, family: Family, model: Any) -> None:
         kind = "no Transformer: it is the non-autoregressive model of convolutions"
     elif family.foreign is not None:
         kind = family.foreign
+    elif model.backbone.config.attention == "linear":
+        kind = "linear attention"
     else:
         return
     raise UsageError(

@@ -29,7 +29,7 @@ def _judge(config: Mapping[str, Any], source: Source) -> Found | None:
         return None
     family = guess.family
     known = None if family is None else _Known(family, config, source)
-    return Found(guess.name, guess.reason, known)
+    return Found(guess.name, guess.reason, known, guess.lacks)
 
 
 @dataclass

@@ -127,7 +127,7 @@ def open_published(folder: Path) -> Published:
     if guess.family is None:
         raise CheckpointError(
             f"{path}: expected a model of a family that nlpcli reads, found "
-            f"{guess.name} ({guess.reason}), which is not supported yet"
+            f"{guess.name} ({guess.reason}): {guess.lacks}"
         )
     dialect = guess.family.dialect(source.describe(), source.dialect)
     dialects = guess.family.tables["backbone"]

@@ -12,7 +12,7 @@ from keras import ops
 from nlpcli.decoders.speaker import Speaker
 from nlpcli.heads.language_model import language_model_head
 from nlpcli.heads.sequence_options import SequenceOptions
-from nlpcli.heads.speaker import CacheSpeaker
+from nlpcli.heads.speaker import CacheSpeaker, StateSpeaker
 from nlpcli.heads.task_model import BackboneModel
 from nlpcli.layers import masks
 
@@ -105,6 +105,8 @@ class SequenceModel(BackboneModel):
 
     def speaker(self, width: int, slots: int) -> Speaker:
         """What writes ``width`` hypotheses of at most ``slots`` tokens."""
+        if self.backbone.config.attention == "linear":
+            return StateSpeaker(self.backbone, self.logits, self.attention, width)
         return CacheSpeaker(self.backbone, self.logits, self.attention, width, slots)
 
     def room(self, tokens: int) -> int | None:

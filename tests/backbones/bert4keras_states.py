@@ -2,11 +2,14 @@
 
 bert4keras_states.py FOLDER INPUTS.npz OUTPUT.npz MODEL APPLICATION...
 
-MODEL is bert, nezha, albert or electra. An APPLICATION is encoder, which gives hidden
-states, discriminator, or mlm, unilm or lm, which give logits; each becomes an array of
-that name.
+MODEL is bert, nezha, albert, electra, roformer or roformer_v2, and may go on with ? and
+a JSON object of further arguments (``gelu``: "erf" or "tanh"). An APPLICATION is
+encoder, which gives hidden states, pool, which gives the linear pooler's vectors,
+discriminator, or mlm, unilm or lm, which give logits; each becomes an array of that
+name.
 """
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -19,9 +22,12 @@ from bert4keras.models import build_transformer_model
 
 folder, inputs, output = map(Path, sys.argv[1:4])
 name, *applications = sys.argv[4:]
-set_gelu("erf" if name == "electra" else "tanh")
+name, _, more = name.partition("?")
+options = json.loads(more or "{}")
+set_gelu(options.pop("gelu", "erf" if name == "electra" else "tanh"))
 HEADS = {
     "encoder": {},
+    "pool": {"with_pool": "linear"},
     "mlm": {"with_mlm": "linear"},
     "discriminator": {"with_discriminator": "linear"},
     "unilm": {"application": "unilm", "with_mlm": "linear"},
@@ -35,6 +41,7 @@ for application in applications:
         str(folder / "bert_model.ckpt"),
         model=name,
         **HEADS[application],
+        **options,
     )
     found[application] = model.predict([data["token_ids"], data["segment_ids"]])
 np.savez(output, **found)

@@ -71,12 +71,10 @@ def cases() -> list[Any]:
             marks = () if quick else (pytest.mark.slow,)
             flags = FLAGS.get(recipe, {})
             found.append(pytest.param(kind, recipe, flags, marks=marks))
-    for kind in OTHERS:
-        writes = kind.family != "electra"
-        for recipe, flags in (("ner", {}), ("couplet", {}) if writes else VARIANTS[-1]):
-            quick = kind.dialect == "hf" and kind.family == "albert" and not flags
-            marks = () if quick and recipe == "ner" else (pytest.mark.slow,)
-            found.append(pytest.param(kind, recipe, flags, marks=marks))
+    for kind, recipes in OTHERS:
+        for recipe in recipes:
+            flags = FLAGS.get(recipe, {})
+            found.append(pytest.param(kind, recipe, flags, marks=pytest.mark.slow))
     for kind in QUICK:
         found += [pytest.param(kind, *one, marks=pytest.mark.slow) for one in VARIANTS]
     return found

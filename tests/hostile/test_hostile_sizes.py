@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 from keras.src.backend.common.stateless_scope import in_stateless_scope
 
+from nlpcli.backbones import family_of
 from nlpcli.backbones.config import TransformerConfig
 from nlpcli.backbones.transformer import Transformer
 from nlpcli.config.loader import load_config, resolve, with_task_sets
@@ -22,6 +23,7 @@ from nlpcli.engine import build, embed, fill
 from nlpcli.engine.convert import convert_model
 from nlpcli.errors import CheckpointError
 from nlpcli.samples import shipped_run
+from tests.backbones.opened import write_google
 from tests.checkpoints.tiny_bert import CONFIG, write_hf
 
 SIZES = {
@@ -97,6 +99,29 @@ def test_values_that_cannot_be(key: str, value: Any) -> None:
 def test_dropout_may_be_a_whole_zero() -> None:
     values = {**CONFIG, "hidden_dropout_prob": 0}
     assert TransformerConfig.from_dict(values, "x").hidden_dropout_prob == 0
+
+
+@pytest.mark.parametrize("name", ["roformer", "roformer_v2", "nezha"])
+@pytest.mark.parametrize("key", SIZES)
+def test_sizes_of_other_families_are_compared_with_their_tensors(
+    name: str, key: str, tmp_path: Path
+) -> None:
+    family = family_of(name)
+    assert family is not None
+    told = {"model_type": name.removesuffix("_v2")}
+    config = {k: v for k, v in CONFIG.items() if k != "model_type"}
+    write_google(tmp_path / "model", family, config, ["backbone"], **told)
+    path = tmp_path / "model" / "bert_config.json"
+    path.write_text(json.dumps({**config, **told, key: SIZES[key]}))
+    out = tmp_path / "out"
+    if key == "max_position_embeddings":  # no table of theirs is as long
+        convert_model(tmp_path / "model", out)
+        assert (out / "model.safetensors").stat().st_size < 10**6
+        return
+    with pytest.raises(CheckpointError) as caught:
+        convert_model(tmp_path / "model", out)
+    assert 0 < len(str(caught.value).splitlines()) <= 101
+    assert not out.exists()
 
 
 # -- run folders
