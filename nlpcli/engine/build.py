@@ -23,7 +23,7 @@ from nlpcli.backbones.transformer import Transformer, TransformerConfig
 from nlpcli.checkpoints.download import resolve_model
 from nlpcli.checkpoints.folder import open_checkpoint
 from nlpcli.checkpoints.rows import Rows
-from nlpcli.checkpoints.rules import load, resolve
+from nlpcli.checkpoints.rules import resolve, stream
 from nlpcli.checkpoints.safetensors import SafetensorsSource
 from nlpcli.checkpoints.source import Source
 from nlpcli.checkpoints.table import RuleTable
@@ -184,6 +184,7 @@ def open_recipe(
 _PARTS = {"mlm": (MLM_RULES, "output head"), "pooler": (POOLER_RULES, "pooler")}
 
 
+@weights.values_later()
 def build_model(recipe: Recipe[Any], start: Start) -> Model:
     """Backbone (with its pretrained weights), bridge and heads."""
     backbone = Transformer(start.config)
@@ -216,7 +217,7 @@ def fill_layer(
     plan = resolve(rules, shapes, source, rows)
     if plan.gaps:
         return set()
-    values = load(
+    values = stream(
         rules,
         shapes,
         source,
@@ -224,8 +225,8 @@ def fill_layer(
         compound_rows=rows.compound,
         others=plan.unused,
     )
-    for path, variable in variables.items():
-        variable.assign(values[path])
+    for path, blocks in values:
+        weights.fill(variables[path], blocks)
     return {name for _, names in plan.mapping.values() for name in names}
 
 
@@ -241,7 +242,7 @@ def fill_backbone(
     """
     rows = rows or Rows()
     variables = backbone_variables(backbone)
-    values = load(
+    values = stream(
         RULES[source.dialect],
         {path: tuple(v.shape) for path, v in variables.items()},
         source,
@@ -249,8 +250,8 @@ def fill_backbone(
         compound_rows=rows.compound,
         others=others,
     )
-    for path, variable in variables.items():
-        variable.assign(values[path])
+    for path, blocks in values:
+        weights.fill(variables[path], blocks)
 
 
 def backbone_variables(backbone: Transformer) -> dict[str, Any]:
@@ -291,6 +292,7 @@ class Loaded:
     buckets: Buckets
 
 
+@weights.values_later()
 def load_run(config: RunConfig, folder: Path) -> Loaded:
     """Rebuild the model of a run from its best/ (or last/) folder alone."""
     raw = read_json_object(folder / "config.json", CheckpointError)
