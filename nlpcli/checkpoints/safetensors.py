@@ -104,28 +104,30 @@ def read_tensor(name: str, tensor: Tensor) -> np.ndarray:
     A copy of its own, not a map of the file: one that shrinks meanwhile is an error
     (CheckpointError), where a map would end the process.
     """
-    dtype = np.dtype(_NUMPY[tensor.dtype])
     count = math.prod(tensor.shape)
-    if count == 0:
-        return np.zeros(tensor.shape, dtype)
     try:
-        with open_plain(tensor.path) as stream:
-            flat = np.fromfile(stream, dtype, count, offset=tensor.start)
+        value = np.empty(tensor.shape, _NUMPY[tensor.dtype])
+        if count:
+            with open_plain(tensor.path) as stream:
+                stream.seek(tensor.start)
+                got = stream.readinto(value.reshape(-1).view(np.uint8))
+            if got != tensor.length:
+                raise CheckpointError(
+                    f"{tensor.path}: {name} ends before its promised end"
+                )
     except OSError as error:
         raise CheckpointError(f"{tensor.path}: {error.strerror}") from error
     except MemoryError as error:  # a file with holes may be larger than the disk
         raise CheckpointError(
             f"{tensor.path}: {name}: {count} numbers are more than fit in memory"
         ) from error
-    if flat.size != count:
-        raise CheckpointError(f"{tensor.path}: {name} ends before its promised end")
+    if tensor.dtype == "F16":
+        return value.astype(np.float32)
     if tensor.dtype == "BF16":
-        wide = flat.astype(np.uint32)
+        wide = value.astype(np.uint32)
         wide <<= 16
-        flat = wide.view(np.float32)
-    elif tensor.dtype == "F16":
-        flat = flat.astype(np.float32)
-    return flat.reshape(tensor.shape)
+        return wide.view(np.float32)
+    return value
 
 
 def long_name(dtype: str) -> str:
