@@ -1,9 +1,9 @@
 """Reading ``tf_model.h5``: the weights that transformers 4 saved from TensorFlow.
 
 The layout is that of Keras 2's ``save_weights``: an attribute ``layer_names``, for each
-layer a group with an attribute ``weight_names``, the tensors as plain datasets below
-it. Their names are those of the variables, from which transformers made PyTorch's names
-by rule; so is it done here, and every table for Hugging Face files reads them.
+layer a group, the tensors as plain datasets below it. Their places in the group are the
+names of the variables, from which transformers made PyTorch's names by rule; so is it
+done here, and every table for Hugging Face files reads them.
 
 HDF5 files come from strangers. They may lead to other files (links, virtual datasets,
 data kept elsewhere), ask for plug-ins (filters) or say any size. Only what transformers
@@ -35,7 +35,7 @@ from nlpcli.files.plain_file import open_plain
 NAME = "tf_model.h5"
 SIGNATURE = b"\x89HDF\r\n\x1a\n"
 MOST_NAMES = 100_000
-LONGEST_NAMES = 2**24  # bytes of one list of names
+DEEPEST = 32
 
 _ENDINGS = {"kernel": "weight", "embeddings": "weight", "gamma": "weight"} | {
     "beta": "bias"
@@ -170,24 +170,54 @@ class _Odd(Exception):
 
 
 def _variables(file: Any) -> Iterator[tuple[str, Any]]:
-    """Names and datasets that the lists of the file name, and no others."""
+    """Names and datasets below the groups of the layers, reached by hard links alone.
+
+    The groups are walked: a list of names may say one long name a million times, and
+    is read at once. Hard links may lead in circles, so what is visited is counted.
+    """
     import h5py
 
     if "layer_names" not in file.attrs and "layer_names0" not in file.attrs:
         raise _Odd(_other_kind(file))
     total = 0
-    for layer in _names(file, "layer_names"):
-        group = _follow(file, layer)
-        if not isinstance(group, h5py.Group):
-            raise _Odd(f"{_short(layer)} is no group")
-        for name in _names(group, "weight_names"):
+    waiting: list[tuple[list[str], Any]] = [([], h5py.h5g.open(file.id, b"/"))]
+    while waiting:
+        levels, group = waiting.pop()
+        for name in _children(group):
             total += 1
-            if total > MOST_NAMES:
-                raise _Odd(f"more than {MOST_NAMES} variables")
-            dataset = _follow(group, name)
-            if not isinstance(dataset, h5py.Dataset):
-                raise _Odd(f"{_short(name)} is no dataset")
-            yield name, dataset
+            if total > MOST_NAMES or len(levels) > DEEPEST:
+                raise _Odd(f"more than {MOST_NAMES} groups, or {DEEPEST} in each other")
+            child = h5py.h5o.open(group, name)
+            below = [*levels, name.decode("utf-8")]
+            if isinstance(child, h5py.h5g.GroupID):
+                waiting.append((below, child))
+            elif isinstance(child, h5py.h5d.DatasetID):
+                yield "/".join(below[1:] or below), child  # without the layer's group
+            else:
+                raise _Odd(f"{_short('/'.join(below))} is neither group nor dataset")
+
+
+def _children(group: Any) -> list[bytes]:
+    """The names in a group."""
+    import h5py
+
+    names: list[bytes] = []
+
+    def see(name: bytes, link: Any) -> str | None:
+        shown = _short(name[: 2 * LONGEST_NAME].decode("utf-8", "replace"))
+        if link.type != h5py.h5l.TYPE_HARD:
+            return f"{shown} is a link elsewhere"
+        if len(name) > LONGEST_NAME or len(names) >= MOST_NAMES:
+            return f"{shown} is a name of {len(name)} bytes, one of {len(names) + 1}"
+        names.append(name)
+        return None
+
+    # in native order: another is made by gathering all names first
+    native = h5py.h5.ITER_NATIVE
+    wrong, _ = group.links.iterate(see, order=native, info=True)
+    if wrong is not None:
+        raise _Odd(wrong)
+    return names
 
 
 def _other_kind(file: Any) -> str:
@@ -199,66 +229,6 @@ def _other_kind(file: Any) -> str:
     return "expected an attribute layer_names, it has none"
 
 
-def _names(where: Any, attribute: str) -> list[str]:
-    """A list of names; a long one stands in several attributes with numbers."""
-    if attribute in where.attrs:
-        return _strings(where, attribute)
-    names: list[str] = []
-    number = 0
-    while f"{attribute}{number}" in where.attrs:
-        names += _strings(where, f"{attribute}{number}")
-        number += 1
-        if len(names) > MOST_NAMES or number > MOST_NAMES:
-            raise _Odd(f"{attribute} has more than {MOST_NAMES} names")
-    if number == 0:
-        raise _Odd(f"expected an attribute {attribute}, {_short(where.name)} has none")
-    return names
-
-
-def _strings(where: Any, attribute: str) -> list[str]:
-    """Names of a fixed length; others may repeat one long name for ever."""
-    import h5py
-
-    one = h5py.h5a.open(where.id, attribute.encode())
-    shape, kind = one.shape, one.get_type()
-    if shape == (0,):  # of a layer without variables, and then of any type
-        return []
-    if (
-        len(shape) != 1
-        or not isinstance(kind, h5py.h5t.TypeStringID)
-        or kind.is_variable_str()
-        or shape[0] > MOST_NAMES
-        or shape[0] * kind.get_size() > LONGEST_NAMES
-    ):
-        raise _Odd(f"{attribute} is not a list of names")
-    values = np.empty(shape, f"S{kind.get_size()}")
-    one.read(values)
-    names = [bytes(value).decode("utf-8") for value in values]
-    if any(len(name) > LONGEST_NAME for name in names):
-        raise _Odd(f"{attribute} has a name of more than {LONGEST_NAME} characters")
-    return names
-
-
-def _follow(group: Any, name: str) -> Any:
-    """What a group has under a name, by hard links alone."""
-    import h5py
-
-    place = group
-    for level in name.split("/"):
-        if level in ("", ".") or not isinstance(place, h5py.Group):
-            raise _Odd(f"{_short(name)} is not there")
-        try:
-            link = place.get(level, getlink=True)
-        except TypeError:  # a kind of link that h5py does not know
-            raise _Odd(f"{_short(name)} is a link elsewhere") from None
-        if link is None:
-            raise _Odd(f"{_short(name)} is not there")
-        if not isinstance(link, h5py.HardLink):
-            raise _Odd(f"{_short(name)} is a link elsewhere")
-        place = place[level]
-    return place
-
-
 def _tensor(path: Path, name: str, dataset: Any, size: int) -> Tensor:
     """Where a dataset lies; its layout is asked before its shape.
 
@@ -266,7 +236,7 @@ def _tensor(path: Path, name: str, dataset: Any, size: int) -> Tensor:
     """
     import h5py
 
-    plan = dataset.id.get_create_plist()
+    plan = dataset.get_create_plist()
     layouts = {
         h5py.h5d.COMPACT: "stored beside its description",
         h5py.h5d.CHUNKED: "stored in chunks",
@@ -278,12 +248,12 @@ def _tensor(path: Path, name: str, dataset: Any, size: int) -> Tensor:
         raise _Odd(f"{_short(name)} is {what}, expected one piece")
     if plan.get_external_count() or plan.get_nfilters():
         raise _Odd(f"{_short(name)} is kept in other files or packed")
-    dtype = _dtype(name, dataset.id.get_type())
-    space = dataset.id.get_space()
+    dtype = _dtype(name, dataset.get_type())
+    space = dataset.get_space()
     if space.get_simple_extent_type() == h5py.h5s.NULL:
         raise _Odd(f"{_short(name)} has no numbers")
     shape = tuple(map(int, space.get_simple_extent_dims()))
-    start = dataset.id.get_offset()
+    start = dataset.get_offset()
     tensor = Tensor(path, dtype, shape, int(start or 0))
     if len(shape) > MOST_AXES or tensor.length >= 2**63:
         raise _Odd(f"{_short(name)} has shape {_short(shape)}")

@@ -226,8 +226,8 @@ def _chosen_rows(name: str, source: Source, rows: Rows) -> np.ndarray:
     for start, block in read_blocks(source, name, shape):
         first, last = np.searchsorted(wanted, [start, start + len(block)])
         found[first:last] = block[wanted[first:last] - start]
-    places = [np.searchsorted(wanted, group) for group in (kept, *compound)]
-    return _own(take_rows(found, places[0], places[1:]))
+    means = [np.searchsorted(wanted, group).tolist() for group in compound]
+    return _own(take_rows(found, np.searchsorted(wanted, kept), means))
 
 
 def _own(block: np.ndarray) -> np.ndarray:

@@ -14,8 +14,9 @@ import math
 import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
+from io import BufferedReader
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -110,7 +111,8 @@ def read_tensor(name: str, tensor: Tensor) -> np.ndarray:
         if count:
             with open_plain(tensor.path) as stream:
                 stream.seek(tensor.start)
-                got = stream.readinto(value.reshape(-1).view(np.uint8))
+                reader = cast(BufferedReader, stream)
+                got = reader.readinto(value.reshape(-1).view(np.uint8).data)
             if got != tensor.length:
                 raise CheckpointError(
                     f"{tensor.path}: {name} ends before its promised end"

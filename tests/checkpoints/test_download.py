@@ -187,7 +187,7 @@ def test_a_bug_stays_a_bug(hub, monkeypatch):
 
 def test_a_repository_without_weights(hub):
     del hub.repositories[TORCH]["pytorch_model.bin"]
-    with pytest.raises(NotFoundError, match=r"has no model.safetensors or pytorch_mod"):
+    with pytest.raises(NotFoundError, match=r"has no model.safetensors or tf_model.h5"):
         pull("wobert")
 
 
