@@ -127,7 +127,7 @@ def load_nlpcli(folder: Path) -> dict[str, float]:
         backbone = Transformer(config)
         build.fill_backbone(backbone, source)
     variables = weights.learnt_variables(backbone).values()
-    total = sum(float(keras.ops.sum(variable)) for variable in variables)
+    total = sum(float(keras.ops.sum(variable.value)) for variable in variables)
     return {
         "seconds": time.perf_counter() - started,
         "peak": peak() - before,

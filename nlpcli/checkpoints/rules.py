@@ -201,19 +201,17 @@ def _misfits(
 def _blocks(
     rule: Rule, names: Sequence[str], shape: Shape, source: Source, rows: Rows
 ) -> Blocks:
-    """What a rule makes of a file's tensors, each block an array of its own."""
+    """What a rule makes of a file's tensors, in order of our rows."""
     if rule.vocab_axis == 0 and (rows.kept is not None or len(rows.compound)):
         yield 0, _chosen_rows(names[0], source, rows)
-    elif len(names) == 1 and not rule.transpose:
-        for start, block in read_blocks(source, names[0], shape):
-            yield start, _own(block)
-    else:
-        value = np.empty(shape, np.float32)
-        size = shape[0] // len(names)
-        for index, name in enumerate(names):
-            part = source.read(name)
-            value[index * size :][:size] = part.T if rule.transpose else part
-        yield 0, value
+        return
+    size = shape[0] // len(names) if shape else 1
+    for index, name in enumerate(names):
+        if rule.transpose:
+            yield index * size, _single(source.read(name).T)
+        else:
+            for start, block in read_blocks(source, name, (size, *shape[1:])):
+                yield index * size + start, _single(block)
 
 
 def _chosen_rows(name: str, source: Source, rows: Rows) -> np.ndarray:
@@ -227,11 +225,8 @@ def _chosen_rows(name: str, source: Source, rows: Rows) -> np.ndarray:
         first, last = np.searchsorted(wanted, [start, start + len(block)])
         found[first:last] = block[wanted[first:last] - start]
     means = [np.searchsorted(wanted, group).tolist() for group in compound]
-    return _own(take_rows(found, np.searchsorted(wanted, kept), means))
+    return take_rows(found, np.searchsorted(wanted, kept), means)
 
 
-def _own(block: np.ndarray) -> np.ndarray:
-    """A float32 array that nobody else holds: a variable may take its memory."""
-    if block.dtype == np.float32 and block.flags.owndata and block.flags.c_contiguous:
-        return block
-    return np.array(block, np.float32, order="C")
+def _single(block: np.ndarray) -> np.ndarray:
+    return np.asarray(block, np.float32, order="C")

@@ -13,7 +13,7 @@ Shape = tuple[int, ...]
 Blocks = Iterator[tuple[int, np.ndarray]]
 """A tensor piece by piece: its first row, and rows as they lie one after another."""
 
-BLOCK = 2**24  # bytes of float32 that are read at once, where a file lets us
+BLOCK = 2**22  # bytes of float32 that are read at once, where a file lets us
 
 
 class Source(Protocol):

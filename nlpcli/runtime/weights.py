@@ -128,19 +128,24 @@ def assign(variables: Mapping[str, Any], path: Path) -> None:
 def fill(variable: Any, blocks: Blocks) -> None:
     """Put a value into a variable block by block, in the variable's own type.
 
-    A block is written into the variable's memory: a large table is never there twice.
+    Blocks are written into the memory that it has: another buffer would be there
+    beside it, and TensorFlow keeps what it once took.
     """
     _pending.pop(id(variable), None)
     shape = tuple(variable.shape)
-    if isinstance(variable.value, tf.distribute.DistributedValues):
+    value = variable.value
+    if not shape or isinstance(value, tf.distribute.DistributedValues):
         variable.assign(joined(blocks, shape))
         return
     for start, block in blocks:
-        if block.shape == shape:
-            variable.assign(block)
-        else:
-            rows = tf.cast(block, variable.value.dtype)
-            variable.value[start : start + len(block)].assign(rows)
+        # not value[start:stop].assign, which reads and so shares the memory first
+        tf.raw_ops.ResourceStridedSliceAssign(
+            ref=value.handle,
+            begin=[start],
+            end=[start + len(block)],
+            strides=[1],
+            value=tf.cast(block, value.dtype),
+        )
 
 
 def _is_random_state(variable: Any) -> bool:

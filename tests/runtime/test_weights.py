@@ -134,3 +134,9 @@ def test_an_error_leaves_keras_as_it_was():
     dense = Dense(4, 4, name="after")
     dense.build()
     assert np.asarray(dense.variables[0]).any()
+
+
+def test_a_single_number_is_put_in_whole():
+    variable = keras.Variable(np.float32(1))
+    weights.fill(variable, iter([(0, np.asarray(2, np.float32))]))
+    assert float(variable) == 2
