@@ -146,6 +146,8 @@ def fill(variable: Any, blocks: Blocks) -> None:
             strides=[1],
             value=tf.cast(block, value.dtype),
         )
+    # writing a part makes every later reading a copy, until this
+    tf.raw_ops.DisableCopyOnRead(resource=value.handle)
 
 
 def _is_random_state(variable: Any) -> bool:

@@ -46,6 +46,15 @@ def test_what_is_put_in_is_no_view_of_what_was_given():
     np.testing.assert_array_equal(given, VALUE)
 
 
+def test_a_variable_is_read_without_a_copy_afterwards():
+    """TensorFlow copies it at every step once a part of it was written."""
+    variable = keras.Variable(np.zeros((10, 4), np.float32))
+    weights.fill(variable, in_pieces(VALUE, 3))
+    read = [variable.value.read_value() for _ in range(2)]
+    places = {np.frombuffer(memoryview(x), np.float32).ctypes.data for x in read}
+    assert len(places) == 1
+
+
 def test_a_run_is_filled_by_blocks(tmp_path, monkeypatch):
     monkeypatch.setattr(source, "BLOCK", 3 * 16)
     weights.save_arrays(tmp_path / "x.safetensors", {"a": VALUE, "b": VALUE[0]})
