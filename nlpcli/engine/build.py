@@ -234,6 +234,7 @@ def open_recipe(
     return recipe
 
 
+@weights.values_later()
 def build_model(recipe: Recipe[Any], start: Start) -> Model:
     """Backbone (with its pretrained weights), bridge and heads.
 
@@ -291,6 +292,7 @@ class Loaded:
     buckets: Buckets
 
 
+@weights.values_later()
 def load_run(config: RunConfig, folder: Path) -> Loaded:
     """Rebuild the model of a run from its best/ (or last/) folder alone."""
     raw = read_json_object(folder / "config.json", CheckpointError)

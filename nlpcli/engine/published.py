@@ -15,7 +15,7 @@ from nlpcli.backbones.described import described
 from nlpcli.backbones.family import Family
 from nlpcli.checkpoints.folder import open_checkpoint
 from nlpcli.checkpoints.rows import Rows
-from nlpcli.checkpoints.rules import Plan, load, resolve
+from nlpcli.checkpoints.rules import Plan, resolve, stream
 from nlpcli.checkpoints.source import Shape, Source
 from nlpcli.checkpoints.storage import config_file
 from nlpcli.errors import CheckpointError, NotFoundError
@@ -102,7 +102,7 @@ class Published:
         rows: Rows,
         others: Collection[str],
     ) -> None:
-        values = load(
+        values = stream(
             self.family.tables[part][self.dialect],
             {path: tuple(v.shape) for path, v in variables.items()},
             self.source,
@@ -111,8 +111,8 @@ class Published:
             others=others,
             shares=self.config.shares,
         )
-        for path, variable in variables.items():
-            variable.assign(values[path])
+        for path, blocks in values:
+            weights.fill(variables[path], blocks)
 
 
 def open_published(folder: Path) -> Published:

@@ -77,7 +77,9 @@ def test_a_folder_without_weights(tmp_path):
     folder = write_hf(tmp_path / "bert")
     (folder / "model.safetensors").unlink()
     report = look(folder)
-    assert report.missing_files == ["model.safetensors or pytorch_model.bin"]
+    assert report.missing_files == [
+        "model.safetensors or tf_model.h5 or pytorch_model.bin"
+    ]
     assert report.layers == 3 and not report.loads
 
 
