@@ -41,7 +41,8 @@ def convert_model(
     parts = [
         part
         for part in family.tables
-        if part == "backbone" or not published.plan(part, shapes[part]).gaps
+        if part == "backbone"
+        or (shapes[part] and not published.plan(part, shapes[part]).gaps)
     ]
     logger.info(
         "reading %s (%s): %s; %s tokenizer of %d tokens",
@@ -51,7 +52,7 @@ def convert_model(
         tokenizer.kind,
         len(tokenizer.vocab.tokens),
     )
-    if absent := [part for part in family.tables if part not in parts]:
+    if absent := [part for part in shapes if shapes[part] and part not in parts]:
         logger.info("not all there, so not written: %s", ", ".join(absent))
     wanted = {path: shape for part in parts for path, shape in shapes[part].items()}
     rules = _rules(family, parts, published.dialect)

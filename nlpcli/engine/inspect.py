@@ -48,9 +48,13 @@ class _Known:
         sizes = self._sizes()
         return {part: part_shapes(self.family, sizes, part) for part in self.parts}
 
+    def sizes(self) -> tuple[int, int]:
+        found = self._sizes()
+        return found.num_hidden_layers, found.hidden_size
+
     def plan(self, part: str, shapes: Mapping[str, Shape]) -> Plan:
         shares = self._sizes().shares if shapes else {}
-        table = self.family.tables[part][self._dialect]
+        table = self.family.table(part, self._dialect)
         return resolve(table, shapes, self.source, None, shares)
 
     @property

@@ -60,7 +60,7 @@ class Published:
         self, part: str, shapes: Mapping[str, Shape], rows: Rows | None = None
     ) -> Plan:
         """Which tensors make a part's variables, and what stands against it."""
-        table = self.family.tables[part][self.dialect]
+        table = self.family.table(part, self.dialect)
         return resolve(table, shapes, self.source, rows, self.config.shares)
 
     def fill_backbone(
@@ -128,6 +128,11 @@ def open_published(folder: Path) -> Published:
             f"{guess.name} ({guess.reason}), which is not supported yet"
         )
     dialect = guess.family.dialect(source.describe(), source.dialect)
+    if dialect not in (known := guess.family.tables["backbone"]):
+        raise CheckpointError(
+            f"{source.label}: expected a file of {guess.name} with names of the "
+            f"dialect {' or '.join(known)}, got {dialect}"
+        )
     config = guess.family.read(raw, str(path), dialect)
     return Published(folder, source, guess.family, config, raw)
 

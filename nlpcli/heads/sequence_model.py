@@ -192,9 +192,17 @@ class SequenceModel(BackboneModel):
         return 0.5 * (first + second) + self.options.r_drop / 4.0 * spread, weight
 
 
+def segment_rows(config: Any, vocab: Any) -> np.ndarray | None:
+    """Ids of the tokens that tell segments; None where a table does, or one of them is
+    not in the vocabulary."""
+    found = [vocab.index.get(name) for name in config.segment_tokens.split()]
+    return np.array(found, np.int32) if found and None not in found else None
+
+
 def sequence_model(
     backbone: Any, options: SequenceOptions, attention: str, vocab: Any
 ) -> SequenceModel:
     """The model of a generation recipe; a stack that learnt to look back only does."""
     attention = "causal" if backbone.config.causal else attention
+    backbone.segment_rows = segment_rows(backbone.config, vocab)
     return SequenceModel(backbone, options, attention, vocab.special_ids)
