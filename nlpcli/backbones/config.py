@@ -77,6 +77,11 @@ class TransformerConfig:
         return self.embedding_size or self.hidden_size
 
     @property
+    def num_blocks(self) -> int:
+        """Blocks with weights of their own."""
+        return (self.num_hidden_groups or self.num_hidden_layers) * self.inner_group_num
+
+    @property
     def longest(self) -> int | None:
         """Most tokens of a sequence; None where positions have no end."""
         if self.max_relative_position or self.positions in ("rotary", "buckets"):

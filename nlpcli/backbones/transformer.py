@@ -76,10 +76,7 @@ class Transformer(keras.layers.Layer):
         self.scheme = self._scheme()
         self.blocks = [
             TransformerBlock(config, self.scheme, name=f"layer_{index}", dtype=policy)
-            for index in range(
-                (config.num_hidden_groups or config.num_hidden_layers)
-                * config.inner_group_num
-            )
+            for index in range(config.num_blocks)
         ]
         self.final_norm: Any = (
             norm(config.norm, config.layer_norm_eps, "final_norm", policy)

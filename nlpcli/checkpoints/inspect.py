@@ -16,9 +16,9 @@ from nlpcli.checkpoints.source import Opener, Shape, Source
 from nlpcli.checkpoints.storage import CONFIGS, config_file, missing_files
 from nlpcli.errors import CheckpointError, NotFoundError
 from nlpcli.files.json_file import read_json_object, short
-from nlpcli.text.tokenizers.load import load_tokenizer
-from nlpcli.text.tokenizers.settings import MOST_VALUES
-from nlpcli.text.tokenizers.vocab import Vocab, has_words
+from nlpcli.text.tokenizers.load import guess_kind, load_tokenizer
+from nlpcli.text.tokenizers.tokenizer_json import FILE
+from nlpcli.text.tokenizers.vocab import Vocab
 
 
 @dataclass
@@ -126,15 +126,9 @@ def inspect(
 
 
 def tokenizer_kind(folder: Path) -> str | None:
-    """The tokenizer a folder's files speak of: wordpiece, word, unigram or other."""
-    vocab = folder / "vocab.txt"
-    if vocab.exists():
-        return "word" if has_words(vocab) else "wordpiece"
-    path = folder / "tokenizer.json"
-    if path.exists():
-        model = read_json_object(path, most_values=MOST_VALUES).get("model")
-        kind = model.get("type") if isinstance(model, dict) else None
-        return short(str(kind).lower()) if kind else "unknown tokenizer.json"
+    """The tokenizer a folder's files speak of: one that is read, or another's name."""
+    if (folder / "vocab.txt").exists() or (folder / FILE).exists():
+        return guess_kind(folder)
     if any(folder.glob("*.model")):
         return "sentencepiece (no tokenizer.json)"
     return None

@@ -71,7 +71,7 @@ class BackboneOptions:
 class TokenizerOptions:
     """How text becomes token ids."""
 
-    kind: Literal["auto", "wordpiece", "word", "unigram"] = option(
+    kind: Literal["auto", "wordpiece", "word", "unigram", "bpe", "cpm"] = option(
         "auto", "auto reads it from the model folder"
     )
     pieces: Literal["whole", "characters"] = option(

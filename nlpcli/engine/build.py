@@ -22,9 +22,9 @@ from nlpcli.checkpoints.safetensors import SafetensorsSource
 from nlpcli.config import BackboneOptions, RunConfig
 from nlpcli.engine.published import (
     Published,
+    backbone_shapes,
     check_run_sizes,
     open_published,
-    part_shapes,
 )
 from nlpcli.errors import CheckpointError, ConfigError
 from nlpcli.files.atomic import write_atomic
@@ -258,7 +258,7 @@ def load_run(config: RunConfig, folder: Path) -> Loaded:
     recipe = open_recipe(config, tokenizer, backbone_config)
     buckets = _restore(recipe, folder / "task.json")
     source = SafetensorsSource(folder / "model.safetensors")
-    unused = check_run_sizes(part_shapes(family, backbone_config), source)
+    unused = check_run_sizes(backbone_shapes(family, backbone_config, source), source)
     with weights.at_most(unused, source):
         model = recipe.build(family.build(backbone_config))
     weights.assign(weights.learnt_variables(model), folder / "model.safetensors")

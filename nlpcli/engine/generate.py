@@ -20,7 +20,6 @@ from nlpcli.records.row import Row
 from nlpcli.runtime.decoding import Decoding
 from nlpcli.tasks.protocol import Answer, Talks, Writes
 from nlpcli.text.batching import Features
-from nlpcli.text.tokenizers.load import text_of
 
 
 class Generator:
@@ -169,6 +168,7 @@ class _Streaming(_Around):
             found: list[Hypothesis] = []
             for found in self.inner.stream(prompt, options, constraints, key):
                 if len(prompts) == 1 and len(found) == 1:
-                    self.tell(text_of(self.recipe.tokenizer.vocab, found[0].token_ids))
+                    ids = found[0].token_ids
+                    self.tell(self.recipe.tokenizer.text(ids, finished=False))
             answers.append(found)
         return answers

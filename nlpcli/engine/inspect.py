@@ -14,7 +14,7 @@ from nlpcli.checkpoints.inspect import Found, Inspection
 from nlpcli.checkpoints.inspect import inspect as look
 from nlpcli.checkpoints.rules import Plan, resolve
 from nlpcli.checkpoints.source import Shape, Source
-from nlpcli.engine.published import part_shapes
+from nlpcli.engine.published import backbone_shapes, part_shapes
 from nlpcli.runtime.tf_checkpoint import open_tf_checkpoint
 
 
@@ -46,7 +46,11 @@ class _Known:
 
     def shapes(self, config: Mapping[str, Any]) -> dict[str, dict[str, Shape]]:
         sizes = self._sizes()
-        return {part: part_shapes(self.family, sizes, part) for part in self.parts}
+        beside = self.parts[1:]
+        return {
+            "backbone": backbone_shapes(self.family, sizes, self.source),
+            **{part: part_shapes(self.family, sizes, part) for part in beside},
+        }
 
     def sizes(self) -> tuple[int, int]:
         found = self._sizes()

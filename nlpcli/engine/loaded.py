@@ -79,7 +79,7 @@ def decoding(
     return Decoding(
         forward,
         recipe.fields,
-        recipe.tokenizer.vocab.sep_id,
+        recipe.tokenizer.vocab.end_id,
         batch_size,
         compiled=device.compiled_decoding,
     )

@@ -25,6 +25,7 @@ from nlpcli.runtime import weights
 from nlpcli.runtime.tf_checkpoint import open_tf_checkpoint
 
 _OURS = "backbone/"  # before each path, where a run keeps it
+MANY_BLOCKS = 200
 MOST_GAPS = 100  # lines of a message; twelve wrong layers are 192
 
 
@@ -52,7 +53,8 @@ class Published:
 
         To be asked before a model is built: a configuration may ask for any memory.
         """
-        gaps = self.plan("backbone", part_shapes(self.family, self.config)).gaps
+        shapes = backbone_shapes(self.family, self.config, self.source)
+        gaps = self.plan("backbone", shapes).gaps
         if gaps:
             raise CheckpointError(_some(gaps))
 
@@ -154,6 +156,23 @@ def read_config_file(folder: Path, dialect: str) -> tuple[Path, dict[str, Any]]:
 def open_source(folder: Path) -> Source:
     """The published weights of a folder, in any format that nlpcli reads."""
     return open_checkpoint(folder, openers=[open_tf_checkpoint])
+
+
+def backbone_shapes(
+    family: Family, config: TransformerConfig, source: Source
+) -> dict[str, Shape]:
+    """Those of a backbone that weights are compared with.
+
+    Raises CheckpointError for many blocks and few tensors, which would take long to
+    describe.
+    """
+    blocks, tensors = config.num_blocks, len(source.describe())
+    if blocks > max(tensors, MANY_BLOCKS):
+        raise CheckpointError(
+            f"{source.label}: expected the tensors of {blocks} layers (its "
+            f"configuration), found {tensors} in all"
+        )
+    return part_shapes(family, config)
 
 
 def part_shapes(

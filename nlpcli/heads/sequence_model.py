@@ -93,6 +93,11 @@ class SequenceModel(BackboneModel):
     def attention_mask(self, inputs: Batch) -> Any:
         return self.attention(inputs["segment_ids"], inputs["padding_mask"])
 
+    def own_ways(self) -> list[str]:
+        if self.attention is masks.unilm:
+            return ["the prefix mask: transformers looks at all tokens, or back only"]
+        return []
+
     def logits(self, hidden_states: Any) -> Any:
         """(rows, hidden) -> (rows, vocabulary) float32."""
         table = self.backbone.token_embedding.embeddings

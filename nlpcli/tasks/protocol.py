@@ -19,6 +19,7 @@ from nlpcli.decoders.constraints import Constraint
 from nlpcli.decoders.hypothesis import Hypothesis
 from nlpcli.decoders.options import GenerateOptions
 from nlpcli.errors import DataError
+from nlpcli.heads.published_parts import PublishedHead
 from nlpcli.records.form import E, Form
 from nlpcli.records.row import Row
 from nlpcli.text.batching import Features, Field
@@ -74,6 +75,8 @@ class Model(Protocol):
     whole_batches: bool
 
     def published_parts(self) -> dict[str, Any]: ...
+
+    def own_ways(self) -> list[str]: ...
 
     def __call__(self, inputs: Any, training: bool = False) -> dict[str, Any]: ...
 
@@ -231,6 +234,14 @@ class Tunes(ABC, Generic[E]):
     @abstractmethod
     def tune(self, examples: Sequence[E], parts: Sequence[Any]) -> None:
         """``parts``: what ``predict`` gave for the one window of each example."""
+
+
+class Exports(ABC):
+    """A recipe whose head other tools may have."""
+
+    @abstractmethod
+    def published_head(self, model: Any) -> PublishedHead | str:
+        """Its head as transformers has it, or what is lost since it has none such."""
 
 
 class Fits(ABC):

@@ -15,6 +15,7 @@ from nlpcli.errors import CheckpointError, NotFoundError
 from nlpcli.text.tokenizers.load import load_tokenizer
 from tests.bert_family import RULES, expected_shapes
 from tests.checkpoints.tiny_bert import CONFIG, SPECIAL, hf_tensors, write_hf
+from tests.text import made_tokenizers as made
 
 
 def look(path):
@@ -110,8 +111,9 @@ def test_other_families_are_recognised(tmp_path, family, config, names):
     tensors = {name: np.zeros((2, 2), np.float32) for name in names}
     report = look(write_hf(tmp_path / "x", tensors, config))
     assert report.family == family and report.family_reason
-    assert not report.supported and not report.loads
-    assert f"{family}: recognised, not supported yet" in report.notes
+    assert report.supported == (family == "nezha") and not report.loads
+    told = f"{family}: recognised, not supported yet"
+    assert (told in report.notes) != report.supported
 
 
 def test_an_unknown_family_shows_its_names(tmp_path):
@@ -164,6 +166,15 @@ def test_nothing_and_garbage(tmp_path):
     (folder / "model.safetensors").write_bytes(b"xx")
     with pytest.raises(CheckpointError, match="not a whole safetensors file"):
         look(folder)
+
+
+def test_the_kind_that_is_told_is_the_kind_that_is_read(tmp_path):
+    builds = {"bpe": made.gpt2, "wordpiece": made.word_piece}
+    for kind, build in builds.items():
+        folder = made.write(tmp_path / kind, build())
+        assert tokenizer_kind(folder) == load_tokenizer(folder).kind == kind
+    raw = {**made.gpt2(), "model": {"type": "WordLevel", "vocab": {}}}
+    assert tokenizer_kind(made.write(tmp_path / "other", raw)) == "wordlevel"
 
 
 def test_tokenizers(tmp_path):
@@ -236,7 +247,7 @@ def test_byte_order_marks_and_crlf_change_nothing(tmp_path, before, end):
         ("vocab.txt", "[PAD]\n中\n".encode("gbk"), "expected UTF-8"),
         ("tokenizer_config.json", b"{", "expected JSON"),
         ("tokenizer_config.json", b'{"do_lower_case": "no"}', "do_lower_case: expec"),
-        ("tokenizer_config.json", b'{"nlpcli_kind": "bpe"}', "nlpcli_kind: expected"),
+        ("tokenizer_config.json", b'{"nlpcli_kind": "x"}', "nlpcli_kind: expected"),
         ("tokenizer_config.json", b'{"nlpcli_kind": "unigram"}', "no such file"),
     ],
 )
