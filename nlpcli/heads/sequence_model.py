@@ -103,6 +103,10 @@ class SequenceModel(BackboneModel):
         table = self.backbone.token_embedding.embeddings
         return self.head(hidden_states[None], token_table=table)[0]
 
+    def states(self, inputs: Batch) -> Any:
+        """What the head sees of each target: (batch, targets, hidden)."""
+        return self._states(inputs, inputs["token_ids"], False)
+
     def speaker(self, width: int, slots: int) -> Speaker:
         """What writes ``width`` hypotheses of at most ``slots`` tokens."""
         return CacheSpeaker(self.backbone, self.logits, self.attention, width, slots)
@@ -113,6 +117,13 @@ class SequenceModel(BackboneModel):
         return None if longest is None else longest - tokens
 
     def _pass(
+        self, inputs: Batch, token_ids: Any, training: bool, written: Any = None
+    ) -> Any:
+        states = self._states(inputs, token_ids, training, written)
+        table = self.backbone.token_embedding.embeddings
+        return self.head(states, token_table=table)
+
+    def _states(
         self, inputs: Batch, token_ids: Any, training: bool, written: Any = None
     ) -> Any:
         token_vectors = None
@@ -126,9 +137,7 @@ class SequenceModel(BackboneModel):
             token_vectors=token_vectors,
         )
         at = ops.cast(inputs["predict_at"], "int32")[..., None]
-        states = ops.take_along_axis(hidden_states, at, axis=1)
-        table = self.backbone.token_embedding.embeddings
-        return self.head(states, token_table=table)
+        return ops.take_along_axis(hidden_states, at, axis=1)
 
     def _corrupted(self, inputs: Batch) -> Any:
         """Token ids with some targets, as inputs, replaced by random tokens."""

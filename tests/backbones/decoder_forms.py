@@ -157,17 +157,20 @@ def their_outputs(model: Any, token_ids: np.ndarray, real: np.ndarray) -> Any:
     return found.hidden_states[-1].numpy(), found.logits.numpy()
 
 
-def our_logits(model: Any, token_ids: np.ndarray, real: np.ndarray) -> np.ndarray:
-    """Logits of every place: (batch, length, vocabulary)."""
+def our_logits(
+    model: Any, token_ids: np.ndarray, real: np.ndarray, segments: Any = None
+) -> np.ndarray:
+    """Logits of every place: (batch, length, vocabulary). No segments, none count."""
     places = np.tile(np.arange(token_ids.shape[1], dtype=np.int32), (len(real), 1))
     batch = {
         "token_ids": token_ids,
-        "segment_ids": np.zeros_like(token_ids),
+        "segment_ids": np.zeros_like(token_ids) if segments is None else segments,
         "padding_mask": real,
         "predict_at": places,
     }
     backbone = model.backbone
-    rows, backbone.segment_rows = backbone.segment_rows, None
+    rows = backbone.segment_rows
+    backbone.segment_rows = None if segments is None else rows
     logits = np.asarray(model(batch)["targets"])
     backbone.segment_rows = rows
     return logits
