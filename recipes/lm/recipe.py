@@ -255,7 +255,7 @@ class LanguageModelRecipe(
             found = [next(losses) for _ in own]
             answers.append(
                 {
-                    "nll": float(sum(x.sum(dtype=np.float64) for x in found)),
+                    "nll": sum(map(total_of, found)),
                     "tokens": sum(map(len, found)),
                     "windows": len(own),
                 }
@@ -264,3 +264,8 @@ class LanguageModelRecipe(
 
 
 build_recipe = LanguageModelRecipe
+
+
+def total_of(losses: np.ndarray) -> float:
+    """-log p of a sequence from those of its tokens."""
+    return float(losses.sum(dtype=np.float64))

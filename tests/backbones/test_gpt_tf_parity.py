@@ -30,7 +30,7 @@ CONFIG = {
     "hidden_size": 48,
     "num_hidden_layers": 12,  # layers of two digits
     "num_attention_heads": 4,
-    "intermediate_size": 96,
+    "intermediate_size": 192,
     "max_position_embeddings": POSITIONS,
     "hidden_act": "gelu",
     "initializer_range": 0.02,
@@ -121,7 +121,7 @@ def test_a_pytorch_copy_of_gpt2_ml_says_gpt2_and_is_told_by_its_names(tmp_path):
         "n_embd": 48,
         "n_layer": 12,
         "n_head": 4,
-        "n_inner": 96,
+        "n_inner": 192,
         "n_positions": POSITIONS,
     }
     told = json.loads(path.read_text())

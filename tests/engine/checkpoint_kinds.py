@@ -11,7 +11,9 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
+from nlpcli.backbones import family_of
 from nlpcli.checkpoints.rules import dump
+from nlpcli.engine.published import part_shapes
 from nlpcli.runtime.tf_checkpoint import write_tf_checkpoint
 from nlpcli.text.tokenizers.load import tiny_tokenizer
 from nlpcli.text.tokenizers.vocab import WORDS_OF_A_WORD_VOCABULARY
@@ -38,9 +40,11 @@ class Kind:
     parts: tuple[str, ...] = ()
     nezha: bool = False
     words: bool = False
+    decoder: str = ""  # the model_type of one that writes
 
     def __str__(self) -> str:
         family = "nezha" if self.nezha else "wobert" if self.words else "bert"
+        family = self.decoder or family
         return "-".join((self.dialect, family, *self.parts))
 
 
@@ -52,9 +56,65 @@ KINDS = [
     *(Kind("tf", parts, words=True) for parts in (PARTS[0], PARTS[3])),
 ]
 
+DECODERS = [
+    *(Kind("hf", decoder=name) for name in ("gpt2", "openai-gpt", "qwen2", "qwen3")),
+    *(Kind("tf", decoder=name) for name in ("gpt2_ml", "openai-gpt")),
+]
+# What the configurations of those that write call the sizes.
+_GPT = {
+    "n_embd": 16,
+    "n_layer": 2,
+    "n_head": 2,
+    "n_positions": POSITIONS,
+}
+_DECODER_SIZES: dict[tuple[str, str], dict[str, Any]] = {
+    ("gpt2", "hf"): _GPT,
+    ("openai-gpt", "hf"): _GPT,
+    ("qwen2", "hf"): {
+        **SIZES,
+        "hidden_act": "silu",
+        "num_key_value_heads": 1,
+        "tie_word_embeddings": True,
+    },
+    ("qwen3", "hf"): {
+        **SIZES,
+        "hidden_act": "silu",
+        "num_key_value_heads": 2,
+        "head_dim": 12,
+        "tie_word_embeddings": True,
+    },
+}
+
+
+def write_decoder(folder: Path, kind: Kind) -> dict[str, np.ndarray]:
+    """A folder of a model that writes; the values of its backbone by our paths."""
+    folder.mkdir()
+    tokenizer = tiny_tokenizer()
+    tokenizer.save(folder)
+    sizes = _DECODER_SIZES.get((kind.decoder, kind.dialect), SIZES)
+    raw = {**sizes, "vocab_size": len(tokenizer.vocab.tokens)}
+    raw |= {"model_type": kind.decoder}
+    family = family_of(kind.decoder)
+    assert family is not None
+    config = family.read(raw, "config.json", kind.dialect)
+    rng = np.random.default_rng(3)
+    values = {
+        path: _drawn(path, shape, rng)
+        for path, shape in part_shapes(family, config).items()
+    }
+    tensors = dump(family.tables["backbone"][kind.dialect], values, config.shares)
+    (folder / "config.json").write_text(json.dumps(raw))
+    if kind.dialect == "tf":
+        write_tf_checkpoint(folder / "model.ckpt", tensors)
+    else:
+        save_file(tensors, folder / "model.safetensors")
+    return values
+
 
 def write_model(folder: Path, kind: Kind) -> dict[str, np.ndarray]:
     """A folder of that kind; the values of all its parts by our paths."""
+    if kind.decoder:
+        return write_decoder(folder, kind)
     folder.mkdir()
     tokenizer = tiny_tokenizer()
     tokenizer.save(folder)

@@ -17,9 +17,9 @@ from typer.testing import CliRunner
 from nlpcli.cli.main import app
 from nlpcli.recipe import list_recipes
 from nlpcli.text.tokenizers.load import load_tokenizer
-from tests.engine.checkpoint_kinds import KINDS, POSITIONS, Kind, write_model
+from tests.engine.checkpoint_kinds import DECODERS, KINDS, POSITIONS, Kind, write_model
 
-RECIPES = [entry.name for entry in list_recipes()]
+RECIPES = [entry.name for entry in list_recipes() if "train" in entry.verbs]
 # Flags without which a task uses no part of a file, or has no room.
 FLAGS: dict[str, dict[str, Any]] = {
     "math-qa": {"task.expression_length": 12},
@@ -66,6 +66,11 @@ def cases() -> list[Any]:
             marks = () if quick else (pytest.mark.slow,)
             flags = FLAGS.get(recipe, {})
             found.append(pytest.param(kind, recipe, flags, marks=marks))
+    for kind in DECODERS:  # what reads and what writes
+        found += [
+            pytest.param(kind, recipe, {}, marks=pytest.mark.slow)
+            for recipe in ("ner", "couplet")
+        ]
     for kind in QUICK:
         found += [pytest.param(kind, *one, marks=pytest.mark.slow) for one in VARIANTS]
     return found
