@@ -8,8 +8,9 @@ weights. bert, the default: the peers share one GPT-2, ours is a BERT under the 
 mask, which has one 768 x 768 product more. All get the same prompts of 64 tokens and
 write 64 that do not end early, float32, the same threads, each in a process of its own.
 Prints tokens a second of the answers with ratios, the seconds of our first calls, and
-how far all this is from what the machine allows. With --cache: the first calls of a process that fills
-TensorFlow's folder of compiled programs, and of one that finds it full.
+how far all this is from what the machine allows. With --cache: the first calls of a
+process that fills TensorFlow's folder of compiled programs, and of one that finds it
+full. --tiny is only to see that it works.
 Needs torch, transformers, ctranslate2.
 """
 
@@ -102,8 +103,8 @@ def report(options: argparse.Namespace, results: dict[str, dict[str, Any]]) -> N
     """The speeds, ours beside each peer, and the bounds."""
     print(
         f"{options.family}: {LAYERS} layers of {HIDDEN}, vocabulary {VOCAB:,}, prompt "
-        f"{PROMPT}, {NEW} new tokens, float32, {options.threads} threads; best of {options.rounds} "
-        f"processes x {options.repeats} runs, tokens/s"
+        f"{PROMPT}, {NEW} new tokens, float32, {options.threads} threads; best of "
+        f"{options.rounds} processes x {options.repeats} runs, tokens/s"
     )
     print(f"{'':26}" + "".join(f"{case:>10}" for case in options.cases) + "  peak MiB")
     for side, row in results.items():

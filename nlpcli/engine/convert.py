@@ -14,7 +14,7 @@ from nlpcli.checkpoints.rules import RuleTable, load
 from nlpcli.engine.published import open_published, part_shapes
 from nlpcli.errors import UsageError
 from nlpcli.text.tokenizers.load import load_tokenizer
-from nlpcli.text.tokenizers.vocab import check_rows
+from nlpcli.text.tokenizers.vocab import Vocab, check_rows
 
 logger = logging.getLogger("nlpcli")
 
@@ -61,7 +61,7 @@ def convert_model(
         destination,
         values,
         _rules(family, parts, "hf"),
-        {**family.publish(config, parts), "pad_token_id": tokenizer.vocab.pad_id},
+        {**family.publish(config, parts), **_ids(tokenizer.vocab, config.causal)},
         tokenizer,
         force,
         sources=[source],
@@ -77,6 +77,14 @@ def convert_model(
         "parameters": parameters,
         "files": sorted(path.name for path in destination.iterdir()),
     }
+
+
+def _ids(vocab: Vocab, writes: bool) -> dict[str, int | None]:
+    """The tokens that transformers looks for in a configuration."""
+    ids: dict[str, int | None] = {"pad_token_id": vocab.pad_id}
+    if writes:
+        ids |= {"bos_token_id": vocab.begin_id, "eos_token_id": vocab.end_id}
+    return ids
 
 
 def _rules(family: Family, parts: list[str], dialect: str) -> RuleTable:

@@ -22,6 +22,7 @@ _GPT = {
     "n_embd": HIDDEN,
     # Larger than in life, so that a wrong formula shows.
     "initializer_range": 0.2,
+    "bos_token_id": 2,
     "eos_token_id": END,
     "pad_token_id": 0,
 }
@@ -93,8 +94,11 @@ class Pair:
     ours: Any
 
 
-def save_form(name: str, folder: Path) -> Any:
-    """transformers' model of a form, its weights and a vocabulary in a folder."""
+def save_form(name: str, folder: Path, ends: float = 0.0) -> Any:
+    """transformers' model of a form, its weights and a vocabulary in a folder.
+
+    ``ends``: about how likely the end is after any token, 0 for what comes of it.
+    """
     import torch
     import transformers
 
@@ -106,9 +110,27 @@ def save_form(name: str, folder: Path) -> Any:
         for value in model.parameters():
             if value.ndim == 1:  # biases and norms, which begin as zeros and ones
                 value.add_(0.2 * torch.randn(value.shape))
+    if ends:
+        _let_it_end(model, ends)
     model.save_pretrained(folder)
     write_vocab(folder)
     return model
+
+
+def _let_it_end(model: Any, share: float) -> None:
+    """Turn the end's row of the output towards what hidden states have in common."""
+    import torch
+
+    token_ids, _ = random_batch(5, (40,) * 8)
+    with torch.no_grad():
+        found = model(
+            torch.tensor(token_ids, dtype=torch.long), output_hidden_states=True
+        )
+        states = found.hidden_states[-1].reshape(-1, HIDDEN)
+        mean = states.mean(0)
+        others = torch.logsumexp(found.logits, -1).mean()
+        scale = (others + np.log(share)) / (states @ mean).mean()
+        model.get_output_embeddings().weight[END] = scale * mean
 
 
 def write_vocab(folder: Path) -> None:
@@ -117,9 +139,9 @@ def write_vocab(folder: Path) -> None:
     (folder / "vocab.txt").write_text("\n".join(tokens) + "\n", encoding="utf-8")
 
 
-def open_pair(name: str, folder: Path) -> Pair:
+def open_pair(name: str, folder: Path, ends: float = 0.0) -> Pair:
     """A form, saved and opened through our door."""
-    theirs = save_form(name, folder)
+    theirs = save_form(name, folder, ends)
     published = open_published(folder)
     return Pair(folder, theirs, published, writing_model(published))
 

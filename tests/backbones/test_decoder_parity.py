@@ -73,6 +73,7 @@ def test_a_converted_folder_is_the_same_model_in_transformers(pairs, tmp_path, n
     assert type(again).__name__ == (
         "LlamaForCausalLM" if name == "mistral" else type(pair.theirs).__name__
     )
+    assert again.config.eos_token_id == END
     token_ids, real = random_batch()
     for ours, theirs in zip(
         their_outputs(again.eval(), token_ids, real),

@@ -35,8 +35,8 @@ def read(raw: Mapping[str, Any], origin: str, dialect: str) -> TransformerConfig
         return google_gelu(
             TransformerConfig.published(values, origin, {}, fixed), dialect
         )
-    values = gpt2.with_defaults(raw, _DEFAULTS)
-    values["n_inner"] = 4 * values["n_embd"] if "n_embd" in values else None
+    given = {key: value for key, value in raw.items() if key != "n_inner"}
+    values = gpt2.with_defaults(given, _DEFAULTS)
     if values["afn"] == "gelu":
         values["afn"] = "gelu_new"
     return TransformerConfig.published(values, origin, _NAMES, fixed)
