@@ -40,6 +40,12 @@ class TaskOptions:
         "end where there are shots",
         flag=True,
     )
+    begin: bool = option(
+        True,
+        "the token that begins a sequence stands first, where the vocabulary has one; "
+        "GPT2_ML was trained without",
+        flag=True,
+    )
     between: str = option("\n", "what stands between solved examples")
     window: int = option(
         1024,

@@ -54,6 +54,8 @@ class LanguageModelRecipe(
         self.fields = sequence_fields(self.vocab.pad_id)
         self.template = Template.of(self.options.template)
         self.longest = setup.backbone.longest
+        begin = self.vocab.begin_id if self.options.begin else None
+        self._begin = np.array([] if begin is None else [begin], np.int32)
         self.shots = self._solved()
         short = bool(self.shots) or self.template.head != "{text}"
         self.defaults = _SHORT if short else _FREE
@@ -97,6 +99,9 @@ class LanguageModelRecipe(
         answers: dict[int, Answer | DataError] = {}
         asked: dict[int, tuple[str, str]] = {}
         for number, example in enumerate(examples):
+            if not self._says(example.row):
+                answers[number] = {"outputs": []}
+                continue
             try:
                 asked[number] = self._put(example.row)
             except DataError as error:
@@ -124,7 +129,9 @@ class LanguageModelRecipe(
         character`` by character of the lines; ends of lines are not measured."""
         if self.options.answers:
             pairs = zip(examples, answers, strict=True)
-            right = [x.answer == a["outputs"][0]["text"] for x, a in pairs]
+            right = [
+                [x.answer] == [y["text"] for y in a["outputs"][:1]] for x, a in pairs
+            ]
             return {"accuracy": accuracy(right)}
         nll = sum(answer["nll"] for answer in answers)
         tokens = sum(answer["tokens"] for answer in answers)
@@ -152,6 +159,14 @@ class LanguageModelRecipe(
         return min(self.options.stride, self.window)
 
     def shown(self, text: str) -> str:
+        """Without what may become the end of the answer."""
+        until = self.until or ""
+        cut = self._cut(text)
+        most = range(min(len(until) - 1, len(text)), 0, -1) if cut == text else ()
+        held = next((n for n in most if text.endswith(until[:n])), 0)
+        return cut[:-held] if held else cut
+
+    def _cut(self, text: str) -> str:
         return text.split(self.until)[0] if self.until else text
 
     def _solved(self) -> str:
@@ -177,6 +192,11 @@ class LanguageModelRecipe(
         fixed = tail if not Template(tail, "").keys else ""
         return fixed or (self.options.between or None if self.shots else None)
 
+    def _says(self, row: Row) -> bool:
+        """Whether there is anything to go on from."""
+        keys = self.template.keys
+        return not keys or any(str(row.get(key, "")).strip() for key in keys)
+
     def _put(self, row: Row) -> tuple[str, str]:
         """What stands before an answer and behind it; DataError for too many tokens."""
         before = self.shots + self.template.before(row)
@@ -186,14 +206,11 @@ class LanguageModelRecipe(
                 f"expected fewer than {self.longest} tokens (the positions of the "
                 f"model) before an answer, got {count}"
             )
-        if not count:
-            raise row.error("expected text for the model to go on from, got none")
         return before, self.template.behind(row)
 
     def _ids(self, text: str) -> np.ndarray:
         ids = self.tokenizer.encode(text).token_ids
-        begin = self.vocab.begin_id
-        return ids if begin is None else np.concatenate([[begin], ids])
+        return np.concatenate([self._begin, ids])
 
     def _continued(
         self,
@@ -211,7 +228,7 @@ class LanguageModelRecipe(
 
     def _output(self, hypothesis: Hypothesis) -> Answer:
         whole = self.tokenizer.text(hypothesis.token_ids, begins=False)
-        text = self.shown(whole)
+        text = self._cut(whole)
         return {
             "text": text,
             "score": round(hypothesis.score, 4),
@@ -237,9 +254,8 @@ class LanguageModelRecipe(
         """A whole sequence, of which the tokens of what is said are targets."""
         found = self.tokenizer.encode(before + said)
         ids, learn = found.token_ids, found.offsets[:, 1] > len(before)
-        if self.vocab.begin_id is not None:
-            ids = np.concatenate([[self.vocab.begin_id], ids])
-            learn = np.concatenate([[False], learn])
+        ids = np.concatenate([self._begin, ids])
+        learn = np.concatenate([self._begin < 0, learn])
         return training_features(ids, np.zeros(len(ids)), learn)
 
     def _measured(

@@ -39,7 +39,7 @@ def test_the_same_search_finds_the_same_answers(tmp_path, name, narrow):
     """transformers' early_stopping "never" stops where ours does: where nothing that
     is still being written can become better than the worst of what has ended. What
     did not end in time competes there and not here: all ends in time."""
-    pair = open_pair(name, tmp_path, ends=0.15)
+    pair = open_pair(name, tmp_path, ends=0.3)
     model = pair.ours
     model.backbone.segment_rows = None
     decode = Decoding(Forward(model, xla=False), sequence_fields(0), END, 20, False)
@@ -58,8 +58,8 @@ def test_the_same_search_finds_the_same_answers(tmp_path, name, narrow):
             for best, *_ in found
         ]
         assert ours == theirs(pair.theirs, prompts, beams, penalty), (beams, penalty)
-        assert all(answer[-1] == END for answer in ours)
-        assert np.mean([len(answer) for answer in ours]) > 3 or beams > 1
+        assert beams == 1 or all(answer[-1] == END for answer in ours)
+        assert len(set(map(len, ours))) > 1, "they end at different places"
 
 
 def theirs(model, prompts, beams, penalty):
