@@ -11,12 +11,12 @@ from dataclasses import dataclass, field, replace
 class Rule:
     """One of our variables and the tensor, or tensors, of the file that make it.
 
-    ``{i}`` stands for a number and is the same on both sides. Several ``theirs`` lie
-    one after another on our first axis (q, k, v in one kernel), in equal parts or those
-    that Shares says. ``transpose`` turns
-    each of their matrices. ``vocab_axis=0`` marks tables with one row a token. An
-    optional variable may be missing from the file and then keeps its fresh value; a
-    ``spare`` one is that of some sizes: a model may have no such variable.
+    ``{i}`` stands for a number and is the same on both sides, ``{ii}`` for it with two
+    digits. Several ``theirs`` lie one after another on our first axis (q, k, v in one
+    kernel), in equal parts or those that Shares says. ``transpose`` turns each of their
+    matrices. ``vocab_axis=0`` marks tables with one row a token. An optional variable
+    may be missing from the file and then keeps its fresh value; a ``spare`` one is that
+    of some sizes: a model may have no such variable, and then its file has none.
     """
 
     ours: str
@@ -107,7 +107,10 @@ def _fill(rule: Rule, number: str) -> Rule:
     return replace(
         rule,
         ours=rule.ours.replace("{i}", number),
-        theirs=tuple(name.replace("{i}", number) for name in rule.sources),
+        theirs=tuple(
+            name.replace("{i}", number).replace("{ii}", number.zfill(2))
+            for name in rule.sources
+        ),
     )
 
 
