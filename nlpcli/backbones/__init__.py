@@ -18,16 +18,7 @@ from nlpcli.files.json_file import short
 
 # Names of files that are known and not read, and what to say.
 _OTHERS = (
-    ("albert", r"^albert\.", "names begin with 'albert.'"),
-    ("albert", r"/transformer/group_0/", "Google's ALBERT names (group_0)"),
-    ("albert", r"/layer_shared/|word_embeddings_2", "brightmart's ALBERT names"),
-    ("electra", r"^electra[./]|^discriminator_predictions", "names begin with electra"),
-    ("roformer", r"^roformer\.|encoder\.embed_positions\.", "RoFormer's names"),
-    ("roberta", r"^roberta\.", "names begin with 'roberta.' (BPE, not Chinese wwm)"),
-    ("gpt2-ml", r"^newslm/|^emb_norm\.", "GPT2_ML's names"),
     ("t5", r"(en|de)coder[./]block[._/]\d+[./]layer", "T5's block names"),
-    ("gpt2", r"^(transformer\.)?h\.\d+\.attn\.c_attn", "GPT-2's names (c_attn)"),
-    ("bert-factorised", "embedding_hidden_mapping_in", "Zhuiyi's tiny or small one"),
     ("uer", r"^embedding\.word\.embedding\.weight", "UER's names; convert it first"),
     ("keras", r"\.ATTRIBUTES/VARIABLE_VALUE$", "a TensorFlow 2 object checkpoint"),
 )
@@ -36,11 +27,13 @@ _LAST = 100  # the rank of BERT, whose names its children have too
 
 @dataclass(frozen=True)
 class Guess:
-    """What a model is, and what made us think so; no family where it is not read."""
+    """What a model is, and what made us think so; no family where it is not read, and
+    what it ``lacks`` for that."""
 
     name: str
     reason: str
     family: Family | None = None
+    lacks: str = "not supported yet"
 
 
 @cache
@@ -88,7 +81,12 @@ def _child(config: Mapping[str, Any], names: Collection[str]) -> Guess | None:
     """A family that has BERT's names and differs in what is not there."""
     has_words = any("word_embeddings" in name for name in names)
     if has_words and not any("position_embeddings" in name for name in names):
-        return Guess("nezha-or-roformer", "BERT's names without positions")
+        return Guess(
+            "nezha-or-roformer",
+            "BERT's names without positions",
+            lacks="its configuration has to say which: "
+            '"model_type": "nezha" or "model_type": "roformer"',
+        )
     given = config.get("model_type")
     if not isinstance(given, str) or given == "bert":
         return None

@@ -10,6 +10,7 @@ from nlpcli.backbones.config import TransformerConfig
 from nlpcli.layers.attention import SelfAttention
 from nlpcli.layers.dropout import Dropout
 from nlpcli.layers.feed_forward import FeedForward
+from nlpcli.layers.linear_attention import LinearAttention
 from nlpcli.layers.look import Cache, Look
 from nlpcli.layers.norms import norm
 from nlpcli.layers.positions import Plain
@@ -25,7 +26,8 @@ class TransformerBlock(keras.layers.Layer):
         policy, epsilon = self.dtype_policy, config.layer_norm_eps
         self.place = config.norm_place
         self.hidden_size = config.hidden_size
-        self.attention = SelfAttention(
+        attention = LinearAttention if config.attention == "linear" else SelfAttention
+        self.attention = attention(
             config.hidden_size,
             config.num_attention_heads,
             config.attention_probs_dropout_prob,

@@ -7,6 +7,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from nlpcli.backbones.config import TransformerConfig
 from nlpcli.backbones.transformer import Transformer
 from nlpcli.checkpoints.table import RuleTable
@@ -25,8 +27,10 @@ class Family:
     that are there -> a config.json that transformers reads. rank: who is asked first,
     since BERT's names are among those of its children. claims: a further way to
     recognise it, which gives a reason or None. dialect: which names a file uses, from
-    its names and its container's dialect. foreign: why transformers cannot load it,
+    its names and its container's dialect. buffers: constants that transformers wants to
+    find in a file. foreign: why transformers cannot load it,
     None where it can. refuses: why it cannot write (an attention that is not its own).
+    unlike: ends of names of transformers' classes whose head is not as BERT's.
     """
 
     name: str
@@ -39,11 +43,13 @@ class Family:
     claims: Callable[[Raw, Collection[str]], str | None] = lambda raw, names: None
     dialect: Callable[[Collection[str], str], str] = lambda names, given: given
     build: Callable[[TransformerConfig], Any] = Transformer
+    buffers: Callable[[TransformerConfig], Mapping[str, np.ndarray]] = lambda config: {}
     foreign: str | None = None
     refuses: str | None = None
+    unlike: tuple[str, ...] = ()
 
-    def table(self, part: str, dialect: str) -> RuleTable:
-        """The rules of a part; none where the family has no such dialect of it."""
+    def rules(self, part: str, dialect: str) -> RuleTable:
+        """The names of a part in a dialect; none where no file of it has the part."""
         return self.tables[part].get(dialect, RuleTable(()))
 
     def marked(self, names: Collection[str]) -> str | None:

@@ -47,11 +47,12 @@ class Transformer(keras.layers.Layer):
         super().__init__(name=name, **kwargs)
         self.config = config
         policy = self.dtype_policy
-        self.token_embedding: Any = self._table(config.vocab_size, "token_embedding")
+        self.token_embedding: Any = self._table(
+            config.vocab_size, "token_embedding", config.width
+        )
         rows = config.type_vocab_size
         self.segment_embedding = self._table(rows, "segment_embedding")
-        absolute = config.positions == "absolute" and not config.max_relative_position
-        rows = config.max_position_embeddings if absolute else 0
+        rows = config.max_position_embeddings if config.has_position_table else 0
         self.position_embedding = self._table(rows, "position_embedding")
         rows = config.task_type_vocab_size
         self.task_embedding = self._table(rows, "task_embedding")
@@ -66,17 +67,18 @@ class Transformer(keras.layers.Layer):
                 config.width,
                 config.hidden_size,
                 config.initializer_range,
+                bias=config.projected == "sum",
                 name="embedding_projection",
                 dtype=policy,
             )
-            if config.width != config.hidden_size
+            if config.is_projected
             else None
         )
         self.relative_table = self._bucket_table()
         self.scheme = self._scheme()
         self.blocks = [
-            TransformerBlock(config, self.scheme, name=f"layer_{index}", dtype=policy)
-            for index in range(config.num_blocks)
+            TransformerBlock(config, self.scheme, name=name, dtype=policy)
+            for name in config.block_names
         ]
         self.final_norm: Any = (
             norm(config.norm, config.layer_norm_eps, "final_norm", policy)
@@ -112,13 +114,26 @@ class Transformer(keras.layers.Layer):
             for block in self.blocks[group * inner : (group + 1) * inner] * layers
         ]
 
-    def _table(self, rows: int, name: str) -> keras.layers.Embedding | None:
+    @property
+    def output_table(self) -> Any:
+        """What a tied output compares with: the rows of the token table, as wide as
+        what is added to them."""
+        table = self.token_embedding.embeddings
+        projection = self.embedding_projection
+        if projection is None or self.config.projected == "sum":
+            return table
+        kernel = ops.cast(projection.kernel, table.dtype)
+        return ops.matmul(table, ops.transpose(kernel))
+
+    def _table(
+        self, rows: int, name: str, width: int = 0
+    ) -> keras.layers.Embedding | None:
         """A table of embeddings, None without rows."""
         if not rows:
             return None
         return keras.layers.Embedding(
             rows,
-            self.config.width,
+            width or self.config.summed_width,
             embeddings_initializer=keras.initializers.TruncatedNormal(
                 stddev=self.config.initializer_range
             ),
@@ -170,7 +185,7 @@ class Transformer(keras.layers.Layer):
             if embedding is not None:
                 embedding.build((None, None))
         if self.embedding_norm is not None:
-            self.embedding_norm.build((None, None, config.width))
+            self.embedding_norm.build((None, None, config.summed_width))
         if self.embedding_projection is not None:
             self.embedding_projection.build()
         for block in self.blocks:
@@ -274,11 +289,14 @@ class Transformer(keras.layers.Layer):
         hidden_states = token_vectors
         if hidden_states is None:
             hidden_states = self.token_embedding(token_ids)
+        projection = self.embedding_projection
+        if projection is not None and self.config.projected == "tokens":
+            hidden_states = projection(hidden_states)
         if self.position_embedding is not None:
             hidden_states += self._position_rows(position_ids)
         if self.segment_embedding is not None:
-            if segment_ids is None:
-                segment_ids = ops.zeros((1, 1), "int32")
+            if segment_ids is None or self.config.type_vocab_size == 1:
+                segment_ids = ops.zeros((1, 1), "int32")  # one row tells nothing
             hidden_states += self.segment_embedding(segment_ids)
         elif self.segment_rows is not None and segment_ids is not None:
             rows = ops.take(ops.convert_to_tensor(self.segment_rows), segment_ids)
@@ -288,8 +306,8 @@ class Transformer(keras.layers.Layer):
         if self.embedding_norm is not None:
             hidden_states = self.embedding_norm(hidden_states)
         hidden_states = self.embedding_dropout(hidden_states, training=training)
-        if self.embedding_projection is not None:
-            hidden_states = self.embedding_projection(hidden_states)
+        if projection is not None and self.config.projected == "sum":
+            hidden_states = projection(hidden_states)
         return hidden_states
 
     def _position_rows(self, position_ids: Any) -> Any:

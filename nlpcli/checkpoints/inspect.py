@@ -64,6 +64,10 @@ class Known(Protocol):
     def parts(self) -> Sequence[str]:
         """Names of what a file of it may hold, the backbone first."""
 
+    @property
+    def dialect(self) -> str:
+        """Which of its names a file uses."""
+
     def shapes(self, config: Mapping[str, Any]) -> dict[str, dict[str, Shape]]:
         """Variables of each part, by path, that a configuration promises; raises
         CheckpointError or ValueError where it does not tell."""
@@ -77,11 +81,13 @@ class Known(Protocol):
 
 @dataclass(frozen=True)
 class Found:
-    """A family and what made us think so; not ``known`` where it is not read."""
+    """A family and what made us think so; not ``known`` where it is not read, and
+    what it ``lacks`` for that."""
 
     name: str
     reason: str
     known: Known | None
+    lacks: str = ""
 
 
 Judge = Callable[[Mapping[str, Any], Source], Found | None]
@@ -178,9 +184,9 @@ def _judge(
         return
     report.family, report.family_reason = guess.name, guess.reason
     if guess.known is None:
-        report.notes.append(f"{guess.name}: recognised, not supported yet")
+        report.notes.append(f"{guess.name}: recognised, {guess.lacks}")
         return
-    report.supported = True
+    report.supported, report.dialect = True, guess.known.dialect
     shapes = _shapes(guess.known, config, report)
     if shapes:
         report.layers, report.hidden = guess.known.sizes()

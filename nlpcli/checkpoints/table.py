@@ -15,8 +15,9 @@ class Rule:
     digits. Several ``theirs`` lie one after another on our first axis (q, k, v in one
     kernel), in equal parts or those that Shares says. ``transpose`` turns each of their
     matrices. ``vocab_axis=0`` marks tables with one row a token. An optional variable
-    may be missing from the file and then keeps its fresh value; one that ``varies`` is
-    in some models of a family, and then in their files.
+    may be missing from the file and then keeps its fresh value; a ``spare`` one is that
+    of some sizes: a model may have no such variable. One that ``varies`` is spare, and
+    a file that has it is no model without it.
     """
 
     ours: str
@@ -24,6 +25,7 @@ class Rule:
     transpose: bool = False
     vocab_axis: int | None = None
     optional: bool = False
+    spare: bool = False
     varies: bool = False
 
     @property

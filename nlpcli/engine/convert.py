@@ -61,11 +61,12 @@ def convert_model(
         destination,
         values,
         _rules(family, parts, "hf"),
-        {**family.publish(config, parts), **_ids(tokenizer.vocab, config.causal)},
+        {**_ids(tokenizer.vocab, config.causal), **family.publish(config, parts)},
         tokenizer,
         force,
         sources=[source],
         shares=config.shares,
+        buffers=family.buffers(config),
     )
     parameters = sum(value.size for value in values.values())
     logger.info("%s: written, %d parameters in float32", destination, parameters)
@@ -88,4 +89,4 @@ def _ids(vocab: Vocab, writes: bool) -> dict[str, int | None]:
 
 
 def _rules(family: Family, parts: list[str], dialect: str) -> RuleTable:
-    return reduce(add, (family.tables[part][dialect] for part in parts))
+    return reduce(add, (family.rules(part, dialect) for part in parts))

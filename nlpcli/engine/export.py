@@ -55,6 +55,8 @@ def export_run(
     _refuse_foreign(opened, family, model)
     backbone, tokenizer = model.backbone, recipe.tokenizer
     head = recipe.published_head(model) if isinstance(recipe, Exports) else None
+    if isinstance(head, PublishedHead) and head.task in family.unlike:
+        head = f"the head, since that of {family.name} in transformers is another"
     layers = {
         part: layer
         for part, layer in model.published_parts().items()
@@ -84,8 +86,8 @@ def export_run(
     parts = ["backbone", *layers]
     rules = reduce(add, (family.tables[part]["hf"] for part in parts))
     config = {
-        **family.publish(backbone.config, parts),
         "pad_token_id": tokenizer.vocab.pad_id,
+        **family.publish(backbone.config, parts),
     }
     if isinstance(head, PublishedHead):
         rules = rules + RuleTable(_head_rules(head))
@@ -100,6 +102,7 @@ def export_run(
         check,
         sources,
         backbone.config.shares,
+        family.buffers(backbone.config),
     )
     lost = _lost(recipe, model, head)
     for line in lost:
@@ -156,6 +159,8 @@ def _refuse_foreign(run: RunDir, family: Family, model: Any) -> None:
         kind = "no Transformer: it is the non-autoregressive model of convolutions"
     elif family.foreign is not None:
         kind = family.foreign
+    elif model.backbone.config.attention == "linear":
+        kind = "linear attention"
     else:
         return
     raise UsageError(

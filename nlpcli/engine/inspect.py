@@ -29,7 +29,7 @@ def _judge(config: Mapping[str, Any], source: Source) -> Found | None:
         return None
     family = guess.family
     known = None if family is None else _Known(family, config, source)
-    return Found(guess.name, guess.reason, known)
+    return Found(guess.name, guess.reason, known, guess.lacks)
 
 
 @dataclass
@@ -58,14 +58,15 @@ class _Known:
 
     def plan(self, part: str, shapes: Mapping[str, Shape]) -> Plan:
         shares = self._sizes().shares if shapes else {}
-        table = self.family.table(part, self._dialect)
+        table = self.family.rules(part, self.dialect)
         return resolve(table, shapes, self.source, None, shares)
 
     @property
-    def _dialect(self) -> str:
+    def dialect(self) -> str:
+        """Which of the family's names the file uses."""
         return self.family.dialect(self.source.describe(), self.source.dialect)
 
     def _sizes(self) -> TransformerConfig:
         if any(name.startswith("backbone/") for name in self.source.describe()):
             return TransformerConfig.from_dict(self.config, "its configuration")
-        return self.family.read(self.config, "its configuration", self._dialect)
+        return self.family.read(self.config, "its configuration", self.dialect)

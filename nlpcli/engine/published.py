@@ -15,7 +15,7 @@ from nlpcli.backbones.described import described
 from nlpcli.backbones.family import Family
 from nlpcli.checkpoints.folder import open_checkpoint
 from nlpcli.checkpoints.rows import Rows
-from nlpcli.checkpoints.rules import Plan, load, resolve
+from nlpcli.checkpoints.rules import Plan, resolve, stream
 from nlpcli.checkpoints.source import Shape, Source
 from nlpcli.checkpoints.storage import config_file
 from nlpcli.errors import CheckpointError, NotFoundError
@@ -62,7 +62,7 @@ class Published:
         self, part: str, shapes: Mapping[str, Shape], rows: Rows | None = None
     ) -> Plan:
         """Which tensors make a part's variables, and what stands against it."""
-        table = self.family.table(part, self.dialect)
+        table = self.family.rules(part, self.dialect)
         return resolve(table, shapes, self.source, rows, self.config.shares)
 
     def fill_backbone(
@@ -102,7 +102,7 @@ class Published:
         rows: Rows,
         others: Collection[str],
     ) -> None:
-        values = load(
+        values = stream(
             self.family.tables[part][self.dialect],
             {path: tuple(v.shape) for path, v in variables.items()},
             self.source,
@@ -111,8 +111,8 @@ class Published:
             others=others,
             shares=self.config.shares,
         )
-        for path, variable in variables.items():
-            variable.assign(values[path])
+        for path, blocks in values:
+            weights.fill(variables[path], blocks)
 
 
 def open_published(folder: Path) -> Published:
@@ -127,13 +127,14 @@ def open_published(folder: Path) -> Published:
     if guess.family is None:
         raise CheckpointError(
             f"{path}: expected a model of a family that nlpcli reads, found "
-            f"{guess.name} ({guess.reason}), which is not supported yet"
+            f"{guess.name} ({guess.reason}): {guess.lacks}"
         )
     dialect = guess.family.dialect(source.describe(), source.dialect)
-    if dialect not in (known := guess.family.tables["backbone"]):
+    dialects = guess.family.tables["backbone"]
+    if dialect not in dialects:
         raise CheckpointError(
-            f"{source.label}: expected a file of {guess.name} with names of the "
-            f"dialect {' or '.join(known)}, got {dialect}"
+            f"{source.label}: expected names of {guess.family.name} in one of its "
+            f"dialects ({', '.join(dialects)}), got those of {dialect}"
         )
     config = guess.family.read(raw, str(path), dialect)
     return Published(folder, source, guess.family, config, raw)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
+from nlpcli.heads.discriminator import Discriminator
 from nlpcli.heads.language_model import language_model_head
 from nlpcli.layers.dense import Dense
 
@@ -16,6 +17,11 @@ PARTS: dict[str, tuple[str, Callable[[Any], Any]]] = {
         lambda config: _dense(config, "pooler", config.hidden_size),
     ),
     "nsp": ("head for the next sentence", lambda config: _dense(config, "nsp", 2)),
+    "sop": ("head for sentence order", lambda config: _dense(config, "sop", 2)),
+    "discriminator": (
+        "discriminator",
+        lambda config: Discriminator(config.hidden_size, config.hidden_act),
+    ),
 }
 
 

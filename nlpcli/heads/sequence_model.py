@@ -12,7 +12,7 @@ from keras import ops
 from nlpcli.decoders.speaker import Speaker
 from nlpcli.heads.language_model import language_model_head
 from nlpcli.heads.sequence_options import SequenceOptions
-from nlpcli.heads.speaker import CacheSpeaker
+from nlpcli.heads.speaker import CacheSpeaker, StateSpeaker
 from nlpcli.heads.task_model import BackboneModel
 from nlpcli.layers import masks
 
@@ -100,7 +100,7 @@ class SequenceModel(BackboneModel):
 
     def logits(self, hidden_states: Any) -> Any:
         """(rows, hidden) -> (rows, vocabulary) float32."""
-        table = self.backbone.token_embedding.embeddings
+        table = self.backbone.output_table
         return self.head(hidden_states[None], token_table=table)[0]
 
     def states(self, inputs: Batch) -> Any:
@@ -109,6 +109,8 @@ class SequenceModel(BackboneModel):
 
     def speaker(self, width: int, slots: int) -> Speaker:
         """What writes ``width`` hypotheses of at most ``slots`` tokens."""
+        if self.backbone.config.attention == "linear":
+            return StateSpeaker(self.backbone, self.logits, self.attention, width)
         return CacheSpeaker(self.backbone, self.logits, self.attention, width, slots)
 
     def room(self, tokens: int) -> int | None:
@@ -120,7 +122,7 @@ class SequenceModel(BackboneModel):
         self, inputs: Batch, token_ids: Any, training: bool, written: Any = None
     ) -> Any:
         states = self._states(inputs, token_ids, training, written)
-        table = self.backbone.token_embedding.embeddings
+        table = self.backbone.output_table
         return self.head(states, token_table=table)
 
     def _states(

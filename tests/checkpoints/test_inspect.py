@@ -7,15 +7,19 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from nlpcli.backbones import family_of
 from nlpcli.checkpoints.folder import open_checkpoint
 from nlpcli.checkpoints.inspect import tokenizer_kind
 from nlpcli.checkpoints.rules import load
 from nlpcli.engine.inspect import inspect
+from nlpcli.engine.published import open_published
 from nlpcli.errors import CheckpointError, NotFoundError
 from nlpcli.text.tokenizers.load import load_tokenizer
 from tests.bert_family import RULES, expected_shapes
 from tests.checkpoints.tiny_bert import CONFIG, SPECIAL, hf_tensors, write_hf
 from tests.text import made_tokenizers as made
+
+READ = ("nezha", "roformer")
 
 
 def look(path):
@@ -73,7 +77,9 @@ def test_a_folder_without_weights(tmp_path):
     folder = write_hf(tmp_path / "bert")
     (folder / "model.safetensors").unlink()
     report = look(folder)
-    assert report.missing_files == ["model.safetensors or pytorch_model.bin"]
+    assert report.missing_files == [
+        "model.safetensors or tf_model.h5 or pytorch_model.bin"
+    ]
     assert report.layers == 3 and not report.loads
 
 
@@ -82,7 +88,7 @@ def test_a_folder_without_weights(tmp_path):
     [
         ("albert", {}, ["albert.embeddings.word_embeddings.weight"]),
         ("albert", {}, ["bert/encoder/transformer/group_0/inner_group_0/x/kernel"]),
-        ("albert", {}, ["bert/embeddings/word_embeddings_2"]),
+        ("albert-zh", {}, ["bert/embeddings/word_embeddings_2"]),
         ("electra", {}, ["electra.embeddings.word_embeddings.weight"]),
         ("nezha", {}, ["nezha.embeddings.word_embeddings.weight"]),
         (
@@ -92,7 +98,7 @@ def test_a_folder_without_weights(tmp_path):
         ),
         ("roformer", {}, ["roformer.embeddings.word_embeddings.weight"]),
         ("nezha-or-roformer", {}, ["bert.embeddings.word_embeddings.weight"]),
-        ("roberta", {}, ["roberta.embeddings.word_embeddings.weight"]),
+        ("xlm-roberta", {}, ["roberta.embeddings.word_embeddings.weight"]),
         (
             "xlm-roberta",
             {"model_type": "xlm-roberta"},
@@ -111,9 +117,19 @@ def test_other_families_are_recognised(tmp_path, family, config, names):
     tensors = {name: np.zeros((2, 2), np.float32) for name in names}
     report = look(write_hf(tmp_path / "x", tensors, config))
     assert report.family == family and report.family_reason
-    assert report.supported == (family == "nezha") and not report.loads
-    told = f"{family}: recognised, not supported yet"
-    assert (told in report.notes) != report.supported
+    assert report.supported == (family_of(family) is not None)
+    assert not report.loads
+    told = any(x.startswith(f"{family}: recognised, ") for x in report.notes)
+    assert told != report.supported
+
+
+def test_what_bert_s_names_without_positions_lack(tmp_path):
+    names = ["bert.embeddings.word_embeddings.weight"]
+    tensors = {name: np.zeros((2, 2), np.float32) for name in names}
+    (note,) = look(write_hf(tmp_path / "x", tensors, {})).notes
+    assert '"model_type": "nezha" or "model_type": "roformer"' in note
+    with pytest.raises(CheckpointError, match="configuration has to say which"):
+        open_published(tmp_path / "x")
 
 
 def test_an_unknown_family_shows_its_names(tmp_path):
