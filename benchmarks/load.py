@@ -110,10 +110,7 @@ def load_nlpcli(folder: Path) -> dict[str, float]:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import keras
 
-    from nlpcli.backbones import bert
-    from nlpcli.backbones.bert_rules import check_sizes
-    from nlpcli.backbones.transformer import Transformer
-    from nlpcli.engine import build
+    from nlpcli.engine.published import open_published
     from nlpcli.runtime import weights
 
     if (folder / "pytorch_model.bin").exists():
@@ -121,12 +118,11 @@ def load_nlpcli(folder: Path) -> dict[str, float]:
     keras.ops.sum(keras.Variable(np.ones(1)))  # the device is there
     before = held()
     started = time.perf_counter()
-    source = build.open_source(folder)
-    config, _ = bert.read_config(folder, source.dialect)
-    check_sizes(config.to_dict(), source)
+    published = open_published(folder)
+    published.check_sizes()
     with weights.values_later():
-        backbone = Transformer(config)
-        build.fill_backbone(backbone, source)
+        backbone = published.family.build(published.config)
+        published.fill_backbone(backbone)
     variables = weights.learnt_variables(backbone).values()
     total = sum(float(keras.ops.sum(variable.value)) for variable in variables)
     return {

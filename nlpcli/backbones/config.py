@@ -58,8 +58,8 @@ class TransformerConfig:
     scaled_attention: bool = True
     query_key_norm: bool = False
     causal: bool = False
-    attention: str = "softmax"
     segment_tokens: str = ""
+    attention: str = "softmax"
     positions: str = "absolute"
     position_offset: int = 0
     hierarchical_positions: float = 0.0

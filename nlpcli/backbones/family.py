@@ -52,10 +52,6 @@ class Family:
         """The names of a part in a dialect; none where no file of it has the part."""
         return self.tables[part].get(dialect, RuleTable(()))
 
-    def table(self, part: str, dialect: str) -> RuleTable:
-        """The rules of a part; none where the family has no such dialect of it."""
-        return self.tables[part].get(dialect, RuleTable(()))
-
     def marked(self, names: Collection[str]) -> str | None:
         """What in the names of a file speaks for the family; None for nothing."""
         for pattern, reason in self.marks:

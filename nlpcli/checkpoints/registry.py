@@ -192,7 +192,7 @@ _ALL = (
     ),
     Model(
         "gpt2-chinese", "gpt2", "wordpiece", "uer/gpt2-chinese-cluecorpussmall",
-        BIN, 421, Size(12, 768, 12, 21128, 102), "not stated",
+        H5, 408, _BASE, "not stated",
         "12 layers of 768, characters; writes (1024 tokens)",
         ("gpt2-chinese-cluecorpussmall",),
     ),

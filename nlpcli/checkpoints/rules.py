@@ -152,7 +152,7 @@ def resolve(
         f"{rule.ours}: {source.label} has {options[0]}, by its configuration there is "
         "none"
         for rule in expand(table.rules, targets)
-        if rule.spare and rule.ours not in targets
+        if rule.varies and rule.ours not in targets
         for options in map(names.forms, rule.sources)
         if options
     ]
@@ -189,7 +189,7 @@ def dump(
     gaps += [
         f"{rule.ours}: the file needs it, the model has none"
         for rule in expand(table.rules, values)
-        if not (rule.optional or rule.spare or rule.ours in values)
+        if not (rule.optional or rule.spare or rule.varies) and rule.ours not in values
     ]
     if gaps:
         raise CheckpointError("\n".join(gaps))

@@ -16,7 +16,8 @@ class Rule:
     kernel), in equal parts or those that Shares says. ``transpose`` turns each of their
     matrices. ``vocab_axis=0`` marks tables with one row a token. An optional variable
     may be missing from the file and then keeps its fresh value; a ``spare`` one is that
-    of some sizes: a model may have no such variable, and then its file has none.
+    of some sizes: a model may have no such variable. One that ``varies`` is spare, and
+    a file that has it is no model without it.
     """
 
     ours: str
@@ -25,6 +26,7 @@ class Rule:
     vocab_axis: int | None = None
     optional: bool = False
     spare: bool = False
+    varies: bool = False
 
     @property
     def sources(self) -> tuple[str, ...]:

@@ -81,9 +81,9 @@ def evaluate(
 
     entry = find_recipe(recipe)
     refuse_existing(predictions, force, data)
-    chosen, folder = chosen_weights(entry, run, model, offline)
-    if folder is not None and data is None:
+    if data is None and "train" not in entry.verbs:
         raise UsageError(f"recipe {entry.name}: expected --data FILE")
+    chosen, folder = chosen_weights(entry, run, model, offline)
 
     with quiet_imports():
         from nlpcli.engine.evaluate import evaluate_run

@@ -122,7 +122,7 @@ class SequenceModel(BackboneModel):
         self, inputs: Batch, token_ids: Any, training: bool, written: Any = None
     ) -> Any:
         states = self._states(inputs, token_ids, training, written)
-        table = self.backbone.token_embedding.embeddings
+        table = self.backbone.output_table
         return self.head(states, token_table=table)
 
     def _states(

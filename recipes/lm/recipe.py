@@ -60,8 +60,7 @@ class LanguageModelRecipe(
         short = bool(self.shots) or self.template.head != "{text}"
         self.defaults = _SHORT if short else _FREE
         self.until = self._until()
-        stops = self.tokenizer.encode(self.until or "").token_ids.tolist()
-        self.end_id = stops[0] if len(stops) == 1 else self.vocab.end_id
+        self.end_id = self._end()
         size = setup.backbone.vocab_size
         never = {*self.vocab.special_ids, *range(len(self.vocab.tokens), size)}
         self._words = Forbid(never - {self.end_id}, size)
@@ -196,6 +195,13 @@ class LanguageModelRecipe(
         """Whether there is anything to go on from."""
         keys = self.template.keys
         return not keys or any(str(row.get(key, "")).strip() for key in keys)
+
+    def _end(self) -> int:
+        """The token that ends an answer: what it is written until, if that is one."""
+        ids = self.tokenizer.encode(self.until or "").token_ids.tolist()
+        told = self.tokenizer.text(ids, begins=False) if len(ids) == 1 else None
+        known = ids and told == self.until
+        return int(ids[0]) if known else self.vocab.end_id
 
     def _put(self, row: Row) -> tuple[str, str]:
         """What stands before an answer and behind it; DataError for too many tokens."""

@@ -66,7 +66,12 @@ NARROW = (("embedding_size", 12),)
 TASKS = (("use_task_id", True), ("task_type_vocab_size", 3))
 WIDE_KEYS = (*NARROW, ("attention_key_size", 12))
 AT_TWO = (("type_vocab_size", 1), ("max_position_embeddings", POSITIONS + 2))
-_TF_WRITERS = ("gpt2_ml", "openai-gpt")
+GPT = (("n_embd", 16), ("n_layer", 2), ("n_head", 2), ("n_positions", POSITIONS))
+QWEN = (
+    ("hidden_act", "silu"),
+    ("num_key_value_heads", 1),
+    ("tie_word_embeddings", True),
+)
 # Families that some recipes are trained from: one that reads, one that writes.
 OTHERS = [
     (Kind("hf-bert", PARTS[3], "nezha"), ("ner", "dialog")),
@@ -83,40 +88,18 @@ OTHERS = [
     (Kind("hf", ("mlm",), "xlm-roberta", told=AT_TWO), BOTH),
     (Kind("hf", ("discriminator",), "electra", told=NARROW), ("ner", "classify")),
     (Kind("tf", ("discriminator",), "electra", told=NARROW), ("ner", "classify")),
-    *(
-        (Kind("hf", (), name), BOTH)
-        for name in ("gpt2", "openai-gpt", "qwen2", "qwen3")
-    ),
-    *(
-        (Kind("tf", (), name, told=(("model_type", name),)), BOTH)
-        for name in _TF_WRITERS
-    ),
 ]
 
-# What the configurations of those that write call the sizes.
-_GPT = {
-    "n_embd": 16,
-    "n_layer": 2,
-    "n_head": 2,
-    "n_positions": POSITIONS,
-}
-_SIZES_OF: dict[str, dict[str, Any]] = {
-    "gpt2": _GPT,
-    "openai-gpt": _GPT,
-    "qwen2": {
-        **SIZES,
-        "hidden_act": "silu",
-        "num_key_value_heads": 1,
-        "tie_word_embeddings": True,
-    },
-    "qwen3": {
-        **SIZES,
-        "hidden_act": "silu",
-        "num_key_value_heads": 2,
-        "head_dim": 12,
-        "tie_word_embeddings": True,
-    },
-}
+# Those that write.
+DECODERS = [
+    Kind("hf", (), "gpt2", told=GPT),
+    Kind("hf", (), "openai-gpt", told=GPT),
+    Kind("tf", (), "openai-gpt"),
+    Kind("tf", (), "gpt2_ml"),
+    Kind("hf", (), "llama", told=(*QWEN, ("model_type", "qwen2"))),
+    Kind("hf", (), "llama", told=(*QWEN, ("model_type", "qwen3"), ("head_dim", 12))),
+]
+OTHERS += [(kind, BOTH) for kind in DECODERS]
 
 
 def write_model(folder: Path, kind: Kind) -> dict[str, np.ndarray]:
@@ -135,11 +118,10 @@ def write_model(folder: Path, kind: Kind) -> dict[str, np.ndarray]:
         size = len(tokens)
     family = family_of(kind.family)
     assert family is not None
-    named = _SIZES_OF.get(kind.family, SIZES) if kind.dialect == "hf" else SIZES
-    config: dict[str, Any] = {**named, "vocab_size": size, **dict(kind.told)}
+    config: dict[str, Any] = {**SIZES, "vocab_size": size, **dict(kind.told)}
     container = kind.dialect.split("-", maxsplit=1)[0]
     if container == "hf":
-        config["model_type"] = kind.family.removesuffix("_v2")
+        config.setdefault("model_type", kind.family.removesuffix("_v2"))
     sizes = family.read(config, "test", kind.dialect)
     rng = np.random.default_rng(3)
     values: dict[str, np.ndarray] = {}

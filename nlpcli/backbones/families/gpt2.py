@@ -171,13 +171,18 @@ def has(names: Collection[str], ending: str) -> bool:
     return any(name == ending or name.endswith(f".{ending}") for name in names)
 
 
+def norm_after(names: Collection[str]) -> bool:
+    """Whether norms stand after attention, in bert4keras's names."""
+    return "gpt/transformer/layer_0/attention/output/LayerNorm/gamma" in names
+
+
 def _claims(raw: Mapping[str, Any], names: Collection[str]) -> str | None:
     if raw.get("model_type", "gpt2") not in FAMILY.model_types:
         return None
-    if has(names, "wte.weight") and has(names, "h.0.attn.c_attn.weight"):
+    if has(names, "h.0.attn.c_attn.weight"):
         return "GPT-2's names"
-    if any(name.startswith("gpt/output/LayerNorm") for name in names):
-        return "names begin with 'gpt/', a norm after the last block"
+    if any(name.startswith("gpt/") for name in names) and not norm_after(names):
+        return "names begin with 'gpt/', norms before attention"
     return None
 
 

@@ -179,15 +179,17 @@ def _rules() -> RuleTable:
             Rule(
                 f"{ours}attention/qkv/bias",
                 tuple(f"{x}.bias" for x in qkv),
-                spare=True,
+                varies=True,
             ),
             Rule(f"{ours}attention/output/kernel", f"{attention}o_proj.weight"),
-            Rule(f"{ours}attention/output/bias", f"{attention}o_proj.bias", spare=True),
+            Rule(
+                f"{ours}attention/output/bias", f"{attention}o_proj.bias", varies=True
+            ),
             *(
                 Rule(
                     f"{ours}attention/{name}_norm/gamma",
                     f"{attention}{name[0]}_norm.weight",
-                    spare=True,
+                    varies=True,
                 )
                 for name in ("query", "key")
             ),

@@ -59,7 +59,7 @@ def publish(config: TransformerConfig, parts: Collection[str]) -> dict[str, Any]
 def _claims(raw: Mapping[str, Any], names: Collection[str]) -> str | None:
     if gpt2.has(names, "tokens_embed.weight"):
         return "names of the first GPT"
-    if any(name.startswith("gpt/transformer/") for name in names):
+    if gpt2.norm_after(names) and any(n.startswith("gpt/") for n in names):
         return "names begin with 'gpt/'"
     return None
 
@@ -94,6 +94,6 @@ FAMILY = Family(
         "mlm": gpt2.own_output(),
     },
     publish=publish,
-    rank=45,
+    rank=35,  # before GPT-2, whose blocks have the same names
     claims=_claims,
 )
