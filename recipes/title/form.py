@@ -12,8 +12,7 @@ from nlpcli.records.form import Facts, Form, Mark, Reader, Size
 from nlpcli.records.lines import Lines
 from nlpcli.records.row import Row
 
-from . import formats
-from .formats import TEXTS, TITLES, UNRELATED
+from .formats import PUBLISHED, TEXTS, TITLES, UNRELATED, Rows
 
 
 @dataclass(frozen=True)
@@ -56,11 +55,11 @@ class TitleForm(Form[TitleExample]):
     def published(self) -> Mapping[str, Reader[TitleExample]]:
         return {
             name: Reader(recognises, partial(self._read, name, rows_of), direct=True)
-            for name, (recognises, rows_of) in formats.PUBLISHED.items()
+            for name, (recognises, rows_of) in PUBLISHED.items()
         }
 
     def _read(
-        self, name: str, rows_of: Callable[[Lines], formats.Rows], lines: Lines
+        self, name: str, rows_of: Callable[[Lines], Rows], lines: Lines
     ) -> tuple[str, Iterator[TitleExample | DataError | Mark]]:
         return name, (
             item if isinstance(item, Mark) else self.tried(item)

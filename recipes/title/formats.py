@@ -19,7 +19,7 @@ TITLES = ("title", "headline", "summary", "target")
 UNRELATED = "unrelated"  # documents that LCSTS's readers gave 1 or 2 of 5
 
 _DOC, _END = "<doc", "</doc>"
-_LCSTS = {"text": "short_text", "title": "summary"}
+_PARTS = ("summary", "short_text")
 _PROMPT = "to title"  # before each line of CSL's benchmark; its other tasks have others
 _COLUMNS = ("text", "title")
 
@@ -155,9 +155,12 @@ def _document(text: str, origin: str) -> Row | DataError | Mark:
         return DataError(f"{origin}: {told}")
     if _between(text, "human_label") in ("1", "2"):
         return Mark(UNRELATED)
-    parts = {name: _between(text, name) for name in _LCSTS.values()}
-    found = {name: part for name, part in parts.items() if part is not None}
-    return Row(found, origin, names=_LCSTS)
+    parts = {name: _between(text, name) for name in _PARTS}
+    if missing := [name for name, part in parts.items() if part is None]:
+        return DataError(
+            f"{origin}: expected <{missing[0]}>...</{missing[0]}>, got none"
+        )
+    return Row(parts, origin)
 
 
 def _between(text: str, name: str) -> str | None:

@@ -121,8 +121,8 @@ DOCUMENT = (
     [
         ("<doc id=9>", 5, 'expected "</doc>", got none'),
         ("雪\n雪", 5, "expected \"<doc id=...>\", got '雪'"),
-        ("<doc>\n</doc>", 5, 'expected the key "short_text", got the keys none'),
-        ("<doc><short_text>雪</short_text></doc>", 5, 'expected the key "summary"'),
+        ("<doc>\n</doc>", 5, "expected <summary>...</summary>, got none"),
+        ("<doc><summary>雪</summary></doc>", 5, "expected <short_text>..."),
         (
             "<doc><summary></summary><short_text>雪</short_text></doc>",
             *(5, 'expected text for "summary", got none'),

@@ -26,6 +26,7 @@ TEXT = "北京是中国的首都"
 
 def recipe(sizes=SIZES, **flags):
     flags = {key.replace("__", "."): value for key, value in flags.items()}
+    flags = {"data.stride": 0, **flags}
     return TitleRecipe(Setup(resolve("title", flags=flags), TOKENIZER, sizes))
 
 
