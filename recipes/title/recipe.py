@@ -27,8 +27,8 @@ class TitleRecipe(Writing[TitleExample]):
     """Any writing shape: what it learns and is scored by is the same.
 
     The best weights are those that write the best titles, as in Su's post, who takes
-    BLEU: the likelihood of the one gold title turns long before that. Here it is
-    ROUGE-L, which titles of less than four characters do not make 0.
+    BLEU, and not those that find the one gold title likeliest. Here it is ROUGE-L,
+    which titles of less than four characters do not make 0.
     """
 
     main_score = "rougeL"
@@ -45,7 +45,7 @@ class TitleRecipe(Writing[TitleExample]):
                     f"got {self.longest}"
                 ]
             )
-        # Three characters stand twice in one gold title of ninety (news); without this a
+        # Of gold titles one in ninety (news) has three characters twice; without this a
         # model that has learnt little repeats one phrase to the end.
         self.defaults = GenerateOptions(
             beam=4, num=1, no_repeat_ngram=3, min_length=2, max_length=self.room + 1
