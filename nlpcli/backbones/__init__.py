@@ -18,9 +18,7 @@ from nlpcli.files.json_file import short
 
 # Names of files that are known and not read, and what to say.
 _OTHERS = (
-    ("gpt2-ml", r"^newslm/|^emb_norm\.", "GPT2_ML's names"),
     ("t5", r"(en|de)coder[./]block[._/]\d+[./]layer", "T5's block names"),
-    ("gpt2", r"^(transformer\.)?h\.\d+\.attn\.c_attn", "GPT-2's names (c_attn)"),
     ("uer", r"^embedding\.word\.embedding\.weight", "UER's names; convert it first"),
     ("keras", r"\.ATTRIBUTES/VARIABLE_VALUE$", "a TensorFlow 2 object checkpoint"),
 )

@@ -50,7 +50,7 @@ class TransformerBlock(keras.layers.Layer):
             config.hidden_act,
             config.initializer_range,
             config.gated,
-            config.dense_bias,
+            config.dense_bias and config.feed_forward_bias,
             name="feed_forward",
             dtype=policy,
         )

@@ -25,10 +25,11 @@ class TransformerConfig:
     before that of the first token. hierarchical_positions: alpha of the decomposition
     that makes more rows of the table, 0 for none. norm_place: "post", "pre", or
     "between" (GPT2_ML). num_hidden_groups: blocks that all layers share, 0 for one
-    each; inner_group_num: blocks in a group. attention: "softmax" or "linear" (of elu +
-    1 of queries and keys). output: how hidden states become scores of tokens,
-    "transform" (BERT's head), "tied" or "own" (a table of its own). head_act: that of
-    the transform, "" for hidden_act.
+    each; inner_group_num: blocks in a group. feed_forward_bias: where dense layers have
+    one. segment_tokens: names of the tokens that tell segments 0, 1 ..., from the token
+    table itself. attention: "softmax" or "linear" (of elu + 1 of queries and keys).
+    output: how hidden states become scores of tokens, "transform" (BERT's head), "tied"
+    or "own" (a table of its own). head_act: that of the transform, "" for hidden_act.
     """
 
     vocab_size: int
@@ -53,9 +54,11 @@ class TransformerConfig:
     num_key_value_heads: int = 0
     qkv_bias: bool = True
     dense_bias: bool = True
+    feed_forward_bias: bool = True
     scaled_attention: bool = True
     query_key_norm: bool = False
     causal: bool = False
+    segment_tokens: str = ""
     attention: str = "softmax"
     positions: str = "absolute"
     position_offset: int = 0

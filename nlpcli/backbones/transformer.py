@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from nlpcli.backbones.block import TransformerBlock
@@ -97,6 +98,8 @@ class Transformer(keras.layers.Layer):
         )
         # The machine's way of walking through a block; None is TransformerBlock.walk.
         self.block_runner: Callable[..., Any] | None = None
+        # Rows of the token table that tell segments 0, 1 ..., where tokens do.
+        self.segment_rows: np.ndarray | None = None
         self.build()
 
     @property
@@ -202,6 +205,8 @@ class Transformer(keras.layers.Layer):
         attention_mask: Any = None,
         token_vectors: Any = None,
     ) -> Any:
+        if padding_mask is None and self.config.causal:
+            padding_mask = ops.ones(ops.shape(token_ids), "bool")
         if attention_mask is None:
             attention_mask = self.attention_mask(padding_mask)
         hidden_states, _ = self.walk(
@@ -293,6 +298,9 @@ class Transformer(keras.layers.Layer):
             if segment_ids is None or self.config.type_vocab_size == 1:
                 segment_ids = ops.zeros((1, 1), "int32")  # one row tells nothing
             hidden_states += self.segment_embedding(segment_ids)
+        elif self.segment_rows is not None and segment_ids is not None:
+            rows = ops.take(ops.convert_to_tensor(self.segment_rows), segment_ids)
+            hidden_states += self.token_embedding(rows)
         if self.task_embedding is not None:
             hidden_states += self.task_embedding(ops.zeros((1, 1), "int32"))
         if self.embedding_norm is not None:

@@ -72,6 +72,9 @@ class Known(Protocol):
         """Variables of each part, by path, that a configuration promises; raises
         CheckpointError or ValueError where it does not tell."""
 
+    def sizes(self) -> tuple[int, int]:
+        """Layers and hidden size, where ``shapes`` told."""
+
     def plan(self, part: str, shapes: Mapping[str, Shape]) -> Plan:
         """What of a part is in the file, and what is not."""
 
@@ -185,9 +188,13 @@ def _judge(
         return
     report.supported, report.dialect = True, guess.known.dialect
     shapes = _shapes(guess.known, config, report)
+    if shapes:
+        report.layers, report.hidden = guess.known.sizes()
     used: set[str] = set()
     leftover: set[str] = set(found)
     for part in guess.known.parts:
+        if shapes and not shapes[part]:
+            continue  # tied to the backbone's
         plan = guess.known.plan(part, shapes.get(part, {}))
         taken = {name for _, names in plan.mapping.values() for name in names}
         if shapes.get(part) and not plan.gaps:

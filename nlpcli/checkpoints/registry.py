@@ -37,7 +37,7 @@ class Model:
 
     name: str
     family: str
-    tokenizer: Literal["wordpiece", "word", "unigram"]
+    tokenizer: Literal["wordpiece", "word", "unigram", "bpe"]
     repository: str
     weights: str
     megabytes: int
@@ -49,7 +49,8 @@ class Model:
     @property
     def files(self) -> tuple[str, ...]:
         """The files a folder needs to be this model."""
-        vocabulary = "tokenizer.json" if self.tokenizer == "unigram" else "vocab.txt"
+        json = self.tokenizer in ("unigram", "bpe")
+        vocabulary = "tokenizer.json" if json else "vocab.txt"
         return () if self.is_built_in else ("config.json", vocabulary, self.weights)
 
     @property
@@ -188,6 +189,23 @@ _ALL = (
         "bge-base-zh", "bert", "wordpiece", "BAAI/bge-base-zh-v1.5", BIN, 409,
         _BASE, "MIT", "12 layers of 768, sentence vectors (first token)",
         ("bge-base-zh-v1.5",),
+    ),
+    Model(
+        "gpt2-chinese", "gpt2", "wordpiece", "uer/gpt2-chinese-cluecorpussmall",
+        H5, 408, _BASE, "not stated",
+        "12 layers of 768, characters; writes (1024 tokens)",
+        ("gpt2-chinese-cluecorpussmall",),
+    ),
+    Model(
+        "cdial-gpt", "openai-gpt", "wordpiece", "thu-coai/CDial-GPT_LCCC-large",
+        BIN, 395, Size(12, 768, 12, 13088, 96), "MIT",
+        "12 layers of 768, characters; writes replies",
+        ("CDial-GPT_LCCC-large",),
+    ),
+    Model(
+        "qwen2.5-0.5b", "llama", "bpe", "Qwen/Qwen2.5-0.5B", SAFE, 988,
+        Size(24, 896, 14, 151936, 494), "Apache-2.0",
+        "24 layers of 896, byte-level pieces; writes (32,768 tokens)",
     ),
 )  # fmt: skip
 

@@ -148,6 +148,14 @@ def resolve(
         used.update(name for options in forms for name in options)
         if not problems:
             mapping[path] = (rule, tuple(options[0] for options in forms))
+    gaps += [
+        f"{rule.ours}: {source.label} has {options[0]}, by its configuration there is "
+        "none"
+        for rule in expand(table.rules, targets)
+        if rule.varies and rule.ours not in targets
+        for options in map(names.forms, rule.sources)
+        if options
+    ]
     gaps += names.mixed(used)
     if gaps:
         gaps = [f"{source.label}: {why}" for why in names.explain(used)] + gaps
@@ -181,7 +189,7 @@ def dump(
     gaps += [
         f"{rule.ours}: the file needs it, the model has none"
         for rule in expand(table.rules, values)
-        if not (rule.optional or rule.spare) and rule.ours not in values
+        if not (rule.optional or rule.spare or rule.varies) and rule.ours not in values
     ]
     if gaps:
         raise CheckpointError("\n".join(gaps))

@@ -11,12 +11,13 @@ from dataclasses import dataclass, field, replace
 class Rule:
     """One of our variables and the tensor, or tensors, of the file that make it.
 
-    ``{i}`` stands for a number and is the same on both sides. Several ``theirs`` lie
-    one after another on our first axis (q, k, v in one kernel), in equal parts or those
-    that Shares says. ``transpose`` turns
-    each of their matrices. ``vocab_axis=0`` marks tables with one row a token. An
-    optional variable may be missing from the file and then keeps its fresh value; a
-    ``spare`` one is that of some sizes: a model may have no such variable.
+    ``{i}`` stands for a number and is the same on both sides, ``{ii}`` for it with two
+    digits. Several ``theirs`` lie one after another on our first axis (q, k, v in one
+    kernel), in equal parts or those that Shares says. ``transpose`` turns each of their
+    matrices. ``vocab_axis=0`` marks tables with one row a token. An optional variable
+    may be missing from the file and then keeps its fresh value; a ``spare`` one is that
+    of some sizes: a model may have no such variable. One that ``varies`` is spare, and
+    a file that has it is no model without it.
     """
 
     ours: str
@@ -25,6 +26,7 @@ class Rule:
     vocab_axis: int | None = None
     optional: bool = False
     spare: bool = False
+    varies: bool = False
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -107,7 +109,10 @@ def _fill(rule: Rule, number: str) -> Rule:
     return replace(
         rule,
         ours=rule.ours.replace("{i}", number),
-        theirs=tuple(name.replace("{i}", number) for name in rule.sources),
+        theirs=tuple(
+            name.replace("{i}", number).replace("{ii}", number.zfill(2))
+            for name in rule.sources
+        ),
     )
 
 

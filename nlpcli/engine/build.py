@@ -215,7 +215,9 @@ def _lowest_layers(
 
 def prune(start: Start, used: Iterable[int]) -> np.ndarray:
     """Keep only the token rows that are used (and the special ones); the ids kept."""
-    tokenizer, kept = subset(start.tokenizer, used)
+    index = start.tokenizer.vocab.index
+    told = [index[x] for x in start.config.segment_tokens.split() if x in index]
+    tokenizer, kept = subset(start.tokenizer, [*used, *told])
     old = len(start.tokenizer.vocab.tokens) - len(start.rows.compound)
     start.rows = Rows(
         kept[kept < old], [start.rows.compound[i - old] for i in kept[kept >= old]]

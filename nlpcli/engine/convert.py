@@ -14,7 +14,7 @@ from nlpcli.checkpoints.rules import RuleTable, load
 from nlpcli.engine.published import open_published, part_shapes
 from nlpcli.errors import UsageError
 from nlpcli.text.tokenizers.load import load_tokenizer
-from nlpcli.text.tokenizers.vocab import check_rows
+from nlpcli.text.tokenizers.vocab import Vocab, check_rows
 
 logger = logging.getLogger("nlpcli")
 
@@ -41,7 +41,8 @@ def convert_model(
     parts = [
         part
         for part in family.tables
-        if part == "backbone" or not published.plan(part, shapes[part]).gaps
+        if part == "backbone"
+        or (shapes[part] and not published.plan(part, shapes[part]).gaps)
     ]
     logger.info(
         "reading %s (%s): %s; %s tokenizer of %d tokens",
@@ -51,7 +52,7 @@ def convert_model(
         tokenizer.kind,
         len(tokenizer.vocab.tokens),
     )
-    if absent := [part for part in family.tables if part not in parts]:
+    if absent := [part for part in shapes if shapes[part] and part not in parts]:
         logger.info("not all there, so not written: %s", ", ".join(absent))
     wanted = {path: shape for part in parts for path, shape in shapes[part].items()}
     rules = _rules(family, parts, published.dialect)
@@ -60,7 +61,7 @@ def convert_model(
         destination,
         values,
         _rules(family, parts, "hf"),
-        {"pad_token_id": tokenizer.vocab.pad_id, **family.publish(config, parts)},
+        {**_ids(tokenizer.vocab, config.causal), **family.publish(config, parts)},
         tokenizer,
         force,
         sources=[source],
@@ -77,6 +78,14 @@ def convert_model(
         "parameters": parameters,
         "files": sorted(path.name for path in destination.iterdir()),
     }
+
+
+def _ids(vocab: Vocab, writes: bool) -> dict[str, int | None]:
+    """The tokens that transformers looks for in a configuration."""
+    ids: dict[str, int | None] = {"pad_token_id": vocab.pad_id}
+    if writes:
+        ids |= {"bos_token_id": vocab.begin_id, "eos_token_id": vocab.end_id}
+    return ids
 
 
 def _rules(family: Family, parts: list[str], dialect: str) -> RuleTable:

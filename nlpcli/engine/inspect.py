@@ -52,6 +52,10 @@ class _Known:
             **{part: part_shapes(self.family, sizes, part) for part in beside},
         }
 
+    def sizes(self) -> tuple[int, int]:
+        found = self._sizes()
+        return found.num_hidden_layers, found.hidden_size
+
     def plan(self, part: str, shapes: Mapping[str, Shape]) -> Plan:
         shares = self._sizes().shares if shapes else {}
         table = self.family.rules(part, self.dialect)

@@ -103,6 +103,10 @@ class SequenceModel(BackboneModel):
         table = self.backbone.output_table
         return self.head(hidden_states[None], token_table=table)[0]
 
+    def states(self, inputs: Batch) -> Any:
+        """What the head sees of each target: (batch, targets, hidden)."""
+        return self._states(inputs, inputs["token_ids"], False)
+
     def speaker(self, width: int, slots: int) -> Speaker:
         """What writes ``width`` hypotheses of at most ``slots`` tokens."""
         if self.backbone.config.attention == "linear":
@@ -117,6 +121,13 @@ class SequenceModel(BackboneModel):
     def _pass(
         self, inputs: Batch, token_ids: Any, training: bool, written: Any = None
     ) -> Any:
+        states = self._states(inputs, token_ids, training, written)
+        table = self.backbone.output_table
+        return self.head(states, token_table=table)
+
+    def _states(
+        self, inputs: Batch, token_ids: Any, training: bool, written: Any = None
+    ) -> Any:
         token_vectors = None
         if written is not None:
             token_vectors = self._fed_back(inputs, token_ids, written)
@@ -128,9 +139,7 @@ class SequenceModel(BackboneModel):
             token_vectors=token_vectors,
         )
         at = ops.cast(inputs["predict_at"], "int32")[..., None]
-        states = ops.take_along_axis(hidden_states, at, axis=1)
-        table = self.backbone.output_table
-        return self.head(states, token_table=table)
+        return ops.take_along_axis(hidden_states, at, axis=1)
 
     def _corrupted(self, inputs: Batch) -> Any:
         """Token ids with some targets, as inputs, replaced by random tokens."""
@@ -199,9 +208,17 @@ class SequenceModel(BackboneModel):
         return 0.5 * (first + second) + self.options.r_drop / 4.0 * spread, weight
 
 
+def segment_rows(config: Any, vocab: Any) -> np.ndarray | None:
+    """Ids of the tokens that tell segments; None where a table does, or one of them is
+    not in the vocabulary."""
+    found = [vocab.index.get(name) for name in config.segment_tokens.split()]
+    return np.array(found, np.int32) if found and None not in found else None
+
+
 def sequence_model(
     backbone: Any, options: SequenceOptions, attention: str, vocab: Any
 ) -> SequenceModel:
     """The model of a generation recipe; a stack that learnt to look back only does."""
     attention = "causal" if backbone.config.causal else attention
+    backbone.segment_rows = segment_rows(backbone.config, vocab)
     return SequenceModel(backbone, options, attention, vocab.special_ids)

@@ -118,6 +118,9 @@ class Decode(Protocol):
     def loss(self, features: Sequence[Features]) -> list[tuple[float, int]]:
         """-log p of the targets of each sequence, and how many there are."""
 
+    def token_losses(self, features: Sequence[Features]) -> list[np.ndarray]:
+        """-log p of each target of each sequence, however long the sequences."""
+
     def run(self, features: Sequence[Features], output: str) -> list[np.ndarray]:
         """One output of the model for each row, in order, as padded."""
 
@@ -203,15 +206,31 @@ class Answers(ABC, Generic[E]):
 
 
 class Writes(ABC, Generic[E]):
-    """A recipe that generates: ``defaults`` are its options where nothing is said."""
+    """A recipe that generates: ``defaults`` are its options where nothing is said.
+
+    ``end_id``: the token that ends an answer, None for that of the vocabulary.
+    """
 
     defaults: GenerateOptions
+    end_id: int | None = None
+
+    def shown(self, text: str) -> str:
+        """What is told of an answer that is still being written."""
+        return text
 
     @abstractmethod
     def write(
         self, decode: Decode, examples: Sequence[E], options: GenerateOptions
     ) -> Sequence[Answer | DataError]:
         """``outputs`` for each example, in order; a DataError in a bad one's place."""
+
+
+class Weighs(ABC, Generic[E]):
+    """A recipe that is scored by how likely its model finds what is given."""
+
+    @abstractmethod
+    def weigh(self, decode: Decode, examples: Sequence[E]) -> list[Answer]:
+        """What ``score`` needs to know of each example; raises DataError."""
 
 
 class Embeds(ABC):

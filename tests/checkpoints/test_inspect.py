@@ -109,7 +109,7 @@ def test_a_folder_without_weights(tmp_path):
         ),
         ("t5", {}, ["encoder.block.0.layer.0.SelfAttention.q.weight"]),
         ("gpt2", {}, ["transformer.h.0.attn.c_attn.weight"]),
-        ("gpt2-ml", {}, ["newslm/embeddings/word_embed"]),
+        ("gpt2_ml", {}, ["newslm/embeddings/word_embed"]),
         ("funnel", {"model_type": "funnel"}, ["blocks.0.w"]),
     ],
 )

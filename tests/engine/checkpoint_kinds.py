@@ -46,7 +46,9 @@ class Kind:
     told: tuple[tuple[str, Any], ...] = ()
 
     def __str__(self) -> str:
-        family = "wobert" if self.words else self.family
+        family = self.family
+        if self.words:
+            family = "wobert" if family == "bert" else f"{family}-words"
         return "-".join((self.dialect, family, *self.parts))
 
 
@@ -66,6 +68,12 @@ NARROW = (("embedding_size", 12),)
 TASKS = (("use_task_id", True), ("task_type_vocab_size", 3))
 WIDE_KEYS = (*NARROW, ("attention_key_size", 12))
 AT_TWO = (("type_vocab_size", 1), ("max_position_embeddings", POSITIONS + 2))
+GPT = (("n_embd", 16), ("n_layer", 2), ("n_head", 2), ("n_positions", POSITIONS))
+QWEN = (
+    ("hidden_act", "silu"),
+    ("num_key_value_heads", 1),
+    ("tie_word_embeddings", True),
+)
 # Families that some recipes are trained from: one that reads, one that writes.
 OTHERS = [
     (Kind("hf-bert", PARTS[3], "nezha"), ("ner", "dialog")),
@@ -83,6 +91,17 @@ OTHERS = [
     (Kind("hf", ("discriminator",), "electra", told=NARROW), ("ner", "classify")),
     (Kind("tf", ("discriminator",), "electra", told=NARROW), ("ner", "classify")),
 ]
+
+# Those that write.
+DECODERS = [
+    Kind("hf", (), "gpt2", told=GPT),
+    Kind("hf", (), "openai-gpt", told=GPT),
+    Kind("tf", (), "openai-gpt"),
+    Kind("tf", (), "gpt2_ml"),
+    Kind("hf", (), "llama", told=(*QWEN, ("model_type", "qwen2"))),
+    Kind("hf", (), "llama", told=(*QWEN, ("model_type", "qwen3"), ("head_dim", 12))),
+]
+OTHERS += [(kind, BOTH) for kind in DECODERS]
 
 
 def write_model(folder: Path, kind: Kind) -> dict[str, np.ndarray]:
@@ -104,7 +123,7 @@ def write_model(folder: Path, kind: Kind) -> dict[str, np.ndarray]:
     config: dict[str, Any] = {**SIZES, "vocab_size": size, **dict(kind.told)}
     container = kind.dialect.split("-", maxsplit=1)[0]
     if container == "hf":
-        config["model_type"] = kind.family.removesuffix("_v2")
+        config.setdefault("model_type", kind.family.removesuffix("_v2"))
     sizes = family.read(config, "test", kind.dialect)
     rng = np.random.default_rng(3)
     values: dict[str, np.ndarray] = {}

@@ -21,11 +21,12 @@ from nlpcli.backbones.transformer import Transformer
 from nlpcli.config.loader import load_config, resolve, with_task_sets
 from nlpcli.engine import build, embed, fill
 from nlpcli.engine.convert import convert_model
+from nlpcli.engine.published import open_published
 from nlpcli.errors import CheckpointError
 from nlpcli.samples import shipped_run
 from tests.backbones.opened import write_google
 from tests.checkpoints.tiny_bert import CONFIG, write_hf
-from tests.engine.checkpoint_kinds import OTHERS, Kind, write_model
+from tests.engine.checkpoint_kinds import DECODERS, OTHERS, Kind, write_model
 
 SIZES = {
     "hidden_size": 10_000_000,
@@ -116,6 +117,30 @@ def test_absurd_sizes_of_other_families_are_told(
         with pytest.raises(CheckpointError) as caught:
             embed.Embedder.open(tmp_path / "model")
         assert 0 < len(str(caught.value).splitlines()) <= 101
+
+
+@pytest.mark.parametrize("kind", DECODERS, ids=str)
+def test_sizes_of_those_that_write_are_compared_as_well(
+    kind: Kind, tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    write_model(folder, kind)
+    path = folder / ("config.json" if kind.dialect == "hf" else "bert_config.json")
+    raw = json.loads(path.read_text())
+    sizes = [key for key, value in raw.items() if type(value) is int]
+    if "n_embd" in raw:
+        sizes = ["vocab_size", *(key for key in sizes if key.startswith("n_"))]
+    for key in sizes:
+        for size, named in ((10_000_000, ""), (10**30, key), (-1, key), ("7", key)):
+            path.write_text(json.dumps({**raw, key: size}))
+            if key == "type_vocab_size":
+                continue  # a decoder has none
+            if "position" in key and kind.family == "llama" and size == 10_000_000:
+                continue  # angles have no table
+            with pytest.raises(CheckpointError) as caught:
+                open_published(folder).check_sizes()
+            assert len(str(caught.value).splitlines()) <= 101
+            assert named in str(caught.value)
 
 
 def test_dropout_may_be_a_whole_zero() -> None:
