@@ -50,7 +50,7 @@ def main() -> None:
         load = load_nlpcli if options.step == "nlpcli" else load_transformers
         print(json.dumps(load(options.folder)))
     else:
-        report([measure(case, options) for case in options.only.split(",")], options)
+        report((measure(case, options) for case in options.only.split(",")), options)
 
 
 def measure(case: str, options: argparse.Namespace) -> dict[str, Any]:
@@ -80,19 +80,20 @@ def measure(case: str, options: argparse.Namespace) -> dict[str, Any]:
     return row
 
 
-def report(rows: list[dict[str, Any]], options: argparse.Namespace) -> None:
-    """The table, or JSON."""
+def report(rows: Iterator[dict[str, Any]], options: argparse.Namespace) -> None:
+    """The table, each row as it comes, or JSON."""
     if options.json:
-        print(json.dumps(rows, indent=2))
+        print(json.dumps(list(rows), indent=2))
         return
-    size = rows[0]["nlpcli"]["kept"] / 1e6
-    print(
-        f"{options.layers} layers of {options.hidden}, {size:.0f} MB in float32; peak "
-        f"as a share of that (goal {GOAL}), seconds\n"
-    )
-    head = "| file | MB | " + " | ".join(f"{side}, peak | s" for side in SIDES)
-    print(f"{head} |\n|---|" + "---|" * 5)
-    for row in rows:
+    for number, row in enumerate(rows):
+        if number == 0:
+            size = row["nlpcli"]["kept"] / 1e6
+            print(
+                f"{options.layers} layers of {options.hidden}, {size:.0f} MB in "
+                f"float32; peak as a share of that (goal {GOAL}), seconds\n"
+            )
+            head = "| file | MB | " + " | ".join(f"{s}, peak | s" for s in SIDES)
+            print(f"{head} |\n|---|" + "---|" * 5)
         cells = [row["file"], f"{row['bytes'] / 1e6:.0f}"]
         for side in SIDES:
             one = row.get(side)
@@ -101,7 +102,7 @@ def report(rows: list[dict[str, Any]], options: argparse.Namespace) -> None:
                 if one
                 else ["-", "-"]
             )
-        print("| " + " | ".join(cells) + " |")
+        print("| " + " | ".join(cells) + " |", flush=True)
 
 
 def load_nlpcli(folder: Path) -> dict[str, float]:
@@ -109,10 +110,7 @@ def load_nlpcli(folder: Path) -> dict[str, float]:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     import keras
 
-    from nlpcli.backbones import bert
-    from nlpcli.backbones.bert_rules import check_sizes
-    from nlpcli.backbones.transformer import Transformer
-    from nlpcli.engine import build
+    from nlpcli.engine.published import open_published
     from nlpcli.runtime import weights
 
     if (folder / "pytorch_model.bin").exists():
@@ -120,12 +118,11 @@ def load_nlpcli(folder: Path) -> dict[str, float]:
     keras.ops.sum(keras.Variable(np.ones(1)))  # the device is there
     before = held()
     started = time.perf_counter()
-    source = build.open_source(folder)
-    config, _ = bert.read_config(folder, source.dialect)
-    check_sizes(config.to_dict(), source)
+    published = open_published(folder)
+    published.check_sizes()
     with weights.values_later():
-        backbone = Transformer(config)
-        build.fill_backbone(backbone, source)
+        backbone = published.family.build(published.config)
+        published.fill_backbone(backbone)
     variables = weights.learnt_variables(backbone).values()
     total = sum(float(keras.ops.sum(variable.value)) for variable in variables)
     return {

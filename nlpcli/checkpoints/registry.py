@@ -198,7 +198,7 @@ _ALL = (
     ),
     Model(
         "cdial-gpt", "openai-gpt", "wordpiece", "thu-coai/CDial-GPT_LCCC-large",
-        BIN, 395, Size(12, 768, 12, 13088, 95), "MIT",
+        BIN, 395, Size(12, 768, 12, 13088, 96), "MIT",
         "12 layers of 768, characters; writes replies",
         ("CDial-GPT_LCCC-large",),
     ),

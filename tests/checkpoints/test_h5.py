@@ -11,12 +11,12 @@ import h5py
 import numpy as np
 import pytest
 
-from nlpcli.backbones.bert_rules import BERT
 from nlpcli.checkpoints.folder import open_checkpoint
 from nlpcli.checkpoints.h5 import SIGNATURE, H5Source, torch_name
-from nlpcli.checkpoints.inspect import inspect
 from nlpcli.checkpoints.rules import load
+from nlpcli.engine.inspect import inspect
 from nlpcli.errors import CheckpointError
+from tests.bert_family import BERT, expected_shapes
 from tests.checkpoints.h5_file import write_h5, write_layers
 from tests.checkpoints.tiny_bert import CONFIG, HIDDEN, VOCAB, hf_tensors, write_hf
 
@@ -97,21 +97,21 @@ def test_every_tensor_has_its_name_shape_and_numbers(folder):
 
 
 def test_it_is_inspected_as_any_other(folder):
-    report = inspect(folder, [BERT])
+    report = inspect(folder)
     assert (report.container, report.dialect, report.family) == ("h5", "hf", "bert")
     assert report.loads and set(report.parts.values()) == {"complete"}
     assert not report.missing_files and not report.unused
     (folder / "tf_model.h5").unlink()
     encoder = {n: v for n, v in hf_tensors().items() if n.startswith("bert.")}
     write_h5(folder / "tf_model.h5", encoder, model="tf_bert_model")
-    report = inspect(folder, [BERT])
+    report = inspect(folder)
     assert report.loads and report.parts["mlm"] == "absent"
 
 
 def test_both_files_load_the_same_for_every_part(folder, tmp_path):
     safe = open_checkpoint(write_hf(tmp_path / "safe"))
-    shapes = BERT.shapes(CONFIG)
-    for part, dialects in BERT.parts.items():
+    shapes = expected_shapes(CONFIG)
+    for part, dialects in BERT.tables.items():
         one = load(dialects["hf"], shapes[part], open_checkpoint(folder))
         other = load(dialects["hf"], shapes[part], safe)
         assert one.keys() == other.keys() == shapes[part].keys()
@@ -342,7 +342,7 @@ def test_what_is_none_is_one_line(kind, folder):
     make, told = WRONG[kind]
     make(folder / "tf_model.h5")
     with pytest.raises(CheckpointError, match=told) as caught:
-        inspect(folder, [BERT])
+        inspect(folder)
     line = str(caught.value)
     assert "\n" not in line and len(line) < 400
     assert str(folder / "tf_model.h5") in line and caught.value.exit_code == 5

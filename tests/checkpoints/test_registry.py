@@ -12,6 +12,19 @@ from nlpcli.engine.published import part_shapes
 from nlpcli.errors import NotFoundError
 from nlpcli.text.tokenizers.load import tiny_tokenizer
 
+# What the configurations of some have beside the sizes, and other than four times.
+MORE = {
+    "gpt2-chinese": {"n_positions": 1024},
+    "cdial-gpt": {"n_positions": 513},
+    "qwen2.5-0.5b": {
+        "model_type": "qwen2",
+        "intermediate_size": 4864,
+        "num_key_value_heads": 2,
+        "tie_word_embeddings": True,
+        "hidden_act": "silu",
+    },
+}
+
 
 def test_every_entry_is_complete():
     for name, model in MODELS.items():
@@ -31,7 +44,7 @@ def test_which_need_torch():
     needing = [model.name for model in MODELS.values() if model.needs_torch]
     rotary = ["roformer", "roformer-char", "roformer-sim", "roformer-v2"]
     rotary += ["roformer-v2-large", "nezha-base-wwm"]
-    assert needing == ["wobert", "wobert-plus", *rotary, "bge-base-zh"]
+    assert needing == ["wobert", "wobert-plus", *rotary, "bge-base-zh", "cdial-gpt"]
 
 
 def test_sizes_are_those_of_the_form():
@@ -44,6 +57,8 @@ def test_sizes_are_those_of_the_form():
             "intermediate_size": 4 * size.hidden,
             "num_hidden_layers": size.layers,
             "num_attention_heads": size.heads,
+            **{"n_embd": size.hidden, "n_layer": size.layers, "n_head": size.heads},
+            **MORE.get(model.name, {}),
         }
         sizes = family.read(config, model.name, "hf")
         numbers = sum(

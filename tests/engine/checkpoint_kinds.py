@@ -46,7 +46,9 @@ class Kind:
     told: tuple[tuple[str, Any], ...] = ()
 
     def __str__(self) -> str:
-        family = "wobert" if self.words else self.family
+        family = self.family
+        if self.words:
+            family = "wobert" if family == "bert" else f"{family}-words"
         return "-".join((self.dialect, family, *self.parts))
 
 
