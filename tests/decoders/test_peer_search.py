@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.parity, pytest.mark.slow]
 FORMS = ("gpt2", "openai-gpt", "llama", "qwen2", "qwen3")
 # beams, length penalty
 SEARCHES = ((1, 0.0), (4, 0.0), (4, 1.0), (3, 0.6))
-PROMPTS, LONGEST = 20, 40
+PROMPTS, LENGTHS, LONGEST = 20, (1, 7, 12), 40
 
 
 @pytest.fixture
@@ -45,7 +45,7 @@ def test_the_same_search_finds_the_same_answers(tmp_path, name, narrow):
     decode = Decoding(Forward(model, xla=False), sequence_fields(0), END, 20, False)
     rng = np.random.default_rng(0)
     prompts = [
-        rng.integers(len(SPECIAL), VOCAB, n) for n in rng.integers(1, 16, PROMPTS)
+        rng.integers(len(SPECIAL), VOCAB, n) for n in rng.choice(LENGTHS, PROMPTS)
     ]
     features = [prompt_features(ids, np.zeros(len(ids)), 0) for ids in prompts]
     for beams, penalty in SEARCHES:
@@ -63,25 +63,23 @@ def test_the_same_search_finds_the_same_answers(tmp_path, name, narrow):
 
 
 def theirs(model, prompts, beams, penalty):
-    """What transformers finds, prompts padded on the left."""
-    longest = max(map(len, prompts))
-    ids = np.zeros((len(prompts), longest), np.int64)
-    mask = np.zeros((len(prompts), longest), np.int64)
-    for row, prompt in enumerate(prompts):
-        ids[row, longest - len(prompt) :] = prompt
-        mask[row, longest - len(prompt) :] = 1
+    """What transformers finds; of one length at a time, since its first GPT looks at
+    padding."""
     more = {"early_stopping": "never", "length_penalty": penalty} if beams > 1 else {}
-    with torch.no_grad():
-        out = model.generate(
-            torch.tensor(ids),
-            attention_mask=torch.tensor(mask),
-            num_beams=beams,
-            do_sample=False,
-            max_new_tokens=LONGEST,
-            **more,
-        )
-    answers = []
-    for row in out[:, longest:].tolist():
-        ended = row.index(END) + 1 if END in row else len(row)
-        answers.append(row[:ended])
-    return answers
+    answers = {}
+    for length in {len(prompt) for prompt in prompts}:
+        rows = [i for i, prompt in enumerate(prompts) if len(prompt) == length]
+        ids = torch.tensor(np.array([prompts[i] for i in rows]))
+        with torch.no_grad():
+            out = model.generate(
+                ids,
+                attention_mask=torch.ones_like(ids),
+                num_beams=beams,
+                do_sample=False,
+                max_new_tokens=LONGEST,
+                **more,
+            )
+        for i, row in zip(rows, out[:, length:].tolist(), strict=True):
+            ended = row.index(END) + 1 if END in row else len(row)
+            answers[i] = row[:ended]
+    return [answers[i] for i in range(len(prompts))]
