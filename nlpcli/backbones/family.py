@@ -25,8 +25,9 @@ class Family:
     that are there -> a config.json that transformers reads. rank: who is asked first,
     since BERT's names are among those of its children. claims: a further way to
     recognise it, which gives a reason or None. dialect: which names a file uses, from
-    its names and its container's dialect. foreign: why transformers cannot load it,
-    None where it can. refuses: why it cannot write (an attention that is not its own).
+    its names and its container's dialect. written: the dialect of a file for
+    transformers, by the sizes. foreign: why transformers cannot load it, None where it
+    can. refuses: why it cannot write (an attention that is not its own).
     """
 
     name: str
@@ -38,6 +39,7 @@ class Family:
     rank: int = 0
     claims: Callable[[Raw, Collection[str]], str | None] = lambda raw, names: None
     dialect: Callable[[Collection[str], str], str] = lambda names, given: given
+    written: Callable[[TransformerConfig], str] = lambda config: "hf"
     build: Callable[[TransformerConfig], Any] = Transformer
     foreign: str | None = None
     refuses: str | None = None

@@ -11,7 +11,8 @@ from dataclasses import dataclass, field, replace
 class Rule:
     """One of our variables and the tensor, or tensors, of the file that make it.
 
-    ``{i}`` stands for a number and is the same on both sides. Several ``theirs`` lie
+    ``{i}`` stands for a number and is the same on both sides, ``{iii}`` for it with
+    three digits. Several ``theirs`` lie
     one after another on our first axis (q, k, v in one kernel), in equal parts or those
     that Shares says. ``transpose`` turns
     each of their matrices. ``vocab_axis=0`` marks tables with one row a token. An
@@ -105,7 +106,10 @@ def _fill(rule: Rule, number: str) -> Rule:
     return replace(
         rule,
         ours=rule.ours.replace("{i}", number),
-        theirs=tuple(name.replace("{i}", number) for name in rule.sources),
+        theirs=tuple(
+            name.replace("{i}", number).replace("{iii}", number.zfill(3))
+            for name in rule.sources
+        ),
     )
 
 

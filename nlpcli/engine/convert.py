@@ -59,7 +59,7 @@ def convert_model(
     write_hf_folder(
         destination,
         values,
-        _rules(family, parts, "hf"),
+        _rules(family, parts, family.written(config)),
         {**family.publish(config, parts), "pad_token_id": tokenizer.vocab.pad_id},
         tokenizer,
         force,

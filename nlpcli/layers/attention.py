@@ -51,14 +51,7 @@ class SelfAttention(keras.layers.Layer):
         self.key_size = key_size or self.head_size
         self.scale = 1.0 / math.sqrt(self.key_size) if scaled else None
         policy = self.dtype_policy
-        self.qkv = Dense(
-            hidden_size,
-            sum(self.shares),
-            initializer_range,
-            bias=qkv_bias,
-            name="qkv",
-            dtype=policy,
-        )
+        self.make_inputs(hidden_size, initializer_range, qkv_bias)
         self.projection = Dense(
             num_heads * self.head_size,
             hidden_size,
@@ -73,6 +66,13 @@ class SelfAttention(keras.layers.Layer):
             else []
         )
         self.dropout = Dropout(dropout, dtype=policy)
+
+    def make_inputs(self, hidden_size: int, spread: float, bias: bool) -> None:
+        """Make what queries, keys and values come from."""
+        policy = self.dtype_policy
+        self.qkv = Dense(
+            hidden_size, sum(self.shares), spread, bias=bias, name="qkv", dtype=policy
+        )
 
     @property
     def shares(self) -> tuple[int, int, int]:
