@@ -122,6 +122,12 @@ class TransformerBlock(keras.layers.Layer):
             hidden_states = self.feed_forward_norm(hidden_states)
         return hidden_states, kept
 
+    def read(self, states: Any) -> Cache:
+        """Keys and values of another stack's states, (batch, places, hidden)."""
+        if self.cross is None:
+            raise ValueError(f"{self.path} looks at no other stack")
+        return self.cross.read(states)
+
     def _across(
         self, cross: CrossAttention, hidden_states: Any, look: Look, training: bool
     ) -> Any:

@@ -62,11 +62,6 @@ class EncoderDecoder(keras.layers.Layer):
         """Both stacks, in the order of a walk."""
         return [self.encoder, self.decoder]
 
-    @property
-    def blocks(self) -> list[Any]:
-        """The blocks of both."""
-        return [block for stack in self.stacks for block in stack.blocks]
-
     def call(
         self,
         token_ids: Any,
@@ -92,7 +87,7 @@ class EncoderDecoder(keras.layers.Layer):
         """What the decoder looks at: keys and values for each of its blocks, made once
         whatever is written."""
         states = self.encoder(token_ids, None, padding_mask, training=training)
-        read: list[Cache] = [block.cross.read(states) for block in self.decoder.road]
+        read = [block.read(states) for block in self.decoder.road]
         return self.source_of(read, padding_mask)
 
     def source_of(self, read: list[Cache], padding_mask: Any) -> Source:

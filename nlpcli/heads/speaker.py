@@ -28,7 +28,7 @@ class CacheSpeaker:
     ``logits``: hidden states (rows, hidden) -> (rows, vocabulary); ``attention``: the
     mask over the prompt; ``slots`` is the longest answer. Prompts: token_ids,
     segment_ids, padding_mask (batch, length); next_segment (batch,). Padding may stand
-    on either side.
+    on either side. ``source``: what another stack made, where the blocks look there.
     """
 
     backbone: Any
@@ -37,7 +37,9 @@ class CacheSpeaker:
     width: int
     slots: int
 
-    def begin(self, prompt: Mapping[str, Any]) -> tuple[Any, Memory]:
+    def begin(
+        self, prompt: Mapping[str, Any], source: Any = None
+    ) -> tuple[Any, Memory]:
         mask = prompt["padding_mask"]
         batch, length = ops.shape(mask)
         seen = self.attention(prompt["segment_ids"], mask)
@@ -46,6 +48,7 @@ class CacheSpeaker:
             prompt["segment_ids"],
             _positions(mask),
             look=Look(seen, keep=True),
+            source=source,
         )
         last = ops.max(ops.arange(length) * ops.cast(mask, "int32"), axis=1)
         hidden = ops.take_along_axis(hidden, last[:, None, None], axis=1)[:, 0]
@@ -53,7 +56,7 @@ class CacheSpeaker:
         memory = Memory(tree.map_structure(self._with_room, caches), ancestors)
         return ops.cast(self.logits(hidden), "float32"), memory
 
-    def over(self, prompt: Mapping[str, Any]) -> Extend:
+    def over(self, prompt: Mapping[str, Any], source: Any = None) -> Extend:
         mask = prompt["padding_mask"]
         length = mask.shape[1]
         lengths = ops.sum(ops.cast(mask, "int32"), axis=1)
@@ -77,6 +80,7 @@ class CacheSpeaker:
                     slot=length + step * self.width,
                 ),
                 caches=memory.caches,
+                source=source,
                 place_positions=positions,
             )
             logits = self.logits(ops.reshape(hidden, (-1, hidden.shape[-1])))
