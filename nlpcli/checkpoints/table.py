@@ -91,13 +91,18 @@ def rule_of(path: str, rules: Iterable[Rule]) -> Rule | None:
 
 
 def expand(rules: Iterable[Rule], paths: Iterable[str]) -> Iterator[Rule]:
-    """All rules, those with ``{i}`` once for every number that ``paths`` have."""
+    """All rules, those with ``{i}`` once for every number that ``paths`` have there:
+    an encoder may have fewer layers than its decoder."""
     rules, paths = list(rules), list(paths)
-    matches = (_pattern(rule).fullmatch(path) for rule in rules for path in paths)
-    numbers = {m["i"] for m in matches if m and "i" in m.groupdict()}
+    numbers: dict[str, set[str]] = {}
+    for rule in rules:
+        found = numbers.setdefault(rule.ours.partition("{i}")[0], set())
+        matches = map(_pattern(rule).fullmatch, paths)
+        found |= {m["i"] for m in matches if m and "i" in m.groupdict()}
     for rule in rules:
         if "{i}" in rule.ours:
-            yield from (_fill(rule, number) for number in sorted(numbers, key=int))
+            found = numbers[rule.ours.partition("{i}")[0]]
+            yield from (_fill(rule, number) for number in sorted(found, key=int))
         else:
             yield rule
 
