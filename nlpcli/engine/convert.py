@@ -8,13 +8,15 @@ from operator import add
 from pathlib import Path
 from typing import Any
 
+from nlpcli.backbones.config import TransformerConfig
 from nlpcli.backbones.family import Family
 from nlpcli.checkpoints.hf_folder import refuse_destination, write_hf_folder
 from nlpcli.checkpoints.rules import RuleTable, load
 from nlpcli.engine.published import open_published, part_shapes
 from nlpcli.errors import UsageError
+from nlpcli.text.layouts import start_id
 from nlpcli.text.tokenizers.load import load_tokenizer
-from nlpcli.text.tokenizers.vocab import check_rows
+from nlpcli.text.tokenizers.vocab import Vocab, check_rows
 
 logger = logging.getLogger("nlpcli")
 
@@ -60,7 +62,7 @@ def convert_model(
         destination,
         values,
         _rules(family, parts, family.written(config)),
-        {**family.publish(config, parts), "pad_token_id": tokenizer.vocab.pad_id},
+        {**family.publish(config, parts), **special_ids(config, tokenizer.vocab)},
         tokenizer,
         force,
         sources=[source],
@@ -76,6 +78,15 @@ def convert_model(
         "parameters": parameters,
         "files": sorted(path.name for path in destination.iterdir()),
     }
+
+
+def special_ids(config: TransformerConfig, vocab: Vocab) -> dict[str, int]:
+    """The keys of a configuration that name tokens."""
+    found = {"pad_token_id": vocab.pad_id}
+    if config.num_decoder_layers:
+        found["eos_token_id"] = vocab.sep_id
+        found["decoder_start_token_id"] = start_id(vocab, config.decoder_start)
+    return found
 
 
 def _rules(family: Family, parts: list[str], dialect: str) -> RuleTable:

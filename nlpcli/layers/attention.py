@@ -151,7 +151,9 @@ class SelfAttention(keras.layers.Layer):
             scores = scores + ops.cast(more, "float32")
         if look.mask is not None:
             scores = scores + masks.additive(look.mask)
-        weights = ops.softmax(scores, axis=-1)
+        # One key, as the start of a decoder, has all; Keras warns of its softmax.
+        alone = scores.shape[-1] == 1
+        weights = ops.ones_like(scores) if alone else ops.softmax(scores, axis=-1)
         weights = self.dropout(ops.cast(weights, value.dtype), training=training)
         context = ops.matmul(weights, value)
         more = self.positions.gathered(weights, look.places, cached=False)
