@@ -1,14 +1,16 @@
 """Tokens a second of decoding, beside transformers' generate and CTranslate2.
 
-    python benchmarks/decode.py [--rounds 2] [--cache FOLDER]
+    python benchmarks/decode.py [--family gpt2] [--rounds 2] [--cache FOLDER] [--tiny]
 
 Every side has a random causal decoder of the same sizes (12 layers of 768, vocabulary
-21,128; the peers share one GPT-2, ours is a BERT under the causal mask, which has one
-768 x 768 product more), the same prompts of 64 tokens, 64 new tokens that do not end
-early, float32, the same threads, each in a process of its own. Prints tokens a second
-of the answers with ratios, the seconds of our first calls, and how far all this is
-from what the machine allows. With --cache: the first calls of a process that fills
-TensorFlow's folder of compiled programs, and of one that finds it full.
+21,128). --family gpt2 or llama (12 query and 4 key heads): all sides have the same
+weights. bert, the default: the peers share one GPT-2, ours is a BERT under the causal
+mask, which has one 768 x 768 product more. All get the same prompts of 64 tokens and
+write 64 that do not end early, float32, the same threads, each in a process of its own.
+Prints tokens a second of the answers with ratios, the seconds of our first calls, and
+how far all this is from what the machine allows. With --cache: the first calls of a
+process that fills TensorFlow's folder of compiled programs, and of one that finds it
+full. --tiny is only to see that it works.
 Needs torch, transformers, ctranslate2.
 """
 
@@ -34,6 +36,8 @@ LAYERS, HIDDEN, HEADS, INNER, VOCAB, POSITIONS = 12, 768, 12, 3072, 21128, 512
 PROMPT, NEW = 64, 64
 CASES = {"greedy-1": (1, 1), "greedy-8": (1, 8), "beam-1": (4, 1), "beam-8": (4, 8)}
 END = 102
+KEY_HEADS = 4  # of LLaMA
+TINY = {"LAYERS": 2, "HIDDEN": 96, "HEADS": 12, "INNER": 128, "VOCAB": 1000}
 
 
 def main() -> None:
@@ -44,10 +48,14 @@ def main() -> None:
     parser.add_argument("--repeats", type=int, default=2, help="runs in a process")
     parser.add_argument("--cases", nargs="+", choices=CASES, default=list(CASES))
     parser.add_argument("--sides", nargs="+", choices=SIDES, default=list(SIDES))
+    parser.add_argument("--family", choices=("bert", *PEERS), default="bert")
+    parser.add_argument("--tiny", action="store_true", help="only to see that it works")
     parser.add_argument("--cache", help="folder of compiled programs, to be filled")
     parser.add_argument("--side", choices=(*SIDES, "convert"), help=argparse.SUPPRESS)
     parser.add_argument("--folder", help=argparse.SUPPRESS)
     options = parser.parse_args()
+    if options.tiny:
+        globals().update(TINY)
     if options.side:
         print(json.dumps(MEASURES[options.side](options)))
         return
@@ -60,7 +68,7 @@ def main() -> None:
 
 def compare(options: argparse.Namespace, folder: str) -> dict[str, dict[str, Any]]:
     """Best speed, least first call, and peak of each side over the rounds."""
-    if set(options.sides) != {"nlpcli"}:
+    if set(options.sides) != {"nlpcli"} or options.family != "bert":
         run_side("convert", ["--folder", folder])
     results: dict[str, dict[str, Any]] = {}
     for _ in range(options.rounds):
@@ -94,9 +102,9 @@ def run_side(
 def report(options: argparse.Namespace, results: dict[str, dict[str, Any]]) -> None:
     """The speeds, ours beside each peer, and the bounds."""
     print(
-        f"{LAYERS} layers of {HIDDEN}, vocabulary {VOCAB:,}, prompt {PROMPT}, {NEW} "
-        f"new tokens, float32, {options.threads} threads; best of {options.rounds} "
-        f"processes x {options.repeats} runs, tokens/s"
+        f"{options.family}: {LAYERS} layers of {HIDDEN}, vocabulary {VOCAB:,}, prompt "
+        f"{PROMPT}, {NEW} new tokens, float32, {options.threads} threads; best of "
+        f"{options.rounds} processes x {options.repeats} runs, tokens/s"
     )
     print(f"{'':26}" + "".join(f"{case:>10}" for case in options.cases) + "  peak MiB")
     for side, row in results.items():
@@ -113,9 +121,10 @@ def report(options: argparse.Namespace, results: dict[str, dict[str, Any]]) -> N
     cells = "".join(f"{ours['first'][case]:10.1f}" for case in options.cases)
     print(f"{'nlpcli, first call (s)':26}{cells}")
     machine = measure_machine(options.threads)
-    reading = {case: reading_bound(case, machine) for case in options.cases}
+    weights = ours["weights"]
+    reading = {case: reading_bound(case, weights, machine) for case in options.cases}
     both = {
-        case: min(reading[case], arithmetic_bound(case, machine))
+        case: min(reading[case], arithmetic_bound(case, weights, machine))
         for case in options.cases
     }
     for name, bound in (("reading weights", reading), ("reading, arithmetic", both)):
@@ -127,7 +136,7 @@ def report(options: argparse.Namespace, results: dict[str, dict[str, Any]]) -> N
         f"the machine: reads {machine['read'] / 1e9:.1f} GB/s, copies "
         f"{machine['copy'] / 1e9:.1f} GB/s (numpy, 400 MB), multiplies "
         f"{machine['flops'] / 1e9:.0f} GFLOP/s; weights of a step "
-        f"{4 * step_weights() / 1e6:.0f} MB"
+        f"{4 * weights / 1e6:.0f} MB"
     )
 
 
@@ -154,17 +163,12 @@ def measure_nlpcli(options: argparse.Namespace) -> dict[str, Any]:
     import tensorflow as tf
 
     tf.config.threading.set_intra_op_parallelism_threads(options.threads)
-    from nlpcli.backbones.config import TransformerConfig
-    from nlpcli.backbones.transformer import Transformer
     from nlpcli.decoders.options import GenerateOptions
-    from nlpcli.heads.sequence_model import SequenceModel
-    from nlpcli.heads.sequence_options import SequenceOptions
     from nlpcli.runtime.decoding import Decoding
     from nlpcli.runtime.forward import Forward
     from nlpcli.text.sequences import prompt_features, sequence_fields
 
-    config = TransformerConfig(VOCAB, HIDDEN, LAYERS, HEADS, INNER, POSITIONS)
-    model = SequenceModel(Transformer(config), SequenceOptions(), "causal", (0, END))
+    model = our_model(options)
     forward = Forward(model, xla=False)
     # One for each batch size, since a call pads its rows to the batch size.
     decoders = {
@@ -185,16 +189,42 @@ def measure_nlpcli(options: argparse.Namespace) -> dict[str, Any]:
             for found in answers
         ]
 
-    return timed(options, generate)
+    parts = [*model.backbone.blocks, model.head]
+    weights = VOCAB * HIDDEN * (model.backbone.config.output != "own")
+    for part in parts:
+        weights += sum(int(np.prod(v.shape)) for v in part.trainable_variables)
+    return {**timed(options, generate), "weights": weights}
+
+
+def our_model(options: argparse.Namespace) -> Any:
+    """A BERT of random weights, or the peers' model through our door."""
+    from nlpcli.backbones.config import TransformerConfig
+    from nlpcli.backbones.transformer import Transformer
+    from nlpcli.engine.published import open_published
+    from nlpcli.heads.sequence_model import SequenceModel
+    from nlpcli.heads.sequence_options import SequenceOptions
+
+    published = None
+    config = TransformerConfig(VOCAB, HIDDEN, LAYERS, HEADS, INNER, POSITIONS)
+    if options.family != "bert":
+        published = open_published(Path(options.folder))
+        config = published.config
+    model = SequenceModel(Transformer(config), SequenceOptions(), "causal", (0, END))
+    if published is not None:
+        published.fill_part("mlm", model.head)
+        published.fill_backbone(model.backbone)
+    return model
 
 
 def measure_transformers(options: argparse.Namespace) -> dict[str, Any]:
     """transformers' generate with its cache, under no_grad."""
     import torch
-    from transformers import GPT2LMHeadModel
+    from transformers import AutoModelForCausalLM
 
     torch.set_num_threads(options.threads)
-    model = GPT2LMHeadModel.from_pretrained(options.folder, dtype=torch.float32).eval()
+    model = AutoModelForCausalLM.from_pretrained(
+        options.folder, dtype=torch.float32
+    ).eval()
 
     def generate(beam: int, prompts: np.ndarray) -> list[int]:
         ids = torch.tensor(prompts, dtype=torch.long)
@@ -214,7 +244,7 @@ def measure_transformers(options: argparse.Namespace) -> dict[str, Any]:
 
 
 def measure_ctranslate2(options: argparse.Namespace) -> dict[str, Any]:
-    """CTranslate2's generator over the same GPT-2, float32."""
+    """CTranslate2's generator over the same model, float32."""
     import ctranslate2
 
     generator = ctranslate2.Generator(
@@ -262,33 +292,67 @@ def timed(
 
 
 def convert(options: argparse.Namespace) -> dict[str, Any]:
-    """The peers' model: a random GPT-2, and its conversion."""
+    """The peers' model, of random weights, and its conversion."""
     import torch
-    from ctranslate2.converters import TransformersConverter
     from tokenizers import Tokenizer, models
-    from transformers import GPT2Config, GPT2LMHeadModel, PreTrainedTokenizerFast
+    from transformers import PreTrainedTokenizerFast
 
     torch.manual_seed(0)
-    config = GPT2Config(
-        vocab_size=VOCAB,
-        n_positions=POSITIONS,
-        n_embd=HIDDEN,
-        n_layer=LAYERS,
-        n_head=HEADS,
-        n_inner=INNER,
-        bos_token_id=0,
-        eos_token_id=END,
+    PEERS["gpt2" if options.family == "bert" else options.family]().save_pretrained(
+        options.folder
     )
-    GPT2LMHeadModel(config).save_pretrained(options.folder)
     vocab = {f"t{number}": number for number in range(VOCAB)}
     special = {"bos_token": "t0", "eos_token": f"t{END}", "unk_token": "t100"}
     PreTrainedTokenizerFast(
         tokenizer_object=Tokenizer(models.WordLevel(vocab, unk_token="t100")), **special
     ).save_pretrained(options.folder)
-    converter = TransformersConverter(options.folder)
-    converter.convert(str(Path(options.folder) / "converted"))
+    if "ctranslate2" in options.sides:
+        from ctranslate2.converters import TransformersConverter
+
+        converter = TransformersConverter(options.folder)
+        converter.convert(str(Path(options.folder) / "converted"))
     return {}
 
+
+def random_gpt2() -> Any:
+    """GPT-2 of our sizes."""
+    from transformers import GPT2Config, GPT2LMHeadModel
+
+    return GPT2LMHeadModel(
+        GPT2Config(
+            vocab_size=VOCAB,
+            n_positions=POSITIONS,
+            n_embd=HIDDEN,
+            n_layer=LAYERS,
+            n_head=HEADS,
+            n_inner=INNER,
+            bos_token_id=0,
+            eos_token_id=END,
+        )
+    )
+
+
+def random_llama() -> Any:
+    """LLaMA of our sizes, its output the token table."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    return LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=VOCAB,
+            max_position_embeddings=POSITIONS,
+            hidden_size=HIDDEN,
+            num_hidden_layers=LAYERS,
+            num_attention_heads=HEADS,
+            num_key_value_heads=KEY_HEADS,
+            intermediate_size=INNER,
+            tie_word_embeddings=True,
+            bos_token_id=0,
+            eos_token_id=END,
+        )
+    )
+
+
+PEERS: dict[str, Callable[[], Any]] = {"gpt2": random_gpt2, "llama": random_llama}
 
 MEASURES = {
     "nlpcli": measure_nlpcli,
@@ -298,20 +362,14 @@ MEASURES = {
 }
 
 
-def step_weights() -> int:
-    """Numbers that one step must read: the blocks, and the table of the logits."""
-    block = 4 * HIDDEN * (HIDDEN + 1) + 2 * HIDDEN * INNER + INNER + 5 * HIDDEN
-    return LAYERS * block + VOCAB * (HIDDEN + 1) + HIDDEN * (HIDDEN + 3)
-
-
-def reading_bound(case: str, machine: dict[str, float]) -> float:
+def reading_bound(case: str, weights: int, machine: dict[str, float]) -> float:
     """Tokens/s if a step took the time to read all weights once."""
-    return CASES[case][1] * machine["read"] / (4 * step_weights())
+    return CASES[case][1] * machine["read"] / (4 * weights)
 
 
-def arithmetic_bound(case: str, machine: dict[str, float]) -> float:
+def arithmetic_bound(case: str, weights: int, machine: dict[str, float]) -> float:
     """Tokens/s if a step took the time of its products, without attention."""
-    return machine["flops"] / (2 * step_weights() * CASES[case][0])
+    return machine["flops"] / (2 * weights * CASES[case][0])
 
 
 def measure_machine(threads: int) -> dict[str, float]:

@@ -64,7 +64,7 @@ def write_t5(folder, form, dialect="hf", spread=0.15, tokenizer=None, **sizes):
             path: draw(path, shape, rng, spread)
             for path, shape in part_shapes(T5, config, part).items()
         }
-        tensors |= dump(T5.tables[part][dialect + plain], own, config.shares)
+        tensors |= dump(T5.rules(part, dialect + plain), own, config.shares)
         values |= own
     if dialect == "hf":
         save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})

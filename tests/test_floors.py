@@ -56,7 +56,13 @@ GROUND_PACKAGES = {
     "pypinyin",
     "filelock",
 }
-MIDDLE_PACKAGES = GROUND_PACKAGES | {"keras", "safetensors", "huggingface_hub", "torch"}
+MIDDLE_PACKAGES = GROUND_PACKAGES | {
+    "keras",
+    "h5py",
+    "safetensors",
+    "huggingface_hub",
+    "torch",
+}
 CLI_PACKAGES = {"typer", "click", "rich"}
 
 # (module, what it imports) -> why that is right all the same

@@ -18,19 +18,22 @@ from nlpcli.files.json_file import short
 
 # Names of files that are known and not read, and what to say.
 _OTHERS = (
-    ("roberta", r"^roberta\.", "names begin with 'roberta.' (BPE, not Chinese wwm)"),
+    ("t5", r"(en|de)coder[./]block[._/]\d+[./]layer", "T5's block names"),
     ("uer", r"^embedding\.word\.embedding\.weight", "UER's names; convert it first"),
     ("keras", r"\.ATTRIBUTES/VARIABLE_VALUE$", "a TensorFlow 2 object checkpoint"),
 )
+_LAST = 100  # the rank of BERT, whose names its children have too
 
 
 @dataclass(frozen=True)
 class Guess:
-    """What a model is, and what made us think so; no family where it is not read."""
+    """What a model is, and what made us think so; no family where it is not read, and
+    what it ``lacks`` for that."""
 
     name: str
     reason: str
     family: Family | None = None
+    lacks: str = "not supported yet"
 
 
 @cache
@@ -55,13 +58,18 @@ def recognise(config: Mapping[str, Any], names: Collection[str]) -> Guess | None
 
     What the names say counts more; None when neither says anything.
     """
-    for family in all_families():
+    found = [f for f in all_families() if f.rank < _LAST]
+    for family in found:
         reason = family.claims(config, names) or family.marked(names)
         if reason is not None:
-            return _by_type(config, family) or Guess(family.name, reason, family)
+            return Guess(family.name, reason, family)
     for name, pattern, reason in _OTHERS:
         if any(re.search(pattern, tensor) for tensor in names):
             return Guess(name, reason)
+    for family in all_families()[len(found) :]:
+        reason = family.marked(names)
+        if reason is not None:
+            return _child(config, names) or Guess(family.name, reason, family)
     given = config.get("model_type")
     if not isinstance(given, str):
         return None
@@ -69,12 +77,18 @@ def recognise(config: Mapping[str, Any], names: Collection[str]) -> Guess | None
     return Guess(told.name if told else short(given), "its configuration says so", told)
 
 
-def _by_type(config: Mapping[str, Any], family: Family) -> Guess | None:
-    """A family that uses BERT's names and that its configuration names."""
+def _child(config: Mapping[str, Any], names: Collection[str]) -> Guess | None:
+    """A family that has BERT's names and differs in what is not there."""
+    has_words = any("word_embeddings" in name for name in names)
+    if has_words and not any("position_embeddings" in name for name in names):
+        return Guess(
+            "nezha-or-roformer",
+            "BERT's names without positions",
+            lacks="its configuration has to say which: "
+            '"model_type": "nezha" or "model_type": "roformer"',
+        )
     given = config.get("model_type")
-    if family.name != "bert" or not isinstance(given, str):
-        return None
-    if given in family.model_types:
+    if not isinstance(given, str) or given == "bert":
         return None
     told = family_of(given)
     reason = "BERT's names, but its configuration says so"

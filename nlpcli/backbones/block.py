@@ -11,6 +11,7 @@ from nlpcli.layers.attention import SelfAttention
 from nlpcli.layers.cross_attention import CrossAttention
 from nlpcli.layers.dropout import Dropout
 from nlpcli.layers.feed_forward import FeedForward
+from nlpcli.layers.linear_attention import LinearAttention
 from nlpcli.layers.look import Cache, Look
 from nlpcli.layers.norms import norm
 from nlpcli.layers.positions import Plain
@@ -33,7 +34,8 @@ class TransformerBlock(keras.layers.Layer):
         policy, epsilon = self.dtype_policy, config.layer_norm_eps
         self.place = config.norm_place
         self.hidden_size = config.hidden_size
-        self.attention = SelfAttention(
+        attention = LinearAttention if config.attention == "linear" else SelfAttention
+        self.attention = attention(
             config.hidden_size,
             config.num_attention_heads,
             config.attention_probs_dropout_prob,
@@ -75,7 +77,7 @@ class TransformerBlock(keras.layers.Layer):
             config.hidden_act,
             config.initializer_range,
             config.gated,
-            config.dense_bias,
+            config.dense_bias and config.feed_forward_bias,
             config.hidden_dropout_prob if config.inner_dropout else 0.0,
             name="feed_forward",
             dtype=policy,

@@ -16,15 +16,20 @@ from nlpcli.layers.norms import NORMS
 class TransformerConfig:
     """Sizes and parts; what is not said is BERT's.
 
-    embedding_size: width of the token table, 0 for hidden_size. head_size, key_size
-    and num_key_value_heads as in SelfAttention. positions: "absolute" (a learnt
+    embedding_size: width of the token table, 0 for hidden_size; projected: what then
+    becomes as wide as hidden states, "sum" (all embeddings, normed) or "tokens" (the
+    rows of the token table, without a bias). head_size, key_size and
+    num_key_value_heads as in SelfAttention. positions: "absolute" (a learnt
     table), "rotary" (neighbours), "rotary_halves", "buckets" or "none";
     max_relative_position: NEZHA's distances instead. position_offset: rows of the table
     before that of the first token. hierarchical_positions: alpha of the decomposition
     that makes more rows of the table, 0 for none. norm_place: "post", "pre", or
     "between" (GPT2_ML). num_hidden_groups: blocks that all layers share, 0 for one
-    each; inner_group_num: blocks in a group. output: how hidden states become scores of
-    tokens, "transform" (BERT's head), "tied" or "own" (a table of its own).
+    each; inner_group_num: blocks in a group. feed_forward_bias: where dense layers have
+    one. segment_tokens: names of the tokens that tell segments 0, 1 ..., from the token
+    table itself. attention: "softmax" or "linear" (of elu + 1 of queries and keys).
+    output: how hidden states become scores of tokens, "transform" (BERT's head), "tied"
+    or "own" (a table of its own). head_act: that of the transform, "" for hidden_act.
     num_decoder_layers: blocks of a second stack that writes about the states of the
     first, 0 for none; cross_position_bias: it knows how far they are (bert4keras);
     decoder_start: the token before its first, -1 for the vocabulary's begin or else
@@ -45,6 +50,7 @@ class TransformerConfig:
     initializer_range: float = 0.02
     max_relative_position: int = 0
     embedding_size: int = 0
+    projected: str = "sum"
     embedding_norm: bool = True
     task_type_vocab_size: int = 0
     head_size: int = 0
@@ -52,9 +58,12 @@ class TransformerConfig:
     num_key_value_heads: int = 0
     qkv_bias: bool = True
     dense_bias: bool = True
+    feed_forward_bias: bool = True
     scaled_attention: bool = True
     query_key_norm: bool = False
     causal: bool = False
+    segment_tokens: str = ""
+    attention: str = "softmax"
     positions: str = "absolute"
     position_offset: int = 0
     hierarchical_positions: float = 0.0
@@ -68,6 +77,7 @@ class TransformerConfig:
     num_hidden_groups: int = 0
     inner_group_num: int = 1
     output: str = "transform"
+    head_act: str = ""
     output_bias: bool = True
     output_scale: float = 1.0
     num_decoder_layers: int = 0
@@ -79,6 +89,42 @@ class TransformerConfig:
     def width(self) -> int:
         """Numbers in a row of the token table."""
         return self.embedding_size or self.hidden_size
+
+    @property
+    def is_projected(self) -> bool:
+        """Whether something stands between the token table and hidden states."""
+        return self.width != self.hidden_size or self.projected == "tokens"
+
+    @property
+    def block_names(self) -> list[str]:
+        """Names of the blocks: layer_0, and layer_0_1 ... for others of its group."""
+        inner = range(self.inner_group_num)
+        return [
+            f"layer_{group}_{place}" if place else f"layer_{group}"
+            for group in range(self.num_hidden_groups or self.num_hidden_layers)
+            for place in inner
+        ]
+
+    @property
+    def summed_width(self) -> int:
+        """Numbers in a row of the other tables, which are added to the tokens'."""
+        return self.hidden_size if self.projected == "tokens" else self.width
+
+    @property
+    def num_blocks(self) -> int:
+        """Blocks with weights of their own."""
+        groups = self.num_hidden_groups or self.num_hidden_layers
+        return groups * self.inner_group_num + self.num_decoder_layers
+
+    @property
+    def has_position_table(self) -> bool:
+        """Whether positions are rows of a learnt table."""
+        return self.positions == "absolute" and not self.max_relative_position
+
+    @property
+    def scored_positions(self) -> bool:
+        """Whether positions add to the score of a query and a key."""
+        return self.positions == "buckets" or self.max_relative_position > 0
 
     @property
     def longest(self) -> int | None:
@@ -182,6 +228,11 @@ def _mismatch(config: TransformerConfig, names: Mapping[str, str]) -> str | None
             f"{told('hidden_size')} {config.hidden_size} is not a multiple of "
             f"{told('num_attention_heads')} {heads}"
         )
+    if config.attention == "linear" and config.scored_positions:
+        return (
+            f"{told('attention')} linear needs positions in the embeddings or turned "
+            "into queries and keys, not scores of pairs"
+        )
     keys, size = config.num_key_value_heads, config.key_size or config.head_size
     if keys and heads % keys:
         return (
@@ -192,6 +243,12 @@ def _mismatch(config: TransformerConfig, names: Mapping[str, str]) -> str | None
         size = size or config.hidden_size // heads
         if size % 2:
             return f"heads of {size} numbers cannot be turned in pairs"
+    rows, offset = config.max_position_embeddings, config.position_offset
+    if offset and rows <= offset:
+        return (
+            f"{told('max_position_embeddings')} {rows}: expected more than the "
+            f"{offset} rows before that of the first token"
+        )
     groups = config.num_hidden_groups
     if groups and config.num_hidden_layers % groups:
         return (
@@ -209,6 +266,9 @@ _KINDS: dict[str, tuple[type, ...]] = {
 }
 _CHOICES: dict[str, tuple[str, ...]] = {
     "hidden_act": tuple(ACTIVATIONS),
+    "head_act": ("", *ACTIVATIONS),
+    "projected": ("sum", "tokens"),
+    "attention": ("softmax", "linear"),
     "positions": ("absolute", "rotary", "rotary_halves", "buckets", "none"),
     "norm": NORMS,
     "norm_place": ("post", "pre", "between"),

@@ -62,6 +62,11 @@ class EncoderDecoder(keras.layers.Layer):
         """Both stacks, in the order of a walk."""
         return [self.encoder, self.decoder]
 
+    @property
+    def output_table(self) -> Any:
+        """What a tied head compares states with."""
+        return self.decoder.output_table
+
     def call(
         self,
         token_ids: Any,

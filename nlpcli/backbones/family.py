@@ -7,6 +7,8 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from nlpcli.backbones.config import TransformerConfig
 from nlpcli.backbones.transformer import Transformer
 from nlpcli.checkpoints.table import RuleTable
@@ -26,8 +28,10 @@ class Family:
     since BERT's names are among those of its children. claims: a further way to
     recognise it, which gives a reason or None. dialect: which names a file uses, from
     its names and its container's dialect. written: the dialect of a file for
-    transformers, by the sizes. foreign: why transformers cannot load it, None where it
-    can. refuses: why it cannot write (an attention that is not its own).
+    transformers, by the sizes. buffers: constants that transformers wants to find in a
+    file. foreign: why transformers cannot load it, None where it can. refuses: why it
+    cannot write (an attention that is not its own). unlike: ends of names of
+    transformers' classes whose head is not as BERT's.
     """
 
     name: str
@@ -41,8 +45,14 @@ class Family:
     dialect: Callable[[Collection[str], str], str] = lambda names, given: given
     written: Callable[[TransformerConfig], str] = lambda config: "hf"
     build: Callable[[TransformerConfig], Any] = Transformer
+    buffers: Callable[[TransformerConfig], Mapping[str, np.ndarray]] = lambda config: {}
     foreign: str | None = None
     refuses: str | None = None
+    unlike: tuple[str, ...] = ()
+
+    def rules(self, part: str, dialect: str) -> RuleTable:
+        """The names of a part in a dialect; none where no file of it has the part."""
+        return self.tables[part].get(dialect, RuleTable(()))
 
     def marked(self, names: Collection[str]) -> str | None:
         """What in the names of a file speaks for the family; None for nothing."""

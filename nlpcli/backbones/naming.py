@@ -9,6 +9,7 @@ run_pretraining.py).
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 
 from nlpcli.checkpoints.table import Rule, RuleTable
 
@@ -19,12 +20,13 @@ _SPELLINGS = (
     ("LayerNorm.beta", "LayerNorm.bias"),
 )
 # Buffers, and the output layer of the MLM head, which is tied: its weight is the
-# token table, its bias a second name of cls.predictions.bias.
+# token table, its bias a second name of the head's own.
 _BUFFERS = (
     r"embeddings\.(position_ids|token_type_ids)$",
     r"relative_positions_encoding\.positions_encoding$",
     r"encoder\.embed_positions\.weight$",
-    r"^cls\.predictions\.decoder\.(weight|bias)$",
+    r"^((cls\.)?predictions|lm_head)\.decoder\.(weight|bias)$",
+    r"^generator_lm_head\.weight$",
 )
 EMBEDDINGS = {
     "token_embedding": "word_embeddings",
@@ -95,18 +97,49 @@ def encoder(
         "segment_embedding",
         "position_embedding",
     ),
+    projection: tuple[str, str] | None = None,
+    tables_at: str | None = None,
 ) -> Tables:
     """An encoder with BERT's names under other prefixes, as ``bert.`` and ``bert/``.
 
-    ``tables``: those of embeddings that it has.
+    ``tables``: those of embeddings that it has. ``projection``: what Hugging Face and
+    Google call the dense layer that makes embeddings as wide as hidden states.
+    ``tables_at``: Google's prefix of the embeddings, where it is another.
     """
-    tables = tuple(tables)
-    return {
-        "hf": hf_table(
-            hf, (*_embeddings(f"{hf}embeddings.{{}}.weight", tables), *_layers_hf(hf))
-        ),
-        "tf": tf_table((*_embeddings(f"{tf}embeddings/{{}}", tables), *_layers_tf(tf))),
-    }
+    tables, (first, second) = tuple(tables), projection or ("", "")
+    at = tf if tables_at is None else tables_at
+    rules = [
+        *embeddings_hf(hf, tables),
+        *_layers_hf(hf),
+        *(spare(dense_hf("embedding_projection", f"{hf}{first}")) if first else ()),
+    ]
+    googles = [
+        *embeddings_tf(at, tables),
+        *_layers_tf(tf),
+        *(spare(dense_tf("embedding_projection", f"{tf}{second}")) if second else ()),
+    ]
+    return {"hf": hf_table(hf, rules), "tf": tf_table(googles)}
+
+
+def spare(rules: Iterable[Rule]) -> list[Rule]:
+    """Rules of what a model of some sizes has."""
+    return [replace(rule, spare=True) for rule in rules]
+
+
+def embeddings_hf(prefix: str, tables: Iterable[str]) -> list[Rule]:
+    """Tables of embeddings and their norm in Hugging Face files."""
+    return [
+        *_embeddings(f"{prefix}embeddings.{{}}.weight", tables),
+        *norm_hf("embedding_norm", f"{prefix}embeddings.LayerNorm"),
+    ]
+
+
+def embeddings_tf(prefix: str, tables: Iterable[str]) -> list[Rule]:
+    """Tables of embeddings and their norm in Google's files."""
+    return [
+        *_embeddings(f"{prefix}embeddings/{{}}", tables),
+        *norm_tf("embedding_norm", f"{prefix}embeddings"),
+    ]
 
 
 def _embeddings(theirs: str, tables: Iterable[str]) -> list[Rule]:
@@ -115,6 +148,7 @@ def _embeddings(theirs: str, tables: Iterable[str]) -> list[Rule]:
             f"{ours}/embeddings",
             theirs.format(EMBEDDINGS[ours]),
             vocab_axis=0 if ours == "token_embedding" else None,
+            spare=ours == "task_embedding",
         )
         for ours in tables
     ]
@@ -122,10 +156,8 @@ def _embeddings(theirs: str, tables: Iterable[str]) -> list[Rule]:
 
 def _layers_hf(prefix: str) -> list[Rule]:
     layer = f"{prefix}encoder.layer.{{i}}"
-    rules = [*norm_hf("embedding_norm", f"{prefix}embeddings.LayerNorm")]
-    for ending, ours in (("weight", "kernel"), ("bias", "bias")):
-        parts = [f"{layer}.attention.self.{p}.{ending}" for p in _QKV]
-        rules.append(Rule(f"layer_{{i}}/attention/qkv/{ours}", tuple(parts)))
+    rules = []
+    rules += fused_hf("layer_{i}", f"{layer}.attention.self")
     for ours, (theirs, _) in _DENSE.items():
         rules += dense_hf(f"layer_{{i}}/{ours}", f"{layer}.{theirs}")
     for ours, (theirs, _) in _NORMS.items():
@@ -135,16 +167,8 @@ def _layers_hf(prefix: str) -> list[Rule]:
 
 def _layers_tf(prefix: str) -> list[Rule]:
     layer = f"{prefix}encoder/layer_{{i}}"
-    rules = [*norm_tf("embedding_norm", f"{prefix}embeddings")]
-    for ending in ("kernel", "bias"):
-        parts = [f"{layer}/attention/self/{p}/{ending}" for p in _QKV]
-        rules.append(
-            Rule(
-                f"layer_{{i}}/attention/qkv/{ending}",
-                tuple(parts),
-                transpose=ending == "kernel",
-            )
-        )
+    rules = []
+    rules += fused_tf("layer_{i}", f"{layer}/attention/self")
     for ours, (_, theirs) in _DENSE.items():
         rules += dense_tf(f"layer_{{i}}/{ours}", f"{layer}/{theirs}")
     for ours, (_, theirs) in _NORMS.items():
@@ -153,6 +177,29 @@ def _layers_tf(prefix: str) -> list[Rule]:
 
 
 _QKV = ("query", "key", "value")
+
+
+def fused_hf(layer: str, theirs: str) -> list[Rule]:
+    """Queries, keys and values of a layer of Hugging Face's."""
+    return [
+        Rule(
+            f"{layer}/attention/qkv/{ours}",
+            tuple(f"{theirs}.{part}.{ending}" for part in _QKV),
+        )
+        for ours, ending in (("kernel", "weight"), ("bias", "bias"))
+    ]
+
+
+def fused_tf(layer: str, theirs: str) -> list[Rule]:
+    """Queries, keys and values of a layer of Google's."""
+    return [
+        Rule(
+            f"{layer}/attention/qkv/{ending}",
+            tuple(f"{theirs}/{part}/{ending}" for part in _QKV),
+            transpose=ending == "kernel",
+        )
+        for ending in ("kernel", "bias")
+    ]
 
 
 def pooler(hf: str, tf: str) -> Tables:
@@ -184,14 +231,14 @@ def masked_head(hf: str = "") -> Tables:
     }
 
 
-def sentence_head(hf: str = "") -> Tables:
-    """BERT's head for the next sentence."""
+def sentence_head(ours: str = "nsp") -> Tables:
+    """BERT's head for the next sentence, or another about two sentences."""
     return {
-        "hf": hf_table(hf, dense_hf("nsp", "cls.seq_relationship")),
+        "hf": hf_table("", dense_hf(ours, "cls.seq_relationship")),
         "tf": tf_table(
             (
-                Rule("nsp/kernel", "cls/seq_relationship/output_weights"),
-                Rule("nsp/bias", "cls/seq_relationship/output_bias"),
+                Rule(f"{ours}/kernel", "cls/seq_relationship/output_weights"),
+                Rule(f"{ours}/bias", "cls/seq_relationship/output_bias"),
             )
         ),
     }

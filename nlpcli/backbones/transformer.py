@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import keras
+import numpy as np
 from keras import ops
 
 from nlpcli.backbones.block import TransformerBlock
@@ -63,11 +64,12 @@ class Transformer(keras.layers.Layer):
         policy = self.dtype_policy
         self.token_embedding: Any = token_embedding
         if token_embedding is None:
-            self.token_embedding = self._table(config.vocab_size, "token_embedding")
+            self.token_embedding = self._table(
+                config.vocab_size, "token_embedding", config.width
+            )
         rows = config.type_vocab_size
         self.segment_embedding = self._table(rows, "segment_embedding")
-        absolute = config.positions == "absolute" and not config.max_relative_position
-        rows = config.max_position_embeddings if absolute else 0
+        rows = config.max_position_embeddings if config.has_position_table else 0
         self.position_embedding = self._table(rows, "position_embedding")
         rows = config.task_type_vocab_size
         self.task_embedding = self._table(rows, "task_embedding")
@@ -82,22 +84,18 @@ class Transformer(keras.layers.Layer):
                 config.width,
                 config.hidden_size,
                 config.initializer_range,
+                bias=config.projected == "sum",
                 name="embedding_projection",
                 dtype=policy,
             )
-            if config.width != config.hidden_size
+            if config.is_projected
             else None
         )
         self.relative_table = self._bucket_table()
         self.scheme = self._scheme()
         self.blocks = [
-            TransformerBlock(
-                config, self.scheme, crossed, name=f"layer_{index}", dtype=policy
-            )
-            for index in range(
-                (config.num_hidden_groups or config.num_hidden_layers)
-                * config.inner_group_num
-            )
+            TransformerBlock(config, self.scheme, crossed, name=name, dtype=policy)
+            for name in config.block_names
         ]
         self.final_norm: Any = (
             norm(config.norm, config.layer_norm_eps, "final_norm", policy)
@@ -122,6 +120,8 @@ class Transformer(keras.layers.Layer):
         )
         # The machine's way of walking through a block; None is TransformerBlock.walk.
         self.block_runner: Callable[..., Any] | None = None
+        # Rows of the token table that tell segments 0, 1 ..., where tokens do.
+        self.segment_rows: np.ndarray | None = None
         self.build()
 
     @property
@@ -136,13 +136,26 @@ class Transformer(keras.layers.Layer):
             for block in self.blocks[group * inner : (group + 1) * inner] * layers
         ]
 
-    def _table(self, rows: int, name: str) -> keras.layers.Embedding | None:
+    @property
+    def output_table(self) -> Any:
+        """What a tied output compares with: the rows of the token table, as wide as
+        what is added to them."""
+        table = self.token_embedding.embeddings
+        projection = self.embedding_projection
+        if projection is None or self.config.projected == "sum":
+            return table
+        kernel = ops.cast(projection.kernel, table.dtype)
+        return ops.matmul(table, ops.transpose(kernel))
+
+    def _table(
+        self, rows: int, name: str, width: int = 0
+    ) -> keras.layers.Embedding | None:
         """A table of embeddings, None without rows."""
         if not rows:
             return None
         return keras.layers.Embedding(
             rows,
-            self.config.width,
+            width or self.config.summed_width,
             embeddings_initializer=keras.initializers.TruncatedNormal(
                 stddev=self.config.initializer_range
             ),
@@ -194,7 +207,7 @@ class Transformer(keras.layers.Layer):
             if embedding is not None and not embedding.built:
                 embedding.build((None, None))
         if self.embedding_norm is not None:
-            self.embedding_norm.build((None, None, config.width))
+            self.embedding_norm.build((None, None, config.summed_width))
         if self.embedding_projection is not None:
             self.embedding_projection.build()
         for block in self.blocks:
@@ -214,6 +227,8 @@ class Transformer(keras.layers.Layer):
         attention_mask: Any = None,
         token_vectors: Any = None,
     ) -> Any:
+        if padding_mask is None and self.config.causal:
+            padding_mask = ops.ones(ops.shape(token_ids), "bool")
         if attention_mask is None:
             attention_mask = self.attention_mask(padding_mask)
         hidden_states, _ = self.walk(
@@ -307,19 +322,25 @@ class Transformer(keras.layers.Layer):
         hidden_states = token_vectors
         if hidden_states is None:
             hidden_states = self.token_embedding(token_ids)
+        projection = self.embedding_projection
+        if projection is not None and self.config.projected == "tokens":
+            hidden_states = projection(hidden_states)
         if self.position_embedding is not None:
             hidden_states += self._position_rows(position_ids)
         if self.segment_embedding is not None:
-            if segment_ids is None:
-                segment_ids = ops.zeros((1, 1), "int32")
+            if segment_ids is None or self.config.type_vocab_size == 1:
+                segment_ids = ops.zeros((1, 1), "int32")  # one row tells nothing
             hidden_states += self.segment_embedding(segment_ids)
+        elif self.segment_rows is not None and segment_ids is not None:
+            rows = ops.take(ops.convert_to_tensor(self.segment_rows), segment_ids)
+            hidden_states += self.token_embedding(rows)
         if self.task_embedding is not None:
             hidden_states += self.task_embedding(ops.zeros((1, 1), "int32"))
         if self.embedding_norm is not None:
             hidden_states = self.embedding_norm(hidden_states)
         hidden_states = self.embedding_dropout(hidden_states, training=training)
-        if self.embedding_projection is not None:
-            hidden_states = self.embedding_projection(hidden_states)
+        if projection is not None and self.config.projected == "sum":
+            hidden_states = projection(hidden_states)
         return hidden_states
 
     def _position_rows(self, position_ids: Any) -> Any:

@@ -42,6 +42,7 @@ _SMALL = (
 _WEIGHTS = (
     ("model.safetensors",),
     ("model.safetensors.index.json", "model-*-of-*.safetensors"),
+    ("tf_model.h5",),
     ("pytorch_model.bin",),
     ("pytorch_model.bin.index.json", "pytorch_model-*-of-*.bin"),
 )
@@ -77,8 +78,8 @@ def resolve_model(
 def pull(name: str, offline: bool = False, progress: Progress = SILENT) -> Path:
     """Download a model of the registry, or find it on disk; its folder.
 
-    Only the files a model needs are fetched, safetensors before torch files, all from
-    one commit. Raises NotFoundError that says what to do by hand.
+    Only the files a model needs are fetched, first of all those that need no torch,
+    all from one commit. Raises NotFoundError that says what to do by hand.
     """
     model = find_model(name)
     if model.is_built_in:

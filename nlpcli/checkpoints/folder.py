@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from nlpcli.checkpoints import safetensors, torch_bin
+from nlpcli.checkpoints import h5, safetensors, torch_bin
+from nlpcli.checkpoints.h5 import H5Source
 from nlpcli.checkpoints.safetensors import SafetensorsSource
 from nlpcli.checkpoints.source import Opener, Source
 from nlpcli.checkpoints.torch_bin import TorchSource
@@ -14,7 +15,7 @@ from nlpcli.errors import CheckpointError, NotFoundError
 _SAFE = ("model.safetensors", safetensors.INDEX)
 _TORCH = ("pytorch_model.bin", torch_bin.INDEX)
 _OTHERS = {
-    "tf_model.h5": "a Keras file of transformers",
+    "tf_model.h5.index.json": "shards of tf_model.h5",
     "flax_model.msgpack": "a Flax file",
     "rust_model.ot": "a rust-bert file",
     "model_state.pdparams": "a PaddlePaddle file",
@@ -25,7 +26,8 @@ def open_checkpoint(path: str | Path, openers: Sequence[Opener] = ()) -> Source:
     """The weights of a folder, or of one file, whatever format they have.
 
     Safetensors first, then what ``openers`` recognise (each answers None for a path
-    that is not its own), then a torch file. Raises NotFoundError when no weights are
+    that is not its own), then tf_model.h5, then a torch file: the first that needs no
+    package beside ours. Raises NotFoundError when no weights are
     there, CheckpointError when they cannot be read.
     """
     path = Path(path)
@@ -34,12 +36,16 @@ def open_checkpoint(path: str | Path, openers: Sequence[Opener] = ()) -> Source:
             return TorchSource(path)
         if path.name.endswith((".safetensors", ".safetensors.index.json")):
             return SafetensorsSource(path)
+        if path.name.endswith((".h5", ".hdf5")):
+            return H5Source(path)
     elif path.is_dir() and any((path / name).exists() for name in _SAFE):
         return SafetensorsSource(path)
     for opener in openers:
         source = opener(path)
         if source is not None:
             return source
+    if path.is_dir() and (path / h5.NAME).exists():
+        return H5Source(path / h5.NAME)
     if path.is_dir() and any((path / name).exists() for name in _TORCH):
         return TorchSource(path)
     if not path.exists():
@@ -62,7 +68,9 @@ def tensorflow_prefixes(path: Path) -> list[Path]:
 
 
 def _nothing(path: Path) -> NotFoundError | CheckpointError:
-    expected = "model.safetensors, pytorch_model.bin or a TensorFlow checkpoint"
+    expected = (
+        f"model.safetensors, {h5.NAME}, pytorch_model.bin or a TensorFlow checkpoint"
+    )
     if not path.is_dir():
         return CheckpointError(f"{path}: not a checkpoint; expected {expected}")
     if tensorflow_prefixes(path):

@@ -38,18 +38,19 @@ def write_hf_folder(
     check: Callable[[Path], None] | None = None,
     sources: Iterable[Path] = (),
     shares: Shares = {},  # noqa: B006 - never changed
+    buffers: Mapping[str, np.ndarray] = {},
 ) -> Path:
     """Write model.safetensors, config.json and the tokenizer's files, or nothing.
 
-    values: our path -> array. ``check`` sees the finished folder before it takes its
-    place, and may raise. Raises CheckpointError when the values do not fit the rules,
-    and UsageError as ``refuse_destination`` does.
+    values: our path -> array; buffers: what the file holds beside. ``check`` sees the
+    finished folder before it takes its place, and may raise. Raises CheckpointError
+    when the values do not fit the rules, and UsageError as ``refuse_destination`` does.
     """
     from safetensors.numpy import save_file
 
     destination = Path(destination)
     refuse_destination(destination, force, sources)
-    tensors = dump(rules, values, shares)
+    tensors = {**dump(rules, values, shares), **buffers}
 
     def write(folder: Path) -> None:
         # transformers refuses files without this mark.

@@ -16,9 +16,9 @@ from nlpcli.checkpoints.source import Opener, Shape, Source
 from nlpcli.checkpoints.storage import CONFIGS, config_file, missing_files
 from nlpcli.errors import CheckpointError, NotFoundError
 from nlpcli.files.json_file import read_json_object, short
-from nlpcli.text.tokenizers.load import load_tokenizer
-from nlpcli.text.tokenizers.settings import MOST_VALUES
-from nlpcli.text.tokenizers.vocab import Vocab, has_words
+from nlpcli.text.tokenizers.load import guess_kind, load_tokenizer
+from nlpcli.text.tokenizers.tokenizer_json import FILE
+from nlpcli.text.tokenizers.vocab import Vocab
 
 
 @dataclass
@@ -64,9 +64,16 @@ class Known(Protocol):
     def parts(self) -> Sequence[str]:
         """Names of what a file of it may hold, the backbone first."""
 
+    @property
+    def dialect(self) -> str:
+        """Which of its names a file uses."""
+
     def shapes(self, config: Mapping[str, Any]) -> dict[str, dict[str, Shape]]:
         """Variables of each part, by path, that a configuration promises; raises
         CheckpointError or ValueError where it does not tell."""
+
+    def sizes(self) -> tuple[int, int]:
+        """Layers and hidden size, where ``shapes`` told."""
 
     def plan(self, part: str, shapes: Mapping[str, Shape]) -> Plan:
         """What of a part is in the file, and what is not."""
@@ -74,11 +81,13 @@ class Known(Protocol):
 
 @dataclass(frozen=True)
 class Found:
-    """A family and what made us think so; not ``known`` where it is not read."""
+    """A family and what made us think so; not ``known`` where it is not read, and
+    what it ``lacks`` for that."""
 
     name: str
     reason: str
     known: Known | None
+    lacks: str = ""
 
 
 Judge = Callable[[Mapping[str, Any], Source], Found | None]
@@ -123,15 +132,9 @@ def inspect(
 
 
 def tokenizer_kind(folder: Path) -> str | None:
-    """The tokenizer a folder's files speak of: wordpiece, word, unigram or other."""
-    vocab = folder / "vocab.txt"
-    if vocab.exists():
-        return "word" if has_words(vocab) else "wordpiece"
-    path = folder / "tokenizer.json"
-    if path.exists():
-        model = read_json_object(path, most_values=MOST_VALUES).get("model")
-        kind = model.get("type") if isinstance(model, dict) else None
-        return short(str(kind).lower()) if kind else "unknown tokenizer.json"
+    """The tokenizer a folder's files speak of: one that is read, or another's name."""
+    if (folder / "vocab.txt").exists() or (folder / FILE).exists():
+        return guess_kind(folder)
     if any(folder.glob("*.model")):
         return "sentencepiece (no tokenizer.json)"
     return None
@@ -181,13 +184,17 @@ def _judge(
         return
     report.family, report.family_reason = guess.name, guess.reason
     if guess.known is None:
-        report.notes.append(f"{guess.name}: recognised, not supported yet")
+        report.notes.append(f"{guess.name}: recognised, {guess.lacks}")
         return
-    report.supported = True
+    report.supported, report.dialect = True, guess.known.dialect
     shapes = _shapes(guess.known, config, report)
+    if shapes:
+        report.layers, report.hidden = guess.known.sizes()
     used: set[str] = set()
     leftover: set[str] = set(found)
     for part in guess.known.parts:
+        if shapes and not shapes[part]:
+            continue  # tied to the backbone's
         plan = guess.known.plan(part, shapes.get(part, {}))
         taken = {name for _, names in plan.mapping.values() for name in names}
         if shapes.get(part) and not plan.gaps:

@@ -1,20 +1,20 @@
 """Declarative tables between our variable paths and the names of foreign files.
 
-A table reads both ways: ``load`` fills our variables from a file, ``dump`` gives the
-file's tensors from our variables. Loading is all or nothing.
+A table reads both ways: ``stream`` and ``load`` make our variables of a file, ``dump``
+the file's tensors of our variables. Loading is all or nothing.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from nlpcli.checkpoints.names import Names, grouped
 from nlpcli.checkpoints.rows import Rows, take_rows
-from nlpcli.checkpoints.source import Shape, Source
+from nlpcli.checkpoints.source import Blocks, Shape, Source, read_blocks
 from nlpcli.checkpoints.table import (
     Rule,
     Rules,
@@ -27,7 +27,7 @@ from nlpcli.checkpoints.table import (
 )
 from nlpcli.errors import CheckpointError
 
-__all__ = ["Plan", "Rule", "RuleTable", "Rules", "dump", "load", "resolve"]
+__all__ = ["Plan", "Rule", "RuleTable", "Rules", "dump", "load", "resolve", "stream"]
 
 logger = logging.getLogger("nlpcli")
 
@@ -57,7 +57,35 @@ def load(
     others: Collection[str] = (),
     shares: Shares = {},  # noqa: B006 - never changed
 ) -> dict[str, np.ndarray]:
-    """Values of all targets, float32, or CheckpointError that lists every gap.
+    """Values of all targets at once, float32; else as ``stream``."""
+    filled = stream(
+        rules,
+        targets,
+        source,
+        kept_rows=kept_rows,
+        compound_rows=compound_rows,
+        table_rows=table_rows,
+        others=others,
+        shares=shares,
+    )
+    return {path: joined(blocks, targets[path]) for path, blocks in filled}
+
+
+def stream(
+    rules: Rules,
+    targets: Mapping[str, Shape],
+    source: Source,
+    *,
+    kept_rows: np.ndarray | Sequence[int] | None = None,
+    compound_rows: Sequence[Sequence[int]] | None = None,
+    table_rows: int | None = None,
+    others: Collection[str] = (),
+    shares: Shares = {},  # noqa: B006 - never changed
+) -> Iterator[tuple[str, Blocks]]:
+    """Each target with its value in float32, read when its blocks are taken.
+
+    Raises CheckpointError that lists every gap, before anything is read; one that
+    comes while blocks are taken leaves what they were put into half filled.
 
     targets: path -> shape. ``kept_rows`` and ``compound_rows`` choose rows of tables
     with one row a token (see Rows); ``table_rows`` is how many the file has to have.
@@ -73,10 +101,22 @@ def load(
         logger.info("%s: %s", source.label, note)
     if left := [name for name in plan.unused if name not in others]:
         logger.info("%s: not used: %s", source.label, ", ".join(grouped(left)))
-    return {
-        path: _value(rule, [source.read(name) for name in names], rows)
+    return (
+        (path, _blocks(rule, names, tuple(targets[path]), source, rows))
         for path, (rule, names) in plan.mapping.items()
-    }
+    )
+
+
+def joined(blocks: Blocks, shape: Shape) -> np.ndarray:
+    """The blocks of one variable as one array."""
+    whole: np.ndarray | None = None
+    for start, block in blocks:
+        if block.shape == tuple(shape):
+            return block
+        if whole is None:
+            whole = np.empty(shape, block.dtype)
+        whole[start : start + len(block)] = block
+    return np.empty(shape, np.float32) if whole is None else whole
 
 
 def resolve(
@@ -108,6 +148,14 @@ def resolve(
         used.update(name for options in forms for name in options)
         if not problems:
             mapping[path] = (rule, tuple(options[0] for options in forms))
+    gaps += [
+        f"{rule.ours}: {source.label} has {options[0]}, by its configuration there is "
+        "none"
+        for rule in expand(table.rules, targets)
+        if rule.varies and rule.ours not in targets
+        for options in map(names.forms, rule.sources)
+        if options
+    ]
     gaps += names.mixed(used)
     if gaps:
         gaps = [f"{source.label}: {why}" for why in names.explain(used)] + gaps
@@ -141,7 +189,7 @@ def dump(
     gaps += [
         f"{rule.ours}: the file needs it, the model has none"
         for rule in expand(table.rules, values)
-        if not rule.optional and rule.ours not in values
+        if not (rule.optional or rule.spare or rule.varies) and rule.ours not in values
     ]
     if gaps:
         raise CheckpointError("\n".join(gaps))
@@ -183,9 +231,35 @@ def _misfits(
     return problems
 
 
-def _value(rule: Rule, parts: Sequence[np.ndarray], rows: Rows) -> np.ndarray:
-    turned = [part.T if rule.transpose else part for part in parts]
-    value = turned[0] if len(turned) == 1 else np.concatenate(turned)
-    if rule.vocab_axis == 0:
-        value = take_rows(value, rows.kept, rows.compound)
-    return np.ascontiguousarray(value, np.float32)
+def _blocks(
+    rule: Rule, names: Sequence[str], shape: Shape, source: Source, rows: Rows
+) -> Blocks:
+    """What a rule makes of a file's tensors, in order of our rows."""
+    if rule.vocab_axis == 0 and (rows.kept is not None or len(rows.compound)):
+        yield 0, _chosen_rows(names[0], source, rows)
+        return
+    size = shape[0] // len(names) if shape else 1
+    for index, name in enumerate(names):
+        if rule.transpose:
+            yield index * size, _single(source.read(name).T)
+        else:
+            for start, block in read_blocks(source, name, (size, *shape[1:])):
+                yield index * size + start, _single(block)
+
+
+def _chosen_rows(name: str, source: Source, rows: Rows) -> np.ndarray:
+    """The table that ``rows`` asks for; of the file's only those rows are kept."""
+    shape = source.describe()[name]
+    compound = [np.asarray(group, np.int64) for group in rows.compound]
+    kept = np.arange(shape[0]) if rows.kept is None else rows.kept
+    wanted = np.unique(np.concatenate([kept, *compound]))
+    found = np.empty((len(wanted), *shape[1:]), np.float32)
+    for start, block in read_blocks(source, name, shape):
+        first, last = np.searchsorted(wanted, [start, start + len(block)])
+        found[first:last] = block[wanted[first:last] - start]
+    means = [np.searchsorted(wanted, group).tolist() for group in compound]
+    return take_rows(found, np.searchsorted(wanted, kept), means)
+
+
+def _single(block: np.ndarray) -> np.ndarray:
+    return np.asarray(block, np.float32, order="C")

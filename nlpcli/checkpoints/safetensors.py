@@ -12,10 +12,11 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
+from io import BufferedReader
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
@@ -46,12 +47,24 @@ class Tensor:
     shape: Shape
     start: int
 
+    @property
+    def length(self) -> int:
+        """How many bytes it takes."""
+        return math.prod(self.shape) * np.dtype(_NUMPY[self.dtype]).itemsize
+
+    def rows(self, start: int, stop: int) -> Tensor:
+        """Where some of its rows lie."""
+        row = math.prod(self.shape[1:]) * np.dtype(_NUMPY[self.dtype]).itemsize
+        shape = (stop - start, *self.shape[1:])
+        return replace(self, shape=shape, start=self.start + start * row)
+
 
 class SafetensorsSource:
     """The tensors of ``model.safetensors``, of another such file, or of shards."""
 
     container = "safetensors"
     dialect = "hf"
+    turned: Collection[str] = ()
 
     def __init__(self, path: str | Path) -> None:
         """path: a file, an index, or a folder that has one of them.
@@ -75,32 +88,53 @@ class SafetensorsSource:
 
     def dtype(self, name: str) -> str:
         """How the tensor is stored, e.g. "float16"."""
-        stored = self._tensors[name].dtype
-        return _LONG_NAMES.get(stored) or np.dtype(_NUMPY[stored]).name
+        return long_name(self._tensors[name].dtype)
 
     def read(self, name: str) -> np.ndarray:
         """The tensor; float16 and bfloat16 come as float32, other types as stored."""
-        tensor = self._tensors[name]
-        dtype = np.dtype(_NUMPY[tensor.dtype])
-        count = math.prod(tensor.shape)
-        if count == 0:
-            return np.zeros(tensor.shape, dtype)
-        try:
+        return read_tensor(name, self._tensors[name])
+
+    def read_rows(self, name: str, start: int, stop: int) -> np.ndarray:
+        """Rows of the tensor, as ``read`` gives them."""
+        return read_tensor(name, self._tensors[name].rows(start, stop))
+
+
+def read_tensor(name: str, tensor: Tensor) -> np.ndarray:
+    """The numbers of a file at a place; float16 and bfloat16 come as float32.
+
+    A copy of its own, not a map of the file: one that shrinks meanwhile is an error
+    (CheckpointError), where a map would end the process.
+    """
+    count = math.prod(tensor.shape)
+    try:
+        value = np.empty(tensor.shape, _NUMPY[tensor.dtype])
+        if count:
             with open_plain(tensor.path) as stream:
-                flat = np.fromfile(stream, dtype, count, offset=tensor.start)
-        except OSError as error:
-            raise CheckpointError(f"{tensor.path}: {error.strerror}") from error
-        except MemoryError as error:  # a file with holes may be larger than the disk
-            raise CheckpointError(
-                f"{tensor.path}: {name}: {count} numbers are more than fit in memory"
-            ) from error
-        if flat.size != count:
-            raise CheckpointError(f"{tensor.path}: {name} ends before its promised end")
-        if tensor.dtype == "BF16":
-            flat = (flat.astype(np.uint32) << 16).view(np.float32)
-        elif tensor.dtype == "F16":
-            flat = flat.astype(np.float32)
-        return flat.reshape(tensor.shape)
+                stream.seek(tensor.start)
+                reader = cast(BufferedReader, stream)
+                got = reader.readinto(value.reshape(-1).view(np.uint8).data)
+            if got != tensor.length:
+                raise CheckpointError(
+                    f"{tensor.path}: {name} ends before its promised end"
+                )
+    except OSError as error:
+        raise CheckpointError(f"{tensor.path}: {error.strerror}") from error
+    except MemoryError as error:  # a file with holes may be larger than the disk
+        raise CheckpointError(
+            f"{tensor.path}: {name}: {count} numbers are more than fit in memory"
+        ) from error
+    if tensor.dtype == "F16":
+        return value.astype(np.float32)
+    if tensor.dtype == "BF16":
+        wide = value.astype(np.uint32)
+        wide <<= 16
+        return wide.view(np.float32)
+    return value
+
+
+def long_name(dtype: str) -> str:
+    """A type of the format as messages say it: "BF16" is "bfloat16"."""
+    return _LONG_NAMES.get(dtype) or np.dtype(_NUMPY[dtype]).name
 
 
 def read_header(path: Path) -> dict[str, Tensor]:
@@ -191,8 +225,7 @@ def _check_places(tensors: Mapping[str, Tensor], data: int, size: int) -> None:
             raise _Absurd(f"{_short(name)} overlaps the tensor before it")
         if tensor.start > end:
             raise _Absurd(f"{tensor.start - end} unnamed bytes before {_short(name)}")
-        itemsize = np.dtype(_NUMPY[tensor.dtype]).itemsize
-        end += math.prod(tensor.shape) * itemsize
+        end += tensor.length
     if end > size:
         raise _Absurd(f"truncated: {end} bytes promised, {size} there")
     if end < size:

@@ -12,7 +12,7 @@ from nlpcli.errors import CheckpointError, NlpcliError, NotFoundError, UsageErro
 from nlpcli.files.atomic import explained
 from nlpcli.files.plain_file import open_plain
 
-WEIGHTS = ("model.safetensors", "pytorch_model.bin")
+WEIGHTS = ("model.safetensors", "tf_model.h5", "pytorch_model.bin")
 VOCABULARIES = ("vocab.txt", "tokenizer.json")
 CONFIGS = ("config.json", "bert_config.json")
 _OTHER_CONFIGS = ("*_config.json", "*_config_*.json", "discriminator.json")
@@ -96,7 +96,7 @@ def _missing_weights(folder: Path, names: Collection[str]) -> list[str]:
         if weights in names:
             return []
         index = f"{weights}.index.json"
-        if index in names:
+        if index in names and not weights.endswith(".h5"):
             try:
                 shards = sorted(set(read_weight_map(folder / index).values()))
             except CheckpointError:

@@ -11,12 +11,14 @@ from dataclasses import dataclass, field, replace
 class Rule:
     """One of our variables and the tensor, or tensors, of the file that make it.
 
-    ``{i}`` stands for a number and is the same on both sides, ``{iii}`` for it with
-    three digits. Several ``theirs`` lie
-    one after another on our first axis (q, k, v in one kernel), in equal parts or those
-    that Shares says. ``transpose`` turns
-    each of their matrices. ``vocab_axis=0`` marks tables with one row a token. An
-    optional variable may be missing from the file and then keeps its fresh value.
+    ``{i}`` stands for a number and is the same on both sides, ``{ii}`` and ``{iii}``
+    for it with two and three digits. Several ``theirs`` lie one after another on our
+    first axis (q, k, v in one kernel), in equal parts or those that Shares says.
+    ``transpose`` turns each of their matrices. ``vocab_axis=0`` marks tables with one
+    row a token. An optional variable may be missing from the file and then keeps its
+    fresh value; a ``spare`` one is that of some sizes: a model may have no such
+    variable. One that ``varies`` is spare, and a file that has it is no model without
+    it.
     """
 
     ours: str
@@ -24,6 +26,8 @@ class Rule:
     transpose: bool = False
     vocab_axis: int | None = None
     optional: bool = False
+    spare: bool = False
+    varies: bool = False
 
     @property
     def sources(self) -> tuple[str, ...]:
@@ -112,7 +116,9 @@ def _fill(rule: Rule, number: str) -> Rule:
         rule,
         ours=rule.ours.replace("{i}", number),
         theirs=tuple(
-            name.replace("{i}", number).replace("{iii}", number.zfill(3))
+            name.replace("{i}", number)
+            .replace("{ii}", number.zfill(2))
+            .replace("{iii}", number.zfill(3))
             for name in rule.sources
         ),
     )

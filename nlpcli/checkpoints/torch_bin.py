@@ -13,7 +13,7 @@ import pickletools
 import re
 import warnings
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -29,16 +29,23 @@ from nlpcli.files.plain_file import open_plain
 INDEX = "pytorch_model.bin.index.json"
 OLDEST_TORCH = (2, 6)  # before it, weights_only=True could be tricked: CVE-2025-32434
 LONGEST_PICKLE = 16 * 2**20  # of the names and shapes; BERT's is 30 KB
+MOST_MAPPED = 2**26  # bytes read of a map before it is let go
+_ZIP = b"PK\3\4"
 _PICKLES = 5  # before the data of a file that is no zip
 # Called with a length alone, these make something of that length.
 _MAKERS = re.compile(r"\bbytearray$|Tensor$|_no_storage$|_wrapper_subclass$")
 
 
 class TorchSource:
-    """The tensors of ``pytorch_model.bin`` or of its shards, all read at once."""
+    """The tensors of ``pytorch_model.bin`` or of its shards, one file open at a time.
+
+    A file of torch 1.6 or later is mapped into memory, and let go from time to time:
+    what was read of a map counts as memory until then.
+    """
 
     container = "torch"
     dialect = "hf"
+    turned: Collection[str] = ()
 
     def __init__(self, path: str | Path) -> None:
         """path: a file, an index, or a folder that has one of them.
@@ -57,35 +64,62 @@ class TorchSource:
         for file in self.files:
             if not file.exists():
                 raise NotFoundError(f"{file}: no such file; expected a torch file")
-        self._tensors: dict[str, Any] = {}
+        self._places: dict[str, Path] = {}
+        self._shapes: dict[str, Shape] = {}
+        self._dtypes: dict[str, str] = {}
+        self._open: tuple[Path, dict[str, Any]] | None = None
+        self._read = 0
         for file in self.files:
-            self._tensors.update(_read(file))
+            for name, tensor in self._opened(file).items():
+                self._places[name] = file
+                self._shapes[name] = tuple(tensor.shape)
+                self._dtypes[name] = str(tensor.dtype).removeprefix("torch.")
 
     def describe(self) -> dict[str, Shape]:
         """Shape of every tensor, by name."""
-        return {name: tuple(t.shape) for name, t in self._tensors.items()}
+        return dict(self._shapes)
 
     def dtype(self, name: str) -> str:
         """How the tensor is stored, e.g. "float16"."""
-        return str(self._tensors[name].dtype).removeprefix("torch.")
+        return self._dtypes[name]
 
     def read(self, name: str) -> np.ndarray:
         """The tensor; float16 and bfloat16 come as float32, other types as stored."""
-        tensor = self._tensors[name].detach()
+        return self._numbers(self._opened(self._places[name])[name])
+
+    def read_rows(self, name: str, start: int, stop: int) -> np.ndarray:
+        """Rows of the tensor, as ``read`` gives them."""
+        return self._numbers(self._opened(self._places[name])[name][start:stop])
+
+    def _opened(self, path: Path) -> dict[str, Any]:
+        if self._open is None or self._open[0] != path or self._read > MOST_MAPPED:
+            self._open = None  # before the next: never two files at once
+            self._open = (path, _read(path))
+            self._read = 0
+        return self._open[1]
+
+    def _numbers(self, tensor: Any) -> np.ndarray:
+        """A copy, which does not hold the file's map."""
+        self._read += tensor.numel() * tensor.element_size()
+        tensor = tensor.detach()
         if tensor.is_floating_point():
             tensor = tensor.float()
-        return tensor.contiguous().numpy()
+        return np.array(tensor.numpy(), order="C")
 
 
 def _read(path: Path) -> dict[str, Any]:
     torch = _import_torch(path)
     with open_plain(path) as stream:
         size = os.fstat(stream.fileno()).st_size
+        zipped = stream.read(4) == _ZIP
+        stream.seek(0)
         _refuse_bombs(path, stream, size)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it thinks aloud before it refuses
-            content = torch.load(path, map_location="cpu", weights_only=True)
+            content = torch.load(
+                path, map_location="cpu", weights_only=True, mmap=zipped
+            )
     except Exception as error:  # torch raises whatever its unpickler met
         raise CheckpointError(
             f"{path}: refused by torch's weights-only loader: {_first_line(error)}"
@@ -103,7 +137,7 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _refuse_bombs(path: Path, stream: BinaryIO, size: int) -> None:
     """Raise CheckpointError for a file that unfolds to more than it is."""
-    zipped = stream.read(4) == b"PK\3\4"
+    zipped = stream.read(4) == _ZIP
     stream.seek(0)
     if not zipped:
         # what is no pickle at all the loader tells better

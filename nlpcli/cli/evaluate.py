@@ -8,13 +8,24 @@ from typing import Annotated
 import typer
 
 from nlpcli.cli.command import AnswerCommand, flag_sets, verb
-from nlpcli.cli.options import BatchSize, Force, Json, LongestLine, Recipe, Run
+from nlpcli.cli.options import (
+    AsItIs,
+    BatchSize,
+    Force,
+    Json,
+    LongestLine,
+    Offline,
+    Recipe,
+    Run,
+)
+from nlpcli.errors import UsageError
 
 EXAMPLES = """\
 Examples:
   nlpcli evaluate ner --data test.jsonl
   nlpcli evaluate ner --run runs/rbt3 --data test.jsonl --json
   nlpcli evaluate ner --data test.jsonl --predictions answers.jsonl
+  nlpcli evaluate lm --model path/to/gpt2 --data novel.txt
   nlpcli evaluate math-qa --data test.jsonl --set task.grammar=false"""
 
 app = verb("evaluate")
@@ -25,6 +36,7 @@ def evaluate(
     context: typer.Context,
     recipe: Recipe,
     run: Run = None,
+    model: AsItIs = None,
     data: Annotated[
         Path | None,
         typer.Option(
@@ -56,26 +68,29 @@ def evaluate(
     ] = False,
     longest_line: LongestLine = None,
     as_json: Json = False,
+    offline: Offline = False,
     force: Force = False,
 ) -> None:
     """Score a trained run on a data file."""
     from nlpcli.cli.console import open_progress, quiet_imports
     from nlpcli.cli.output import print_json, print_text
-    from nlpcli.cli.runs import chosen_run
+    from nlpcli.cli.runs import chosen_weights
     from nlpcli.cli.scores import score_table
     from nlpcli.files.named import refuse_existing
     from nlpcli.recipe import find_recipe
 
-    name = find_recipe(recipe).name
+    entry = find_recipe(recipe)
     refuse_existing(predictions, force, data)
-    chosen = chosen_run(run, name)
+    if data is None and "train" not in entry.verbs:
+        raise UsageError(f"recipe {entry.name}: expected --data FILE")
+    chosen, folder = chosen_weights(entry, run, model, offline)
 
     with quiet_imports():
         from nlpcli.engine.evaluate import evaluate_run
 
     scores = evaluate_run(
         chosen,
-        name,
+        entry.name,
         data=data,
         predictions=predictions,
         batch_size=batch_size,
@@ -84,6 +99,7 @@ def evaluate(
         sets=[*flag_sets(context), *(sets or ())],
         force=force,
         longest=longest_line,
+        model=folder,
     )
     if not per_label:
         scores.pop("per_label", None)

@@ -13,7 +13,10 @@ from nlpcli.cli.options import Force, Json, Recipe, Run
 EXAMPLES = """\
 Examples:
   nlpcli export ner my-encoder --to hf
-  nlpcli export ner my-encoder --run runs/rbt3 --force"""
+  nlpcli export ner my-encoder --run runs/rbt3 --force
+
+A head that transformers has goes with the encoder: ner with task.head softmax, classify
+with task.pooling pooler, the output head of what writes. What is lost is told."""
 
 app = verb("export")
 
@@ -26,7 +29,10 @@ def export(
     ],
     to: Annotated[
         Literal["hf"],
-        typer.Option("--to", help="hf: the encoder as transformers loads it."),
+        typer.Option(
+            "--to",
+            help="hf: as transformers loads it, with what it has of the head.",
+        ),
     ] = "hf",
     run: Run = None,
     as_json: Json = False,

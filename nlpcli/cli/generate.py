@@ -34,9 +34,11 @@ from nlpcli.cli.generation import (
     writing_recipe,
 )
 from nlpcli.cli.options import (
+    AsItIs,
     Force,
     IdKey,
     LongestLine,
+    Offline,
     OnError,
     OutputFile,
     PrecisionOption,
@@ -56,6 +58,9 @@ Examples:
   nlpcli generate couplet "海内存知己" --num 5
   nlpcli generate math-qa "小明有3个苹果,小红有2个,两人一共有几个?" --format json
   nlpcli generate qa-gen --input passages.txt --num 3 --output pairs.jsonl
+  nlpcli generate lm "今天天气" --model path/to/gpt2 --top-p 0.9 --stream
+  nlpcli generate lm "一部难忘的电影" --model path/to/qwen --shots shots.jsonl \\
+      --choices 正面,负面 --template "{text} 的情感是{answer}"
   nlpcli generate dialog --turns "你好|你好呀|周末去爬山吗" --top-p 0.8 --seed 7
 
 Input is plain text, a line each, or JSON Lines when it begins with `{`; a line of a
@@ -80,6 +85,7 @@ def generate(
         ),
     ] = None,
     run: Run = None,
+    model: AsItIs = None,
     source: Source = None,
     output: OutputFile = None,
     text_key: TextKey = "text",
@@ -97,6 +103,7 @@ def generate(
         ),
     ] = None,
     on_error: OnError = "stop",
+    offline: Offline = False,
     force: Force = False,
     num: Annotated[
         int | None, typer.Option("--num", metavar="N", help="Answers to each text.")
@@ -116,7 +123,7 @@ def generate(
     ] = False,
 ) -> None:
     """Write text for texts: JSON Lines out, answer n for line n."""
-    from nlpcli.cli.runs import chosen_run
+    from nlpcli.cli.runs import chosen_weights
     from nlpcli.files.named import refuse_existing
 
     entry = writing_recipe(recipe)
@@ -142,13 +149,15 @@ def generate(
             raise UsageError(f"--turns: recipe {entry.name} takes no turns")
         texts = [turns]
     refuse_existing(output, force, source or "-")
-    chosen = chosen_run(run, entry.name)
+    chosen, folder = chosen_weights(entry, run, model, offline)
     bare = bool(texts) and output is None and sys.stdout.isatty()
     # reading begins while the model loads
     arrivals = Arrivals(requests_of(texts, source, text_key, id_key, longest_line))
     try:
         sets = flag_sets(context)
-        writer = open_writer(chosen, entry.name, asked, batch_size, precision, sets)
+        writer = open_writer(
+            chosen, entry.name, asked, batch_size, precision, sets, folder
+        )
         if stream:
             failed = _stream(writer, arrivals, on_error)
         else:

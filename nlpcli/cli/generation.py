@@ -108,6 +108,7 @@ def open_writer(
     batch_size: int,
     precision: Precision | None,
     sets: Sequence[str] = (),
+    model: Any = None,
 ) -> Writer:
     """Load the model; raises UsageError for options that do not fit the recipe."""
     from nlpcli.cli.console import quiet_imports
@@ -116,7 +117,7 @@ def open_writer(
     with quiet_imports():
         from nlpcli.engine.generate import Generator
     seconds = time.perf_counter() - started
-    generator = Generator(run, recipe, batch_size, precision, sets)
+    generator = Generator(run, recipe, batch_size, precision, sets, model)
     _refuse(generator.options(asked).problems())
     return Writer(generator, asked, seconds)
 

@@ -24,7 +24,15 @@ Name = Annotated[
         metavar="NAME", help="Name of a model.", autocompletion=complete_models
     ),
 ]
-COLUMNS = ["model", "family", "tokenizer", "MB", "licence", "on_disk", "note"]
+FOUND = (
+    *("container", "dialect", "family", "loads", "layers", "hidden", "vocab_size"),
+    *("parameters", "dtype", "bytes", "parts", "tokenizer"),
+    *("missing_files", "missing_tensors", "notes"),
+)
+COLUMNS = [
+    *("model", "family", "tokenizer", "M_parameters", "MB", "licence", "needs_torch"),
+    *("on_disk", "note"),
+]
 
 
 @app.callback(invoke_without_command=True)
@@ -46,19 +54,26 @@ def list_(as_json: Json = False) -> None:
         print_json(rows)
         return
     shown = [
-        {**row, "model": row["name"], "MB": row["megabytes"] or None} for row in rows
+        {
+            **row,
+            "model": row["name"],
+            "M_parameters": row["architecture"]["millions"],
+            "MB": row["megabytes"] or None,
+        }
+        for row in rows
     ]
     print_text(table(shown, COLUMNS))
 
 
 @app.command("show", cls=Command, epilog="Examples:\n  nlpcli models show wobert")
 def show(name: Name, as_json: Json = False) -> None:
-    """Show one model: whose it is, its files, where it lies."""
+    """Show one model: its form, whose it is, how it is loaded, what is on disk."""
     from nlpcli.checkpoints.registry import find_model
     from nlpcli.cli.output import print_json, print_text
     from nlpcli.cli.table import pairs
 
     row = _row(find_model(name))
+    row |= {"found": _found(row["path"])}
     if as_json:
         print_json(row)
     else:
@@ -106,14 +121,10 @@ def inspect(
     as_json: Json = False,
 ) -> None:
     """Say what a folder or file is and what would be missing."""
-    from nlpcli.cli.console import quiet_imports
     from nlpcli.cli.output import print_json, print_text
     from nlpcli.cli.table import listing
 
-    folder = _folder(path)
-    with quiet_imports():
-        from nlpcli.engine.inspect import inspect as look
-    report = look(folder).as_dict()
+    report = _look(_folder(path))
     if as_json:
         print_json(report)
     else:
@@ -170,9 +181,12 @@ def _row(model: Any) -> dict[str, Any]:
     return {
         "name": model.name,
         "family": model.family,
+        "architecture": model.size._asdict(),
         "tokenizer": model.tokenizer,
         "repository": model.repository or None,
         "files": list(model.files),
+        "loaded": _loaded(model),
+        "needs_torch": model.needs_torch,
         "megabytes": model.megabytes,
         "licence": model.licence,
         "aliases": list(model.aliases),
@@ -180,6 +194,37 @@ def _row(model: Any) -> dict[str, Any]:
         "path": None if path is None else str(path),
         "note": model.note,
     }
+
+
+def _loaded(model: Any) -> str:
+    """How the weights come into memory, in words."""
+    if model.is_built_in:
+        return "drawn at random"
+    if model.needs_torch:
+        return f"from {model.weights} with PyTorch: pip install 'nlpcli[torch]'"
+    return f"from {model.weights}, without PyTorch"
+
+
+def _found(path: str | None) -> dict[str, Any] | None:
+    """What the files of a model on disk say, or what is wrong with them."""
+    from nlpcli.errors import NlpcliError
+
+    if path is None:
+        return None
+    try:
+        report = _look(Path(path))
+    except NlpcliError as error:
+        return {"problem": str(error)}
+    return {key: report[key] for key in FOUND if report[key] not in (None, [], {})}
+
+
+def _look(folder: Path) -> dict[str, Any]:
+    """The report of an inspection."""
+    from nlpcli.cli.console import quiet_imports
+
+    with quiet_imports():
+        from nlpcli.engine.inspect import inspect as look
+    return look(folder).as_dict()
 
 
 def _folder(path: str) -> Path:

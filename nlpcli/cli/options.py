@@ -7,7 +7,12 @@ from typing import Annotated, Any, Literal
 
 import typer
 
-from nlpcli.cli.complete import complete_keys, complete_recipes, complete_runs
+from nlpcli.cli.complete import (
+    complete_keys,
+    complete_models,
+    complete_recipes,
+    complete_runs,
+)
 from nlpcli.config import MOST_BYTES
 
 Recipe = Annotated[
@@ -39,6 +44,18 @@ Run = Annotated[
         help="Run folder; the newest finished run of the recipe when not given.",
         autocompletion=complete_runs,
     ),
+]
+AsItIs = Annotated[
+    str | None,
+    typer.Option(
+        "--model",
+        metavar="NAME|DIR",
+        help="A pretrained model, for a recipe that needs no training.",
+        autocompletion=complete_models,
+    ),
+]
+Offline = Annotated[
+    bool, typer.Option("--offline", help="Forbid the download of a model.")
 ]
 Json = Annotated[bool, typer.Option("--json", help="One JSON value on stdout.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace an output that exists.")]

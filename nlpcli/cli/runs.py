@@ -12,9 +12,11 @@ import typer
 from nlpcli.cli.command import Command, verb
 from nlpcli.cli.complete import complete_runs
 from nlpcli.cli.options import Json
+from nlpcli.errors import UsageError
 
 if TYPE_CHECKING:
     from nlpcli.engine.run_dir import RunDir
+    from nlpcli.recipe import RecipeEntry
 
 COLUMNS = ["run", "recipe", "model", "status", "score", "time", "started"]
 
@@ -32,6 +34,34 @@ def chosen_run(run: Path | None, recipe: str | None) -> RunDir:
     from nlpcli.engine.run_dir import choose_run
 
     return choose_run(run, recipe)
+
+
+def chosen_weights(
+    entry: RecipeEntry, run: Path | None, model: str | None, offline: bool
+) -> tuple[RunDir | None, Path | None]:
+    """The run that answers, or the folder of published weights that does: a recipe
+    without the verb train takes a model as it is.
+
+    Raises UsageError for the one in the other's place, NotFoundError as the loading of
+    either does.
+    """
+    from nlpcli.checkpoints.download import resolve_model
+    from nlpcli.cli.console import open_progress
+
+    if "train" in entry.verbs:
+        if model is not None:
+            raise UsageError(
+                f"--model: recipe {entry.name} answers from what was trained (--run)"
+            )
+        return chosen_run(run, entry.name), None
+    if run is not None or model is None:
+        wrong = "--run: " if run is not None else ""
+        raise UsageError(
+            f"{wrong}recipe {entry.name} takes a model as it is, without training: "
+            "expected --model NAME|DIR"
+        )
+    folder = resolve_model(model, offline=offline, progress=open_progress())
+    return None, Path(folder)
 
 
 @app.callback(invoke_without_command=True)

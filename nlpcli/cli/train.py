@@ -121,7 +121,9 @@ def train(
     from nlpcli.cli.table import pairs
     from nlpcli.config.loader import resolve
     from nlpcli.errors import UsageError
+    from nlpcli.recipe import find_recipe
 
+    find_recipe(recipe).require("train", "is not trained")
     flags = {
         "backbone.model": ("--model", model),
         "data.train": ("--data", data),

@@ -62,6 +62,18 @@ class BackboneOptions:
     relative_positions: bool = option(
         False, "NEZHA's clipped relative positions in the built-in encoder: no limit"
     )
+    hierarchical_positions: float | None = option(
+        None,
+        "share of the higher digit by which a table of positions reaches its length "
+        "squared (kexue.fm/archives/7947: 0.4); null ends with the table",
+        above=0,
+        below=1,
+    )
+    attention: Literal["softmax", "linear"] = option(
+        "softmax",
+        "linear: sums of elu + 1 of keys in place of scores of pairs, for texts of any "
+        "length; other numbers than the weights were learnt with",
+    )
     prune_vocab: bool = option(
         False, "keep only the embedding rows of pieces that the training data uses"
     )
@@ -71,7 +83,7 @@ class BackboneOptions:
 class TokenizerOptions:
     """How text becomes token ids."""
 
-    kind: Literal["auto", "wordpiece", "word", "unigram"] = option(
+    kind: Literal["auto", "wordpiece", "word", "unigram", "bpe", "cpm"] = option(
         "auto", "auto reads it from the model folder"
     )
     pieces: Literal["whole", "characters"] = option(

@@ -84,6 +84,28 @@ class TagScheme:
         ]
 
 
+def spread(tags: np.ndarray, leads: np.ndarray, places: np.ndarray) -> np.ndarray:
+    """Tags of all characters from those of the first of each piece; (length,) each.
+
+    leads: bool, the first of a piece; places: a character's number in its piece. What
+    follows in the piece goes on with its label; a gap, which no piece covers, only
+    where the piece behind it does.
+    """
+    spread, label = np.zeros(len(tags), np.int32), 0
+    gap: list[int] = []
+    for i, tag in enumerate(np.asarray(tags).tolist()):
+        if leads[i]:
+            inside = tag + tag % 2  # I of the same label, 0 for O
+            if gap and tag and tag == inside == label:
+                spread[gap] = inside
+            spread[i], label, gap = tag, inside, []
+        elif places[i]:
+            spread[i] = label
+        else:
+            gap.append(i)
+    return spread
+
+
 def _label(tags: np.ndarray) -> np.ndarray:
     """Index of each tag's label, -1 for O."""
     return (tags + 1) // 2 - 1

@@ -10,7 +10,7 @@ from nlpcli.records.row import Row
 from nlpcli.runtime.batches import in_batches
 from nlpcli.runtime.decoding import Decoding
 from nlpcli.runtime.forward import Forward
-from nlpcli.tasks.protocol import Answer, Answers, Fits, Recipe, Tunes, Writes
+from nlpcli.tasks.protocol import Answer, Answers, Fits, Recipe, Tunes, Weighs, Writes
 from nlpcli.text.batching import Features
 
 
@@ -98,6 +98,8 @@ def answering(
     answers also carry ``nll`` (the sum of -log p of the gold targets) and
     ``target_tokens``.
     """
+    if decode is not None and isinstance(recipe, Weighs):
+        return lambda examples: recipe.weigh(decode, examples)
     if decode is not None and not isinstance(recipe, Answers):
         return lambda examples: _generated(recipe, decode, examples)
 

@@ -22,9 +22,9 @@ from nlpcli.checkpoints.safetensors import SafetensorsSource
 from nlpcli.config import BackboneOptions, RunConfig
 from nlpcli.engine.published import (
     Published,
+    backbone_shapes,
     check_run_sizes,
     open_published,
-    part_shapes,
 )
 from nlpcli.errors import CheckpointError, ConfigError
 from nlpcli.files.atomic import write_atomic
@@ -83,14 +83,8 @@ def open_start(
             hidden_dropout_prob=config.backbone.dropout,
             attention_probs_dropout_prob=config.backbone.dropout,
         )
-    longest = start.config.longest
-    if longest is not None and config.data.max_length > longest:
-        raise ConfigError(
-            [
-                f"data.max_length: expected at most {longest} (the positions of "
-                f"{name}), got {config.data.max_length}"
-            ]
-        )
+    start.config = _with_parts(start.config, config.backbone)
+    _refuse_longer(start.config, name, config.data.max_length)
     if config.tokenizer.extra_tokens:
         kept = np.arange(len(start.tokenizer.vocab.tokens))
         start.tokenizer, compound = extend(
@@ -129,6 +123,50 @@ def _built_in(options: BackboneOptions, vocab_size: int) -> TransformerConfig:
     )
 
 
+def _with_parts(
+    config: TransformerConfig, options: BackboneOptions
+) -> TransformerConfig:
+    """Sizes with the parts that a configuration puts in the place of a model's own."""
+    problems = []
+    alpha, linear = options.hierarchical_positions, options.attention == "linear"
+    if alpha is not None and not config.has_position_table:
+        problems.append(
+            f"backbone.hierarchical_positions: expected none, since {options.model} "
+            f"has no table of positions, got {alpha}"
+        )
+    if linear and config.scored_positions:
+        problems.append(
+            f"backbone.attention: expected softmax, since the positions of "
+            f"{options.model} are scores of pairs, got linear"
+        )
+    if problems:
+        raise ConfigError(problems)
+    return replace(
+        config,
+        hierarchical_positions=alpha or config.hierarchical_positions,
+        attention=options.attention if linear else config.attention,
+    )
+
+
+def _refuse_longer(config: TransformerConfig, name: str, length: int) -> None:
+    """Raise ConfigError for windows longer than the positions."""
+    longest = config.longest
+    if longest is None or length <= longest:
+        return
+    more = config.has_position_table and not config.hierarchical_positions
+    raise ConfigError(
+        [
+            f"data.max_length: expected at most {longest} (the positions of {name}"
+            + (
+                "; backbone.hierarchical_positions: 0.4 makes more of them"
+                if more
+                else ""
+            )
+            + f"), got {length}"
+        ]
+    )
+
+
 def _refuse_built_in_keys(options: BackboneOptions) -> None:
     """Sizes belong to the built-in encoder; a published one has its own."""
     given = {
@@ -159,14 +197,28 @@ def _lowest_layers(
                 f"{options.model}), got {wanted}"
             ]
         )
-    return replace(config, num_hidden_layers=wanted)
+    groups = config.num_hidden_groups
+    if not groups:
+        return replace(config, num_hidden_layers=wanted)
+    each = there // groups
+    if wanted > each and wanted % each:
+        raise ConfigError(
+            [
+                f"backbone.num_hidden_layers: expected at most {each} or a multiple of "
+                f"it (the layers of a group of {options.model}), got {wanted}"
+            ]
+        )
+    return replace(
+        config, num_hidden_layers=wanted, num_hidden_groups=max(1, wanted // each)
+    )
 
 
 def prune(start: Start, used: Iterable[int]) -> np.ndarray:
     """Keep only the token rows that are used (and the special ones); the ids kept."""
-    first = start.config.decoder_start
-    used = used if first < 0 else {*used, first}
-    tokenizer, kept = subset(start.tokenizer, used)
+    index, first = start.tokenizer.vocab.index, start.config.decoder_start
+    told = [index[x] for x in start.config.segment_tokens.split() if x in index]
+    told += [first] * (first >= 0)
+    tokenizer, kept = subset(start.tokenizer, [*used, *told])
     old = len(start.tokenizer.vocab.tokens) - len(start.rows.compound)
     start.rows = Rows(
         kept[kept < old], [start.rows.compound[i - old] for i in kept[kept >= old]]
@@ -197,15 +249,17 @@ def open_recipe(
     return recipe
 
 
+@weights.values_later()
 def build_model(recipe: Recipe[Any], start: Start) -> Model:
     """Backbone (with its pretrained weights), bridge and heads.
 
-    Raises ConfigError for a recipe that writes and a family that cannot.
+    Raises ConfigError for a model that writes and a family that cannot.
     """
-    if start.family.refuses is not None and isinstance(recipe, Writes):
-        raise ConfigError([f"backbone.model: {start.family.refuses}"])
     backbone = start.family.build(start.config)
     model = recipe.build(backbone)
+    writes = isinstance(recipe, Writes) and "mlm" in model.published_parts()
+    if start.family.refuses is not None and writes:
+        raise ConfigError([f"backbone.model: {start.family.refuses}"])
     if start.published is not None:
         published = start.published.with_config(start.config)
         used: set[str] = set()
@@ -253,6 +307,7 @@ class Loaded:
     buckets: Buckets
 
 
+@weights.values_later()
 def load_run(config: RunConfig, folder: Path) -> Loaded:
     """Rebuild the model of a run from its best/ (or last/) folder alone."""
     raw = read_json_object(folder / "config.json", CheckpointError)
@@ -270,7 +325,7 @@ def load_run(config: RunConfig, folder: Path) -> Loaded:
     recipe = open_recipe(config, tokenizer, backbone_config)
     buckets = _restore(recipe, folder / "task.json")
     source = SafetensorsSource(folder / "model.safetensors")
-    unused = check_run_sizes(part_shapes(family, backbone_config), source)
+    unused = check_run_sizes(backbone_shapes(family, backbone_config, source), source)
     with weights.at_most(unused, source):
         model = recipe.build(family.build(backbone_config))
     weights.assign(weights.learnt_variables(model), folder / "model.safetensors")

@@ -43,7 +43,8 @@ def convert_model(
     parts = [
         part
         for part in family.tables
-        if part == "backbone" or not published.plan(part, shapes[part]).gaps
+        if part == "backbone"
+        or (shapes[part] and not published.plan(part, shapes[part]).gaps)
     ]
     logger.info(
         "reading %s (%s): %s; %s tokenizer of %d tokens",
@@ -53,7 +54,7 @@ def convert_model(
         tokenizer.kind,
         len(tokenizer.vocab.tokens),
     )
-    if absent := [part for part in family.tables if part not in parts]:
+    if absent := [part for part in shapes if shapes[part] and part not in parts]:
         logger.info("not all there, so not written: %s", ", ".join(absent))
     wanted = {path: shape for part in parts for path, shape in shapes[part].items()}
     rules = _rules(family, parts, published.dialect)
@@ -62,11 +63,12 @@ def convert_model(
         destination,
         values,
         _rules(family, parts, family.written(config)),
-        {**family.publish(config, parts), **special_ids(config, tokenizer.vocab)},
+        {**_ids(tokenizer.vocab, config), **family.publish(config, parts)},
         tokenizer,
         force,
         sources=[source],
         shares=config.shares,
+        buffers=family.buffers(config),
     )
     parameters = sum(value.size for value in values.values())
     logger.info("%s: written, %d parameters in float32", destination, parameters)
@@ -80,14 +82,16 @@ def convert_model(
     }
 
 
-def special_ids(config: TransformerConfig, vocab: Vocab) -> dict[str, int]:
-    """The keys of a configuration that name tokens."""
-    found = {"pad_token_id": vocab.pad_id}
+def _ids(vocab: Vocab, config: TransformerConfig) -> dict[str, int | None]:
+    """The tokens that transformers looks for in a configuration."""
+    ids: dict[str, int | None] = {"pad_token_id": vocab.pad_id}
+    if config.causal:
+        ids |= {"bos_token_id": vocab.begin_id, "eos_token_id": vocab.end_id}
     if config.num_decoder_layers:
-        found["eos_token_id"] = vocab.sep_id
-        found["decoder_start_token_id"] = start_id(vocab, config.decoder_start)
-    return found
+        start = start_id(vocab, config.decoder_start)
+        ids |= {"eos_token_id": vocab.end_id, "decoder_start_token_id": start}
+    return ids
 
 
 def _rules(family: Family, parts: list[str], dialect: str) -> RuleTable:
-    return reduce(add, (family.tables[part][dialect] for part in parts))
+    return reduce(add, (family.rules(part, dialect) for part in parts))

@@ -101,6 +101,7 @@ class Embedder:
         return cls(loaded.model, reader, loaded.forward, batch_size)
 
     @classmethod
+    @weights.values_later()
     def _of_encoder(
         cls,
         folder: Path,

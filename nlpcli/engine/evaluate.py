@@ -10,7 +10,7 @@ from typing import Any
 
 from nlpcli.engine.answers import answering
 from nlpcli.engine.examples import ExampleFile, chunks, dev_source
-from nlpcli.engine.loaded import decoding, open_run
+from nlpcli.engine.loaded import decoding, open_model, open_run
 from nlpcli.engine.run_dir import RunDir
 from nlpcli.errors import DataError
 from nlpcli.files.json_text import dumps
@@ -31,17 +31,22 @@ def evaluate_run(
     sets: Sequence[str] = (),
     force: bool = False,
     longest: int | None = None,
+    model: Path | None = None,
 ) -> dict[str, Any]:
     """The recipe's scores, with counts, seconds and where they come from.
 
     ``run`` None is the newest finished run; ``data`` None is the run's development
-    data. ``predictions`` is a file that gets each example's text, gold and answer:
-    UsageError when it exists, unless ``force`` replaces it. ``sets`` are assignments to
-    keys of ``task`` that stand over the run's; ``longest``: bytes of a line, otherwise
-    the run's ``data.longest_line``.
+    data. ``model``: published weights in a run's place. ``predictions`` is a file that
+    gets each example's text, gold and answer: UsageError when it exists, unless
+    ``force`` replaces it. ``sets`` are assignments to keys of ``task`` that stand over
+    the run's; ``longest``: bytes of a line, otherwise the run's ``data.longest_line``.
     """
     started = time.monotonic()
-    loaded = open_run(run, recipe, sets=sets)
+    loaded = (
+        open_run(run, recipe, sets=sets)
+        if model is None
+        else open_model(model, recipe, sets=sets)
+    )
     size = batch_size or 32
     decode = decoding(loaded.recipe, loaded.forward, loaded.device, size)
     answer = answering(loaded.recipe, loaded.forward, decode, size)

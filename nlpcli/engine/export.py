@@ -2,20 +2,31 @@
 
 from __future__ import annotations
 
+import logging
+from collections.abc import Iterator
+from functools import reduce
+from operator import add
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from nlpcli.backbones import naming
+from nlpcli.backbones.config import TransformerConfig
 from nlpcli.backbones.family import Family
 from nlpcli.backbones.transformer import Transformer
 from nlpcli.checkpoints.hf_folder import refuse_destination, write_hf_folder
+from nlpcli.checkpoints.table import Rule, RuleTable
 from nlpcli.engine import build
 from nlpcli.engine.published import backbone_variables, open_published
 from nlpcli.engine.run_dir import RunDir, choose_run
 from nlpcli.errors import CheckpointError, UsageError
+from nlpcli.heads.published_parts import PublishedHead
 from nlpcli.runtime import weights
 from nlpcli.runtime.device import open_device
+from nlpcli.tasks.protocol import Exports, Model, Recipe, Writes
+
+logger = logging.getLogger("nlpcli")
 
 CHECK_TEXTS = ("王小明在北京大学读书。", "《平凡的世界》出版于1986年,作者是路遥。")
 TOLERANCE = 1e-4
@@ -24,11 +35,13 @@ TOLERANCE = 1e-4
 def export_run(
     run: RunDir | Path, destination: Path, to: str = "hf", force: bool = False
 ) -> dict[str, Any]:
-    """Write the backbone of a run as a Hugging Face folder, with its tokenizer.
+    """Write a run as a Hugging Face folder, with its tokenizer.
 
-    The folder is read back and its hidden states compared with the run's before it
-    takes its place; a difference above 1e-4 raises CheckpointError. UsageError for a
-    model that transformers does not have, and for a destination that exists; ``force``
+    Its backbone, what published models have beside one (an output head, a pooler), and
+    its own head where transformers has a class for it; else what is lost is told. The
+    folder is read back and its hidden states compared with the run's before it takes
+    its place; a difference above 1e-4 raises CheckpointError. UsageError for a model
+    that transformers does not have, and for a destination that exists; ``force``
     replaces an earlier export, never the run.
     """
     if to != "hf":
@@ -38,9 +51,17 @@ def export_run(
     refuse_destination(destination, force, sources)
     open_device(opened.config.runtime, opened.config.seed)
     loaded = build.load_run(opened.config, opened.folder("best"))
-    family = loaded.family
-    _refuse_foreign(opened, family, loaded.model)
-    backbone, tokenizer = loaded.model.backbone, loaded.recipe.tokenizer
+    family, recipe, model = loaded.family, loaded.recipe, loaded.model
+    _refuse_foreign(opened, family, model)
+    backbone, tokenizer = model.backbone, recipe.tokenizer
+    head = recipe.published_head(model) if isinstance(recipe, Exports) else None
+    if isinstance(head, PublishedHead) and head.task in family.unlike:
+        head = f"the head, since that of {family.name} in transformers is another"
+    layers = {
+        part: layer
+        for part, layer in model.published_parts().items()
+        if "hf" in family.tables.get(part, {})
+    }
     differences = []
 
     def check(folder: Path) -> None:
@@ -56,13 +77,21 @@ def export_run(
 
     values = {
         path: np.asarray(variable)
-        for path, variable in backbone_variables(backbone).items()
+        for path, variable in [
+            *backbone_variables(backbone).items(),
+            *((v.path, v) for part in layers.values() for v in part.variables),
+            *_head_variables(head),
+        ]
     }
+    parts = ["backbone", *layers]
+    rules = reduce(add, (family.tables[part]["hf"] for part in parts))
     config = {
-        **family.publish(backbone.config, ("backbone",)),
         "pad_token_id": tokenizer.vocab.pad_id,
+        **family.publish(backbone.config, parts),
     }
-    rules = family.tables["backbone"]["hf"]
+    if isinstance(head, PublishedHead):
+        rules = rules + RuleTable(_head_rules(head))
+        config |= _head_config(family, backbone.config, head)
     write_hf_folder(
         destination,
         values,
@@ -73,14 +102,55 @@ def export_run(
         check,
         sources,
         backbone.config.shares,
+        family.buffers(backbone.config),
     )
+    lost = _lost(recipe, model, head)
+    for line in lost:
+        logger.warning("%s: not in it: %s", destination, line)
     return {
         "destination": str(destination),
         "to": to,
+        "architecture": config["architectures"][0],
+        "lost": lost,
         "max_difference": differences[0],
         "parameters": weights.total_size(values.values()),
         "files": sorted(path.name for path in destination.iterdir()),
     }
+
+
+def _head_variables(head: PublishedHead | str | None) -> Iterator[tuple[str, Any]]:
+    """What a head has, under the names that its rules have."""
+    if isinstance(head, PublishedHead):
+        for name, layer in head.layers.items():
+            yield f"{name}/kernel", layer.kernel
+            yield f"{name}/bias", layer.bias
+
+
+def _head_rules(head: PublishedHead) -> tuple[Rule, ...]:
+    return tuple(rule for name in head.layers for rule in naming.dense_hf(name, name))
+
+
+def _head_config(
+    family: Family, config: TransformerConfig, head: PublishedHead
+) -> dict[str, Any]:
+    bare = family.publish(config, ("backbone",))["architectures"][0]
+    return {
+        "architectures": [bare.removesuffix("Model") + head.task],
+        "id2label": {str(i): label for i, label in enumerate(head.labels)},
+        "label2id": {label: i for i, label in enumerate(head.labels)},
+        **head.more,
+    }
+
+
+def _lost(
+    recipe: Recipe[Any], model: Model, head: PublishedHead | str | None
+) -> list[str]:
+    """What of a run transformers does not have."""
+    if isinstance(head, str):
+        return [head]
+    if isinstance(recipe, Writes):
+        return list(model.own_ways())
+    return [] if head is not None else ["what lies over the encoder"]
 
 
 def _refuse_foreign(run: RunDir, family: Family, model: Any) -> None:
@@ -89,6 +159,8 @@ def _refuse_foreign(run: RunDir, family: Family, model: Any) -> None:
         kind = "no Transformer: it is the non-autoregressive model of convolutions"
     elif family.foreign is not None:
         kind = family.foreign
+    elif model.backbone.config.attention == "linear":
+        kind = "linear attention"
     else:
         return
     raise UsageError(
@@ -101,7 +173,7 @@ def _largest_difference(one: Transformer, other: Transformer, tokenizer: Any) ->
     worst = 0.0
     for text in CHECK_TEXTS:
         ids = tokenizer.encode(text).token_ids
-        row = np.concatenate([[vocab.cls_id], ids, [vocab.sep_id]])[None]
+        row = np.concatenate([[vocab.require("begin")], ids, [vocab.end_id]])[None]
         real = np.ones(row.shape, bool)
         first, second = (
             np.asarray(model(row.astype(np.int32), padding_mask=real))

@@ -13,6 +13,7 @@ from nlpcli.errors import CheckpointError, NlpcliError
 from nlpcli.heads.sequence_model import sequence_model
 from nlpcli.heads.sequence_options import SequenceOptions
 from nlpcli.records.row import Row
+from nlpcli.runtime import weights
 from nlpcli.runtime.batches import in_batches
 from nlpcli.runtime.device import open_device
 from nlpcli.runtime.forward import Forward
@@ -26,6 +27,7 @@ from nlpcli.text.tokenizers.vocab import check_rows
 class Filler:
     """A model with its output head; ``fill`` may be called again and again."""
 
+    @weights.values_later()
     def __init__(
         self, folder: Path, batch_size: int = 32, precision: Precision | None = None
     ) -> None:

@@ -13,14 +13,13 @@ from nlpcli.decoders.constraints import Constraint
 from nlpcli.decoders.hypothesis import Hypothesis
 from nlpcli.decoders.options import GenerateOptions
 from nlpcli.engine.answers import ask_all
-from nlpcli.engine.loaded import decoding, open_run
+from nlpcli.engine.loaded import decoding, open_model, open_run
 from nlpcli.engine.run_dir import RunDir
 from nlpcli.errors import NlpcliError, NotFoundError
 from nlpcli.records.row import Row
 from nlpcli.runtime.decoding import Decoding
 from nlpcli.tasks.protocol import Answer, Talks, Writes
 from nlpcli.text.batching import Features
-from nlpcli.text.tokenizers.load import text_of
 
 
 class Generator:
@@ -33,13 +32,19 @@ class Generator:
         batch_size: int = 8,
         precision: Precision | None = None,
         sets: Sequence[str] = (),
+        model: Path | None = None,
     ) -> None:
         """Load ``run``, the newest finished run of ``recipe``, or the shipped model.
 
+        ``model``: a folder of published weights, for a recipe that needs no training;
         ``sets``: as for ``open_run``. Raises NotFoundError when there is none or when
         the recipe does not generate.
         """
-        loaded = open_run(run, recipe, precision, sets=sets)
+        loaded = (
+            open_run(run, recipe, precision, sets=sets)
+            if model is None
+            else open_model(model, recipe or "", precision, sets)
+        )
         decode = decoding(loaded.recipe, loaded.forward, loaded.device, batch_size)
         if decode is None or not isinstance(loaded.recipe, Writes):
             raise NotFoundError(
@@ -123,6 +128,9 @@ class _Around:
     def loss(self, features: Sequence[Features]) -> list[tuple[float, int]]:
         return self.inner.loss(features)
 
+    def token_losses(self, features: Sequence[Features]) -> list[Any]:
+        return self.inner.token_losses(features)
+
     def run(self, features: Sequence[Features], output: str) -> list[Any]:
         return self.inner.run(features, output)
 
@@ -169,6 +177,8 @@ class _Streaming(_Around):
             found: list[Hypothesis] = []
             for found in self.inner.stream(prompt, options, constraints, key):
                 if len(prompts) == 1 and len(found) == 1:
-                    self.tell(text_of(self.recipe.tokenizer.vocab, found[0].token_ids))
+                    ids = found[0].token_ids
+                    text = self.recipe.tokenizer.text(ids, finished=False)
+                    self.tell(self.recipe.shown(text))
             answers.append(found)
         return answers

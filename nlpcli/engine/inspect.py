@@ -14,7 +14,7 @@ from nlpcli.checkpoints.inspect import Found, Inspection
 from nlpcli.checkpoints.inspect import inspect as look
 from nlpcli.checkpoints.rules import Plan, resolve
 from nlpcli.checkpoints.source import Shape, Source
-from nlpcli.engine.published import part_shapes
+from nlpcli.engine.published import backbone_shapes, part_shapes
 from nlpcli.runtime.tf_checkpoint import open_tf_checkpoint
 
 
@@ -29,7 +29,7 @@ def _judge(config: Mapping[str, Any], source: Source) -> Found | None:
         return None
     family = guess.family
     known = None if family is None else _Known(family, config, source)
-    return Found(guess.name, guess.reason, known)
+    return Found(guess.name, guess.reason, known, guess.lacks)
 
 
 @dataclass
@@ -46,18 +46,27 @@ class _Known:
 
     def shapes(self, config: Mapping[str, Any]) -> dict[str, dict[str, Shape]]:
         sizes = self._sizes()
-        return {part: part_shapes(self.family, sizes, part) for part in self.parts}
+        beside = self.parts[1:]
+        return {
+            "backbone": backbone_shapes(self.family, sizes, self.source),
+            **{part: part_shapes(self.family, sizes, part) for part in beside},
+        }
+
+    def sizes(self) -> tuple[int, int]:
+        found = self._sizes()
+        return found.num_hidden_layers, found.hidden_size
 
     def plan(self, part: str, shapes: Mapping[str, Shape]) -> Plan:
         shares = self._sizes().shares if shapes else {}
-        table = self.family.tables[part][self._dialect]
+        table = self.family.rules(part, self.dialect)
         return resolve(table, shapes, self.source, None, shares)
 
     @property
-    def _dialect(self) -> str:
+    def dialect(self) -> str:
+        """Which of the family's names the file uses."""
         return self.family.dialect(self.source.describe(), self.source.dialect)
 
     def _sizes(self) -> TransformerConfig:
         if any(name.startswith("backbone/") for name in self.source.describe()):
             return TransformerConfig.from_dict(self.config, "its configuration")
-        return self.family.read(self.config, "its configuration", self._dialect)
+        return self.family.read(self.config, "its configuration", self.dialect)

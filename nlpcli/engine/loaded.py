@@ -9,21 +9,31 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from nlpcli.config import Precision, Xla
-from nlpcli.config.loader import with_task_sets
+from nlpcli.config import Precision, RunConfig, Xla
+from nlpcli.config.loader import resolve, with_task_sets
 from nlpcli.engine import build
 from nlpcli.engine.run_dir import RunDir, choose_run
+from nlpcli.errors import CheckpointError
+from nlpcli.heads.published_parts import PARTS
 from nlpcli.runtime.decoding import Decoding
 from nlpcli.runtime.device import Device, open_device
 from nlpcli.runtime.forward import Forward
 from nlpcli.tasks.protocol import Buckets, Model, Recipe, Writes
 
 
+@dataclass(frozen=True)
+class Untrained:
+    """Published weights in a run's place, and the configuration they answer under."""
+
+    path: Path
+    config: RunConfig
+
+
 @dataclass
 class LoadedRun:
     """A run, ready to answer."""
 
-    run: RunDir
+    run: RunDir | Untrained
     recipe: Recipe[Any]
     model: Model
     device: Device
@@ -70,6 +80,31 @@ def open_run(
     )
 
 
+def open_model(
+    folder: Path,
+    recipe: str,
+    precision: Precision | None = None,
+    sets: Sequence[str] = (),
+) -> LoadedRun:
+    """Load published weights as they are, for a recipe that needs no training.
+
+    Raises CheckpointError where they lack what the recipe's model has.
+    """
+    started = time.perf_counter()
+    flags = {"backbone.model": str(folder), "runtime.precision": precision}
+    given = {key: value for key, value in flags.items() if value is not None}
+    config = with_task_sets(resolve(recipe, flags=given), sets)
+    device = open_device(replace(config.runtime, strategy="one"), config.seed)
+    start = build.open_start(config)
+    made = build.open_recipe(config, start.tokenizer, start.config)
+    model = build.build_model(made, start)
+    for name, layer in model.published_parts().items():
+        if layer.trainable_variables and name not in model.filled:
+            raise CheckpointError(f"{folder}: expected an {PARTS[name][0]}, found none")
+    seconds = time.perf_counter() - started
+    return LoadedRun(Untrained(folder, config), made, model, device, [], seconds)
+
+
 def decoding(
     recipe: Recipe[Any], forward: Forward, device: Device, batch_size: int
 ) -> Decoding | None:
@@ -79,7 +114,7 @@ def decoding(
     return Decoding(
         forward,
         recipe.fields,
-        recipe.tokenizer.vocab.sep_id,
+        recipe.tokenizer.vocab.end_id if recipe.end_id is None else recipe.end_id,
         batch_size,
         compiled=device.compiled_decoding,
     )

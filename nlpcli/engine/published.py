@@ -15,7 +15,7 @@ from nlpcli.backbones.described import described
 from nlpcli.backbones.family import Family
 from nlpcli.checkpoints.folder import open_checkpoint
 from nlpcli.checkpoints.rows import Rows
-from nlpcli.checkpoints.rules import Plan, load, resolve
+from nlpcli.checkpoints.rules import Plan, resolve, stream
 from nlpcli.checkpoints.source import Shape, Source
 from nlpcli.checkpoints.storage import config_file
 from nlpcli.errors import CheckpointError, NotFoundError
@@ -25,6 +25,7 @@ from nlpcli.runtime import weights
 from nlpcli.runtime.tf_checkpoint import open_tf_checkpoint
 
 _OURS = "backbone/"  # before each path, where a run keeps it
+MANY_BLOCKS = 200
 MOST_GAPS = 100  # lines of a message; twelve wrong layers are 192
 
 
@@ -52,7 +53,8 @@ class Published:
 
         To be asked before a model is built: a configuration may ask for any memory.
         """
-        gaps = self.plan("backbone", part_shapes(self.family, self.config)).gaps
+        shapes = backbone_shapes(self.family, self.config, self.source)
+        gaps = self.plan("backbone", shapes).gaps
         if gaps:
             raise CheckpointError(_some(gaps))
 
@@ -60,7 +62,7 @@ class Published:
         self, part: str, shapes: Mapping[str, Shape], rows: Rows | None = None
     ) -> Plan:
         """Which tensors make a part's variables, and what stands against it."""
-        table = self.family.tables[part][self.dialect]
+        table = self.family.rules(part, self.dialect)
         return resolve(table, shapes, self.source, rows, self.config.shares)
 
     def fill_backbone(
@@ -100,7 +102,7 @@ class Published:
         rows: Rows,
         others: Collection[str],
     ) -> None:
-        values = load(
+        values = stream(
             self.family.tables[part][self.dialect],
             {path: tuple(v.shape) for path, v in variables.items()},
             self.source,
@@ -109,8 +111,8 @@ class Published:
             others=others,
             shares=self.config.shares,
         )
-        for path, variable in variables.items():
-            variable.assign(values[path])
+        for path, blocks in values:
+            weights.fill(variables[path], blocks)
 
 
 def open_published(folder: Path) -> Published:
@@ -125,9 +127,15 @@ def open_published(folder: Path) -> Published:
     if guess.family is None:
         raise CheckpointError(
             f"{path}: expected a model of a family that nlpcli reads, found "
-            f"{guess.name} ({guess.reason}), which is not supported yet"
+            f"{guess.name} ({guess.reason}): {guess.lacks}"
         )
     dialect = guess.family.dialect(source.describe(), source.dialect)
+    dialects = guess.family.tables["backbone"]
+    if dialect not in dialects:
+        raise CheckpointError(
+            f"{source.label}: expected names of {guess.family.name} in one of its "
+            f"dialects ({', '.join(dialects)}), got those of {dialect}"
+        )
     config = guess.family.read(raw, str(path), dialect)
     return Published(folder, source, guess.family, config, raw)
 
@@ -149,6 +157,23 @@ def read_config_file(folder: Path, dialect: str) -> tuple[Path, dict[str, Any]]:
 def open_source(folder: Path) -> Source:
     """The published weights of a folder, in any format that nlpcli reads."""
     return open_checkpoint(folder, openers=[open_tf_checkpoint])
+
+
+def backbone_shapes(
+    family: Family, config: TransformerConfig, source: Source
+) -> dict[str, Shape]:
+    """Those of a backbone that weights are compared with.
+
+    Raises CheckpointError for many blocks and few tensors, which would take long to
+    describe.
+    """
+    blocks, tensors = config.num_blocks, len(source.describe())
+    if blocks > max(tensors, MANY_BLOCKS):
+        raise CheckpointError(
+            f"{source.label}: expected the tensors of {blocks} layers (its "
+            f"configuration), found {tensors} in all"
+        )
+    return part_shapes(family, config)
 
 
 def part_shapes(

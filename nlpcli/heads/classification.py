@@ -8,6 +8,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from nlpcli.heads.published_parts import PublishedHead
 from nlpcli.layers.dense import Dense
 from nlpcli.layers.dropout import Dropout
 from nlpcli.layers.pooling import Pooling
@@ -16,7 +17,8 @@ from nlpcli.layers.pooling import Pooling
 class ClassificationHead(keras.layers.Layer):
     """Pooled states, dropout, a dense layer: (batch, labels) float32 logits.
 
-    ``pooling``: "cls" or "mean". ``several``: any number of labels is right, each by a
+    ``pooling``: "cls", "mean", or "pooler" (tanh of a dense layer over the first token,
+    as BERT learnt it). ``several``: any number of labels is right, each by a
     sigmoid; otherwise one is, by a softmax over all. ``weights``: what an error on each
     label counts in the loss, and with ``several`` what missing it does.
     """
@@ -36,6 +38,7 @@ class ClassificationHead(keras.layers.Layer):
         self.labels = labels
         self.several = several
         self.weights_of = [1.0] * labels if weights is None else list(weights)
+        self.squashed = pooling == "pooler"
         self.pooling = Pooling(pooling, hidden_size, dtype=self.dtype_policy)
         self.dropout = Dropout(dropout)
         self.scores = Dense(hidden_size, labels, 0.02, name="scores", dtype="float32")
@@ -43,8 +46,30 @@ class ClassificationHead(keras.layers.Layer):
         self.built = True
 
     def call(self, hidden_states: Any, mask: Any, training: bool = False) -> Any:
-        pooled = self.dropout(self.pooling(hidden_states, mask), training=training)
+        pooled = self.pooling(hidden_states, mask)
+        if self.squashed:
+            pooled = ops.tanh(pooled)
+        pooled = self.dropout(pooled, training=training)
         return self.scores(ops.cast(pooled, "float32"))
+
+    def published_parts(self) -> dict[str, Any]:
+        """BERT's pooler, where the head has it."""
+        return {} if self.pooling.pooler is None else {"pooler": self.pooling.pooler}
+
+    def published(self, labels: Sequence[str]) -> PublishedHead | str:
+        """As ForSequenceClassification, which reads the pooler."""
+        if not self.squashed:
+            return (
+                "the head, since transformers' class reads the pooler (task.pooling: "
+                "pooler makes one that it has)"
+            )
+        kind = "multi_label" if self.several else "single_label"
+        return PublishedHead(
+            "ForSequenceClassification",
+            {"classifier": self.scores},
+            labels,
+            {"problem_type": f"{kind}_classification"},
+        )
 
     def loss(self, labels: Any, logits: Any, mask: Any) -> tuple[Any, Any]:
         """Weighted cross-entropy summed over rows, and the sum of their weights.

@@ -92,9 +92,11 @@ def language_model_head(config: Any, policy: Any = None) -> LanguageModelHead:
     return LanguageModelHead(
         config.hidden_size,
         config.vocab_size,
-        config.hidden_act,
+        config.head_act or config.hidden_act,
         config.layer_norm_eps,
-        width=config.width if config.output == "transform" else config.hidden_size,
+        width=config.summed_width
+        if config.output == "transform"
+        else config.hidden_size,
         transform=config.output == "transform",
         bias=config.output_bias,
         own=config.output == "own",

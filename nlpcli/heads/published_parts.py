@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
 
+from nlpcli.heads.discriminator import Discriminator
 from nlpcli.heads.language_model import language_model_head
 from nlpcli.layers.dense import Dense
 
@@ -16,7 +17,26 @@ PARTS: dict[str, tuple[str, Callable[[Any], Any]]] = {
         lambda config: _dense(config, "pooler", config.hidden_size),
     ),
     "nsp": ("head for the next sentence", lambda config: _dense(config, "nsp", 2)),
+    "sop": ("head for sentence order", lambda config: _dense(config, "sop", 2)),
+    "discriminator": (
+        "discriminator",
+        lambda config: Discriminator(config.hidden_size, config.hidden_act),
+    ),
 }
+
+
+class PublishedHead(NamedTuple):
+    """A head as a class of transformers has it.
+
+    task: the end of the class's name, "ForTokenClassification". layers: its name of
+    each dense layer -> ours. labels: in the order of the logits. more: further keys of
+    its configuration.
+    """
+
+    task: str
+    layers: Mapping[str, Any]
+    labels: Sequence[str]
+    more: Mapping[str, Any] = {}
 
 
 def _dense(config: Any, name: str, units: int) -> Dense:

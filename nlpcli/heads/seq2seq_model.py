@@ -33,7 +33,7 @@ class Seq2SeqModel(SequenceModel):
         stacks: list[Any] = self.backbone.stacks
         return stacks
 
-    def states(
+    def walked(
         self, inputs: Batch, token_ids: Any, token_vectors: Any, training: bool
     ) -> Any:
         return self.backbone(

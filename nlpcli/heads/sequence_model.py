@@ -12,7 +12,7 @@ from keras import ops
 from nlpcli.decoders.speaker import Speaker
 from nlpcli.heads.language_model import language_model_head
 from nlpcli.heads.sequence_options import SequenceOptions
-from nlpcli.heads.speaker import CacheSpeaker
+from nlpcli.heads.speaker import CacheSpeaker, StateSpeaker
 from nlpcli.heads.task_model import BackboneModel
 from nlpcli.layers import masks
 
@@ -95,7 +95,7 @@ class SequenceModel(BackboneModel):
     def attention_mask(self, inputs: Batch) -> Any:
         return self.attention(inputs["segment_ids"], inputs["padding_mask"])
 
-    def states(
+    def walked(
         self, inputs: Batch, token_ids: Any, token_vectors: Any, training: bool
     ) -> Any:
         """Hidden states of ``token_ids``, which stand where ``reads`` says."""
@@ -107,13 +107,24 @@ class SequenceModel(BackboneModel):
             token_vectors=token_vectors,
         )
 
+    def own_ways(self) -> list[str]:
+        if self.attention is masks.unilm:
+            return ["the prefix mask: transformers looks at all tokens, or back only"]
+        return []
+
     def logits(self, hidden_states: Any) -> Any:
         """(rows, hidden) -> (rows, vocabulary) float32."""
-        table = self.backbone.token_embedding.embeddings
+        table = self.backbone.output_table
         return self.head(hidden_states[None], token_table=table)[0]
+
+    def states(self, inputs: Batch) -> Any:
+        """What the head sees of each target: (batch, targets, hidden)."""
+        return self._states(inputs, inputs[self.reads], False)
 
     def speaker(self, width: int, slots: int) -> Speaker:
         """What writes ``width`` hypotheses of at most ``slots`` tokens."""
+        if self.backbone.config.attention == "linear":
+            return StateSpeaker(self.backbone, self.logits, self.attention, width)
         return CacheSpeaker(self.backbone, self.logits, self.attention, width, slots)
 
     def room(self, tokens: int) -> int | None:
@@ -124,14 +135,19 @@ class SequenceModel(BackboneModel):
     def _pass(
         self, inputs: Batch, token_ids: Any, training: bool, written: Any = None
     ) -> Any:
+        states = self._states(inputs, token_ids, training, written)
+        table = self.backbone.output_table
+        return self.head(states, token_table=table)
+
+    def _states(
+        self, inputs: Batch, token_ids: Any, training: bool, written: Any = None
+    ) -> Any:
         token_vectors = None
         if written is not None:
             token_vectors = self._fed_back(inputs, token_ids, written)
-        hidden_states = self.states(inputs, token_ids, token_vectors, training)
+        hidden_states = self.walked(inputs, token_ids, token_vectors, training)
         at = ops.cast(inputs["predict_at"], "int32")[..., None]
-        states = ops.take_along_axis(hidden_states, at, axis=1)
-        table = self.backbone.token_embedding.embeddings
-        return self.head(states, token_table=table)
+        return ops.take_along_axis(hidden_states, at, axis=1)
 
     def _corrupted(self, inputs: Batch) -> Any:
         """Token ids with some targets, as inputs, replaced by random tokens."""
@@ -200,9 +216,17 @@ class SequenceModel(BackboneModel):
         return 0.5 * (first + second) + self.options.r_drop / 4.0 * spread, weight
 
 
+def segment_rows(config: Any, vocab: Any) -> np.ndarray | None:
+    """Ids of the tokens that tell segments; None where a table does, or one of them is
+    not in the vocabulary."""
+    found = [vocab.index.get(name) for name in config.segment_tokens.split()]
+    return np.array(found, np.int32) if found and None not in found else None
+
+
 def sequence_model(
     backbone: Any, options: SequenceOptions, attention: str, vocab: Any
 ) -> SequenceModel:
     """The model of a generation recipe; a stack that learnt to look back only does."""
     attention = "causal" if backbone.config.causal else attention
+    backbone.segment_rows = segment_rows(backbone.config, vocab)
     return SequenceModel(backbone, options, attention, vocab.special_ids)

@@ -135,7 +135,7 @@ class SimBertModel(SequenceModel):
             "pooled": self.pooling(states, first),
             "targets": self.head(
                 ops.take_along_axis(states, at, axis=1),
-                token_table=self.backbone.token_embedding.embeddings,
+                token_table=self.backbone.output_table,
             ),
         }
 

@@ -40,18 +40,8 @@ class CacheSpeaker:
     def begin(
         self, prompt: Mapping[str, Any], source: Any = None
     ) -> tuple[Any, Memory]:
-        mask = prompt["padding_mask"]
-        batch, length = ops.shape(mask)
-        seen = self.attention(prompt["segment_ids"], mask)
-        hidden, caches = self.backbone.walk(
-            prompt["token_ids"],
-            prompt["segment_ids"],
-            _positions(mask),
-            look=Look(seen, keep=True),
-            source=source,
-        )
-        last = ops.max(ops.arange(length) * ops.cast(mask, "int32"), axis=1)
-        hidden = ops.take_along_axis(hidden, last[:, None, None], axis=1)[:, 0]
+        hidden, caches = _read(self.backbone, self.attention, prompt, source)
+        batch = ops.shape(hidden)[0]
         ancestors = ops.zeros((batch, self.width, self.slots), "int32")
         memory = Memory(tree.map_structure(self._with_room, caches), ancestors)
         return ops.cast(self.logits(hidden), "float32"), memory
@@ -121,6 +111,79 @@ class CacheSpeaker:
         own = ops.logical_and(own, done[:, None, None])
         own = ops.reshape(own, (batch, self._room, self.width))
         return ops.concatenate([past, own], axis=1)[:, None]
+
+
+@dataclass(frozen=True)
+class StateSpeaker:
+    """As CacheSpeaker, of blocks whose past is a state: nothing grows with the answer.
+
+    The memory is what each block keeps, (batch, heads, width, ...): every token of a
+    prompt is in it, since all that is written may look at all of the prompt.
+    """
+
+    backbone: Any
+    logits: Callable[[Any], Any]
+    attention: Callable[[Any, Any], Any]
+    width: int
+
+    def begin(self, prompt: Mapping[str, Any]) -> tuple[Any, Any]:
+        hidden, states = _read(self.backbone, self.attention, prompt)
+        states = tree.map_structure(
+            lambda x: ops.repeat(x[:, :, None], self.width, axis=2), states
+        )
+        return ops.cast(self.logits(hidden), "float32"), states
+
+    def over(self, prompt: Mapping[str, Any]) -> Extend:
+        mask = prompt["padding_mask"]
+        lengths = ops.sum(ops.cast(mask, "int32"), axis=1)
+        segments = ops.broadcast_to(
+            prompt["next_segment"][:, None], (mask.shape[0], self.width)
+        )
+
+        def extend(memory: Any, tokens: Any, step: Any, places: Any) -> tuple[Any, Any]:
+            here = ops.maximum(lengths + places, 0)
+            hidden, states = self.backbone.walk(
+                tokens,
+                segments,
+                ops.broadcast_to(here[:, None], segments.shape),
+                look=Look(),
+                caches=memory,
+            )
+            logits = self.logits(ops.reshape(hidden, (-1, hidden.shape[-1])))
+            logits = ops.reshape(logits, (*tokens.shape, logits.shape[-1]))
+            return ops.cast(logits, "float32"), states
+
+        return extend
+
+    def follow(self, memory: Any, parents: Any) -> Any:
+        def moved(state: Any) -> Any:
+            index = parents[:, None]
+            index = ops.reshape(index, (*index.shape, *[1] * (state.ndim - 3)))
+            return ops.take_along_axis(state, index, axis=2)
+
+        return tree.map_structure(moved, memory)
+
+
+def _read(
+    backbone: Any,
+    attention: Callable[[Any, Any], Any],
+    prompt: Mapping[str, Any],
+    source: Any = None,
+) -> tuple[Any, Any]:
+    """Hidden states of the last token of prompts, (batch, hidden), and what each block
+    keeps of them. Padding may stand on either side."""
+    mask = prompt["padding_mask"]
+    seen = attention(prompt["segment_ids"], mask)
+    hidden, kept = backbone.walk(
+        prompt["token_ids"],
+        prompt["segment_ids"],
+        _positions(mask),
+        look=Look(seen, keep=True),
+        source=source,
+    )
+    places = ops.arange(ops.shape(mask)[1])
+    last = ops.max(places * ops.cast(mask, "int32"), axis=1)
+    return ops.take_along_axis(hidden, last[:, None, None], axis=1)[:, 0], kept
 
 
 def _positions(mask: Any) -> Any:

@@ -48,6 +48,10 @@ class BackboneModel(keras.Model):
         """The stacks of blocks that it walks through."""
         return [self.backbone]
 
+    def own_ways(self) -> list[str]:
+        """What it does that a published model of its parts does not."""
+        return []
+
     def published_parts(self) -> dict[str, Any]:
         """Layers beside the backbone that a published model may have, by part."""
         return {}
@@ -66,7 +70,7 @@ class TaskModel(BackboneModel):
 
     Features: token_ids, padding_mask (batch, tokens), optionally segment_ids, what
     the bridge reads, and ``labels_key`` of each head. ``mask_key`` names the mask
-    of the states that the heads see.
+    of the states that the heads see; ``published`` are published_parts.
     """
 
     def __init__(
@@ -76,14 +80,19 @@ class TaskModel(BackboneModel):
         labels: Mapping[str, str],
         bridge: Any = None,
         mask_key: str = "padding_mask",
+        published: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
         super().__init__(backbone, **kwargs)
+        self.published = dict(published or {})
         self.bridge = bridge
         self.heads = dict(heads)
         self.labels_key = dict(labels)
         self.mask_key = mask_key
         self.built = True
+
+    def published_parts(self) -> dict[str, Any]:
+        return self.published
 
     def call(self, inputs: Batch, training: bool = False) -> dict[str, Any]:
         states = self.states(inputs, training)

@@ -85,6 +85,23 @@ class CharacterLift(keras.layers.Layer):
         return states
 
 
+class PieceStates(keras.layers.Layer):
+    """The state of the piece that covers a character, and no more: no weights.
+
+    hidden_states: (batch, tokens, hidden); returns (batch, characters, hidden).
+    """
+
+    def call(
+        self,
+        hidden_states: Any,
+        inputs: Mapping[str, Any],
+        token_embedding: keras.layers.Embedding,
+        training: bool = False,
+    ) -> Any:
+        index = ops.cast(inputs["char_to_token"], "int32")[..., None]
+        return ops.take_along_axis(hidden_states, index, axis=1)
+
+
 def _neighbours(states: Any) -> Any:
     """Each state beside the one before and the one after: (..., hidden * 3).
 

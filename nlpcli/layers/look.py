@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-Cache = tuple[Any, Any]  # keys, values: (batch x key heads, places, head size)
+# keys, values: (batch x key heads, places, head size); sums of linear attention
+Cache = tuple[Any, Any]
 
 
 class Crossed(NamedTuple):

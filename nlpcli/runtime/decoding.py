@@ -30,6 +30,8 @@ from nlpcli.text.batching import Features, Field, Sizes, collate, sizes_of
 
 LENGTHS = (16, 32, 64, 128, 256, 512)
 NO_LIMIT = 2**30
+AT_ONCE = 4096  # tokens of a batch whose likelihood is asked for
+SCORES = 2**24  # numbers of a block of scores, 64 MB
 STREAMED = 128  # least padded prompt of a conversation: it grows without compiling
 
 
@@ -57,6 +59,9 @@ class Decoding:
         self.decode_seconds = 0.0
         self._programs: dict[Any, _Program] = {}
         self._loss = tf.function(self._losses, autograph=False, reduce_retracing=True)
+        self._token_loss = tf.function(
+            self._each_loss, autograph=False, reduce_retracing=True
+        )
 
     def __call__(
         self,
@@ -115,6 +120,19 @@ class Decoding:
         counts = [len(item["target_ids"]) for item in features]
         return [(float(x), count) for x, count in zip(losses, counts, strict=True)]
 
+    def token_losses(self, features: Sequence[Features]) -> list[np.ndarray]:
+        """-log p of each target of each sequence, however long the sequences."""
+
+        def work(batch: Features) -> Any:
+            found = self._token_loss({k: tf.constant(v) for k, v in batch.items()})
+            return found.numpy()
+
+        longest = max((len(item["token_ids"]) for item in features), default=1)
+        size = max(1, min(2 * self.batch_size, AT_ONCE // longest))
+        losses = in_batches(features, self.fields, Loose(), size, work)
+        counts = [len(item["target_ids"]) for item in features]
+        return [x[:count] for x, count in zip(losses, counts, strict=True)]
+
     def run(self, features: Sequence[Features], output: str) -> list[np.ndarray]:
         """One output of the model for each row, in order, as padded."""
         size = self.batch_size * 2
@@ -132,6 +150,34 @@ class Decoding:
             batch["target_ids"], logits
         )
         return tf.reduce_sum(each * tf.cast(batch["target_mask"], tf.float32), axis=1)
+
+    def _each_loss(self, batch: Any) -> Any:
+        """(batch, targets), the scores of a few targets at a time: a vocabulary is
+        wide."""
+        states, ids = self.model.states(batch), batch["target_ids"]
+        flat, targets = (
+            tf.reshape(states, (-1, states.shape[-1])),
+            tf.reshape(ids, (-1,)),
+        )
+        count = tf.shape(targets)[0]
+        block = tf.minimum(count, SCORES // self.model.backbone.config.vocab_size + 1)
+        blocks = -(-count // tf.maximum(block, 1))
+        more = blocks * block - count
+        flat = tf.reshape(tf.pad(flat, ((0, more), (0, 0))), (blocks, block, -1))
+        targets = tf.reshape(tf.pad(targets, ((0, more),)), (blocks, block))
+        flat.set_shape((None, None, states.shape[-1]))
+
+        def score(given: Any) -> Any:
+            logits = self.model.logits(given[0])
+            return tf.nn.sparse_softmax_cross_entropy_with_logits(given[1], logits)
+
+        losses = tf.map_fn(
+            score,
+            (flat, targets),
+            fn_output_signature=tf.TensorSpec((None,), tf.float32),
+            parallel_iterations=1,
+        )
+        return tf.reshape(tf.reshape(losses, (-1,))[:count], tf.shape(ids))
 
     def _open(
         self,

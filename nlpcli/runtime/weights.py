@@ -10,13 +10,17 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 from safetensors.numpy import save_file
 
+from nlpcli.checkpoints.rules import joined
 from nlpcli.checkpoints.safetensors import SafetensorsSource
+from nlpcli.checkpoints.source import Blocks, read_blocks
 from nlpcli.errors import CheckpointError
 
 SLACK = 2**24  # numbers of a model that stand in no file
 MOST_BESIDE = 2**29  # numbers of blocks that a run's model leaves unused
+_pending: dict[int, tuple[Any, Any]] = {}  # variables whose values come later
 LEAST = 1000  # a layer or a variable takes memory even without numbers
 
 
@@ -71,6 +75,37 @@ def at_most(beside: int, source: SafetensorsSource) -> Iterator[None]:
         layer_class.__init__, layer_class.add_weight = made, add_weight
 
 
+@contextmanager
+def values_later() -> Iterator[None]:
+    """Draw random initial values at the end, of those variables that ``fill`` left out.
+
+    Until then they are zero. An initializer draws its seed where it is made and makes
+    the same values whenever it is asked, so nothing else changes.
+    """
+    global _pending
+    before, pending = _pending, {}
+    layer_class = keras.layers.Layer
+    add_weight = layer_class.add_weight
+
+    def later(
+        layer: Any, shape: Any = None, initializer: Any = None, *rest: Any, **named: Any
+    ) -> Any:
+        if not isinstance(getattr(initializer, "seed", None), int):
+            return add_weight(layer, shape, initializer, *rest, **named)
+        variable = add_weight(layer, shape, "zeros", *rest, **named)
+        pending[id(variable)] = (variable, initializer)
+        return variable
+
+    layer_class.add_weight, _pending = later, pending
+    try:
+        yield
+    finally:
+        layer_class.add_weight, _pending = add_weight, before
+    for variable, initializer in pending.values():
+        shape = tuple(variable.shape)
+        variable.assign(initializer(shape, dtype=variable.dtype))
+
+
 def assign(variables: Mapping[str, Any], path: Path) -> None:
     """Fill variables from a file: every one, of the same shape, or none at all.
 
@@ -87,7 +122,32 @@ def assign(variables: Mapping[str, Any], path: Path) -> None:
     if gaps:
         raise CheckpointError("\n".join(gaps))
     for name, variable in variables.items():
-        variable.assign(source.read(name))
+        fill(variable, read_blocks(source, name, tuple(variable.shape)))
+
+
+def fill(variable: Any, blocks: Blocks) -> None:
+    """Put a value into a variable block by block, in the variable's own type.
+
+    Blocks are written into the memory that it has: another buffer would be there
+    beside it, and TensorFlow keeps what it once took.
+    """
+    _pending.pop(id(variable), None)
+    shape = tuple(variable.shape)
+    value = variable.value
+    if not shape or isinstance(value, tf.distribute.DistributedValues):
+        variable.assign(joined(blocks, shape))
+        return
+    for start, block in blocks:
+        # not value[start:stop].assign, which reads and so shares the memory first
+        tf.raw_ops.ResourceStridedSliceAssign(
+            ref=value.handle,
+            begin=[start],
+            end=[start + len(block)],
+            strides=[1],
+            value=tf.cast(block, value.dtype),
+        )
+    # writing a part makes every later reading a copy, until this
+    tf.raw_ops.DisableCopyOnRead(resource=value.handle)
 
 
 def _is_random_state(variable: Any) -> bool:

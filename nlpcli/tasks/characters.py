@@ -74,10 +74,11 @@ class Characters(Recipe[E], Answers[E]):
         vocab, data = self.tokenizer.vocab, self.setup.config.data
         longest = data.max_length
         most = longest - 2, 2 * longest
+        begin = vocab.require("begin")
         for window in cut_windows(pieces, *most, data.stride, text):
             inside = slice(window.start, window.end)
             own = encoding.token_ids[window.first_token : window.last_token]
-            token_ids = np.concatenate([[vocab.cls_id], own, [vocab.sep_id]])
+            token_ids = np.concatenate([[begin], own, [vocab.end_id]])
             covering = np.maximum(pieces[inside] - window.first_token + 1, 0)
             features: Features = {
                 "token_ids": token_ids.astype(np.int32),

@@ -13,7 +13,6 @@ from nlpcli.records.row import Row
 from nlpcli.text.batching import Features
 from nlpcli.text.sequences import lay_out
 from nlpcli.text.tokenizers.encoding import Tokenizer
-from nlpcli.text.tokenizers.load import text_of
 
 MASK = "[MASK]"
 
@@ -93,7 +92,7 @@ class MaskedReader:
         return [
             {
                 "token": vocab.tokens[i],
-                "text": text_of(vocab, [i]),
+                "text": self.tokenizer.text([i]),
                 "probability": round(float(chances[i]), 4),
             }
             for i in ids.tolist()

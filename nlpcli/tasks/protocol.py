@@ -19,6 +19,7 @@ from nlpcli.decoders.constraints import Constraint
 from nlpcli.decoders.hypothesis import Hypothesis
 from nlpcli.decoders.options import GenerateOptions
 from nlpcli.errors import DataError
+from nlpcli.heads.published_parts import PublishedHead
 from nlpcli.records.form import E, Form
 from nlpcli.records.row import Row
 from nlpcli.text.batching import Features, Field
@@ -83,6 +84,8 @@ class Model(Protocol):
 
     def published_parts(self) -> dict[str, Any]: ...
 
+    def own_ways(self) -> list[str]: ...
+
     def __call__(self, inputs: Any, training: bool = False) -> dict[str, Any]: ...
 
     def task_loss(self, inputs: Any, logits: Mapping[str, Any]) -> tuple[Any, Any]: ...
@@ -122,6 +125,9 @@ class Decode(Protocol):
 
     def loss(self, features: Sequence[Features]) -> list[tuple[float, int]]:
         """-log p of the targets of each sequence, and how many there are."""
+
+    def token_losses(self, features: Sequence[Features]) -> list[np.ndarray]:
+        """-log p of each target of each sequence, however long the sequences."""
 
     def run(self, features: Sequence[Features], output: str) -> list[np.ndarray]:
         """One output of the model for each row, in order, as padded."""
@@ -212,15 +218,31 @@ class Answers(ABC, Generic[E]):
 
 
 class Writes(ABC, Generic[E]):
-    """A recipe that generates: ``defaults`` are its options where nothing is said."""
+    """A recipe that generates: ``defaults`` are its options where nothing is said.
+
+    ``end_id``: the token that ends an answer, None for that of the vocabulary.
+    """
 
     defaults: GenerateOptions
+    end_id: int | None = None
+
+    def shown(self, text: str) -> str:
+        """What is told of an answer that is still being written."""
+        return text
 
     @abstractmethod
     def write(
         self, decode: Decode, examples: Sequence[E], options: GenerateOptions
     ) -> Sequence[Answer | DataError]:
         """``outputs`` for each example, in order; a DataError in a bad one's place."""
+
+
+class Weighs(ABC, Generic[E]):
+    """A recipe that is scored by how likely its model finds what is given."""
+
+    @abstractmethod
+    def weigh(self, decode: Decode, examples: Sequence[E]) -> list[Answer]:
+        """What ``score`` needs to know of each example; raises DataError."""
 
 
 class Embeds(ABC):
@@ -243,6 +265,14 @@ class Tunes(ABC, Generic[E]):
     @abstractmethod
     def tune(self, examples: Sequence[E], parts: Sequence[Any]) -> None:
         """``parts``: what ``predict`` gave for the one window of each example."""
+
+
+class Exports(ABC):
+    """A recipe whose head other tools may have."""
+
+    @abstractmethod
+    def published_head(self, model: Any) -> PublishedHead | str:
+        """Its head as transformers has it, or what is lost since it has none such."""
 
 
 class Fits(ABC):

@@ -33,7 +33,6 @@ from nlpcli.tasks.protocol import (
 )
 from nlpcli.text.batching import Features, Field
 from nlpcli.text.layouts import Apart, Layout, Prefix, ended, start_id
-from nlpcli.text.tokenizers.load import text_of
 from nlpcli.text.windows import whole_window
 
 
@@ -129,7 +128,7 @@ class Writing(Recipe[E], Writes[E]):
         """One hypothesis as it is told."""
         ids = hypothesis.token_ids
         return {
-            "text": text_of(self.vocab, ids),
+            "text": self.tokenizer.text(ids),
             "score": round(hypothesis.score, 4),
             "finish_reason": hypothesis.finish_reason,
             "tokens": [self.vocab.tokens[i] for i in ids],
@@ -149,7 +148,7 @@ class Writing(Recipe[E], Writes[E]):
         never = {*self.vocab.special_ids, *range(len(tokens), size)}
         if self.by_character:
             never |= {i for i, t in enumerate(tokens) if len(t.removeprefix("▁")) > 1}
-        return never - {self.vocab.sep_id}
+        return never - {self.vocab.end_id}
 
     def encode(self, examples: Sequence[E], gold: bool) -> list[list[EncodedWindow]]:
         return [

@@ -5,6 +5,16 @@ from __future__ import annotations
 import numpy as np
 
 
+def leading(char_to_token: np.ndarray) -> np.ndarray:
+    """Which characters are the first of a piece's: (characters,) bool.
+
+    char_to_token: 0 where none covers a character, the same number again where it is
+    not the first.
+    """
+    before = np.concatenate([[0], char_to_token[:-1]])
+    return (char_to_token > 0) & (char_to_token != before)
+
+
 def align_characters(offsets: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
     """Index of the piece of each character, and the character's place in it.
 

@@ -103,12 +103,14 @@ class Apart:
 def ended(vocab: Vocab, parts: Sequence[Ids]) -> tuple[np.ndarray, np.ndarray]:
     """Parts of an answer, each with its end: ids, and the number of each one's part."""
     ids, owners = lay_out(vocab, parts)
-    return ids[1:], owners[1:]
+    return ids[owners >= 0], owners[owners >= 0]
 
 
 def start_id(vocab: Vocab, told: int = -1) -> int:
-    """What a decoder reads before its first token: ``told``, or the vocabulary's begin.
+    """What a decoder reads before its first token.
 
-    T5 has the padding token there and says so in its configuration.
+    ``told``, or the vocabulary's begin, or its padding token, as T5 has it.
     """
-    return told if told >= 0 else vocab.cls_id
+    if told >= 0:
+        return told
+    return vocab.pad_id if vocab.begin_id is None else vocab.begin_id

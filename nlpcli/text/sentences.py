@@ -35,7 +35,7 @@ class SentenceReader:
     def features(self, texts: Sequence[str]) -> list[Features]:
         """[CLS] prefix text [SEP], unpadded, for each text."""
         vocab = self.tokenizer.vocab
-        ends = [vocab.cls_id], [vocab.sep_id]
+        ends = [vocab.require("begin")], [vocab.end_id]
         found = []
         for ids in self.pieces(texts, self.longest - 2):
             row = np.concatenate([ends[0], ids, ends[1]]).astype(np.int32)

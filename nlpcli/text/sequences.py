@@ -29,11 +29,13 @@ def sequence_fields(pad_id: int) -> dict[str, Field]:
 def lay_out(vocab: Vocab, parts: Sequence[Ids]) -> tuple[np.ndarray, np.ndarray]:
     """[CLS] part [SEP] part [SEP] ...: (tokens,) ids, and each one's part by number.
 
-    A [SEP] belongs to the part that it ends; [CLS] has -1.
+    A [SEP] belongs to the part that it ends; [CLS] has -1, and is not there where
+    the vocabulary has no token for it.
     """
-    ids, owners = [vocab.cls_id], [-1]
+    begin = vocab.begin_id
+    ids, owners = ([], []) if begin is None else ([begin], [-1])
     for number, part in enumerate(parts):
-        ids += [*part, vocab.sep_id]
+        ids += [*part, vocab.end_id]
         owners += [number] * (len(part) + 1)
     return np.array(ids, np.int32), np.array(owners, np.int32)
 

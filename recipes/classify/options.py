@@ -14,8 +14,8 @@ from .form import ClassifyForm
 class TaskOptions:
     """How labels are read off a sentence."""
 
-    pooling: Literal["cls", "mean"] = option(
-        "cls", "cls: the state of the first token; mean: of all tokens"
+    pooling: Literal["cls", "mean", "pooler"] = option(
+        "cls", "the first token's state, the mean of all, or the first's through pooler"
     )
     class_weights: Literal["none", "balanced"] = option(
         "none", "balanced: an error counts the more, the rarer its label is"

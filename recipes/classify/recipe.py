@@ -10,13 +10,14 @@ import numpy as np
 from nlpcli.decoders.labels import chosen_labels, probabilities, ranked_labels
 from nlpcli.errors import DataError
 from nlpcli.heads.classification import ClassificationHead
+from nlpcli.heads.published_parts import PublishedHead
 from nlpcli.heads.task_model import TaskModel
 from nlpcli.metrics.classification import best_thresholds, score_labels
 from nlpcli.records.marks import names_of
 from nlpcli.records.pairs import texts_of
 from nlpcli.records.row import Row
 from nlpcli.tasks.labels import Labels
-from nlpcli.tasks.protocol import Answer, Forward, Setup, Tunes
+from nlpcli.tasks.protocol import Answer, Exports, Forward, Setup, Tunes
 from nlpcli.tasks.sentences import Sentences
 from nlpcli.text.batching import Features, Field
 from nlpcli.text.windows import Window
@@ -24,7 +25,7 @@ from nlpcli.text.windows import Window
 from .form import ClassifyExample
 
 
-class ClassifyRecipe(Sentences[ClassifyExample], Tunes[ClassifyExample]):
+class ClassifyRecipe(Sentences[ClassifyExample], Tunes[ClassifyExample], Exports):
     """One label by a softmax; several, each by a sigmoid and a threshold of its own."""
 
     def __init__(self, setup: Setup) -> None:
@@ -56,11 +57,8 @@ class ClassifyRecipe(Sentences[ClassifyExample], Tunes[ClassifyExample]):
             )
 
     def state(self) -> dict[str, Any]:
-        return {
-            "labels": self.labels.names,
-            "several": self.several,
-            "thresholds": self.thresholds,
-        }
+        own = {"several": self.several, "thresholds": self.thresholds}
+        return {"labels": self.labels.names, **own}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self.labels.restore(state["labels"])
@@ -82,7 +80,11 @@ class ClassifyRecipe(Sentences[ClassifyExample], Tunes[ClassifyExample]):
             self.several,
             self.labels.balanced(self.several) if balanced else None,
         )
-        return TaskModel(backbone, {head.name: head}, {head.name: "labels"})
+        own, parts = {"labels": head}, head.published_parts()
+        return TaskModel(backbone, own, {"labels": "labels"}, published=parts)
+
+    def published_head(self, model: Any) -> PublishedHead | str:
+        return model.heads["labels"].published(self.labels.names)
 
     def predict(self, forward: Forward, batch: Features) -> Sequence[np.ndarray]:
         return list(probabilities(forward(batch)["labels"], self.several))

@@ -188,7 +188,7 @@ class CoupletRecipe(Writing[CoupletExample]):
     @cached_property
     def _form(self) -> VerseConstraint:
         tones = self._tones if self.options.tones else None
-        return VerseConstraint(self.candidates, self.vocab.sep_id, tones)
+        return VerseConstraint(self.candidates, self.vocab.end_id, tones)
 
     @cached_property
     def _tones(self) -> np.ndarray:

@@ -53,7 +53,7 @@ def windows_of(
         # By turn, and last for [CLS], whose owner is -1.
         wanted = [learn[i] and i >= start for i in range(first, last)] + [False]
         whole = [len(turn) <= room for turn in turns[first:last]] + [True]
-        ends = ids == vocab.sep_id
+        ends = ids == vocab.end_id
         targets = np.array(wanted)[owners] & (np.array(whole)[owners] | ~ends)
         if targets.any():
             segments = (owners.clip(0) + first_segment) % 2

@@ -11,8 +11,7 @@ from typing import Any
 from nlpcli.decoders.hypothesis import Hypothesis
 from nlpcli.text.expression import ExpressionError
 from nlpcli.text.rational import evaluate, value_text
-from nlpcli.text.tokenizers.load import text_of
-from nlpcli.text.tokenizers.vocab import Vocab
+from nlpcli.text.tokenizers.vocab import Vocab, text_of
 
 
 def outputs(

@@ -24,9 +24,10 @@ class QuestionGrammar:
 
     def __init__(self, tokenizer: Tokenizer) -> None:
         self.size = len(tokenizer.vocab.tokens)
-        self.end_id = tokenizer.vocab.sep_id
+        self.end_id = tokenizer.vocab.end_id
         ids = tokenizer.character_ids(CHARACTERS).tolist()
-        known = [token_id != tokenizer.vocab.unk_id for token_id in ids]
+        strange = tokenizer.vocab.unk_id, tokenizer.vocab.end_id
+        known = [token_id not in strange for token_id in ids]
         # An id of its own beyond the vocabulary for each character it does not have.
         self._ids = {
             character: token_id if here else self.size + place

@@ -15,14 +15,18 @@ from .form import NerForm
 class TaskOptions:
     """How entities are found in the characters of a text."""
 
-    head: Literal["crf", "global-pointer"] = option(
-        "crf", "crf tags each character; global-pointer scores each span"
+    head: Literal["crf", "global-pointer", "softmax"] = option(
+        "crf",
+        "crf tags each character; global-pointer scores each span; softmax tags each "
+        "piece by itself, which transformers can answer too",
     )
     nested: bool = option(
         False, "keep entities that lie inside others; needs head: global-pointer"
     )
     char_layers: int = option(
-        1, "width-3 convolutions over the characters, under the head", minimum=0
+        1,
+        "width-3 convolutions over the characters, under the head; softmax has none",
+        minimum=0,
     )
     pointer_dim: int = option(
         64, "size of the start and end vectors of global-pointer", minimum=2

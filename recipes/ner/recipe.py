@@ -8,17 +8,27 @@ from typing import Any
 import numpy as np
 
 from nlpcli.decoders.pointer import decode as decode_pointer
-from nlpcli.decoders.tags import TagScheme
+from nlpcli.decoders.tags import TagScheme, spread
 from nlpcli.decoders.viterbi import span_scores, viterbi
 from nlpcli.heads.crf import CrfHead
 from nlpcli.heads.pointer import GlobalPointerHead
+from nlpcli.heads.published_parts import PublishedHead
+from nlpcli.heads.softmax import SoftmaxHead
 from nlpcli.heads.task_model import TaskModel
+from nlpcli.layers.characters import PieceStates
 from nlpcli.metrics.span_f1 import score_spans
 from nlpcli.records.row import Row
 from nlpcli.tasks.characters import Characters, Lift
 from nlpcli.tasks.labels import Labels
-from nlpcli.tasks.protocol import Answer, Forward, Setup
+from nlpcli.tasks.protocol import (
+    Answer,
+    EncodedWindow,
+    Exports,
+    Forward,
+    Setup,
+)
 from nlpcli.text.batching import Features, Field
+from nlpcli.text.characters import leading
 from nlpcli.text.windows import Window, merge_spans
 
 from .form import NerExample
@@ -26,8 +36,8 @@ from .form import NerExample
 Span = tuple[int, int, str, float]
 
 
-class NerRecipe(Characters[NerExample]):
-    """A CRF over the characters, or GlobalPointer's score of each span."""
+class NerRecipe(Characters[NerExample], Exports):
+    """A CRF over the characters, GlobalPointer's score of each span, or a softmax."""
 
     main_score = "f1"
 
@@ -35,8 +45,9 @@ class NerRecipe(Characters[NerExample]):
         tags, spans = Field(("characters",)), Field(("spans", None), -1)
         super().__init__(setup, {"tags": tags, "spans": spans})
         self.labels = Labels()
-        self.crf = self.options.head == "crf"
-        self.nested = self.options.nested and not self.crf
+        self.pointer = self.options.head == "global-pointer"
+        self.softmax = self.options.head == "softmax"
+        self.nested = self.options.nested and self.pointer
 
     def ask(self, row: Row) -> NerExample:
         return NerExample(row.string("text"), ())
@@ -54,6 +65,15 @@ class NerRecipe(Characters[NerExample]):
     def restore(self, state: Mapping[str, Any]) -> None:
         self.labels.restore(state["labels"])
 
+    def encode(
+        self, examples: Sequence[NerExample], gold: bool
+    ) -> list[list[EncodedWindow]]:
+        windows = super().encode(examples, gold)
+        if self.softmax:  # a piece has one tag, that of its first character
+            for features, _ in (window for own in windows for window in own):
+                features["char_mask"] = leading(features["char_to_token"])
+        return windows
+
     def targets(self, example: NerExample, window: Window) -> Features:
         spans = []
         for entity in example.near(window.start, window.end):
@@ -61,7 +81,7 @@ class NerRecipe(Characters[NerExample]):
             end = min(entity.end, window.end) - window.start
             if start < end:
                 spans.append((start, end, entity.label))
-        if self.crf:
+        if not self.pointer:
             scheme = TagScheme(self.labels.names)
             return {"tags": scheme.encode(spans, window.end - window.start)}
         rows = [(self.labels.number(label), s, e - 1) for s, e, label in spans]
@@ -69,28 +89,35 @@ class NerRecipe(Characters[NerExample]):
 
     def heads(self, backbone: Any, lift: Lift) -> TaskModel:
         head: Any
-        if self.crf:
-            head = CrfHead(len(TagScheme(self.labels.names).tags), name="tags")
-        else:
+        sizes, tags = backbone.config, TagScheme(self.labels.names).tags
+        if self.softmax:
+            dropout = sizes.hidden_dropout_prob
+            head = SoftmaxHead(sizes.hidden_size, len(tags), dropout)
+        elif self.pointer:
             size = self.options.pointer_dim
             head = GlobalPointerHead(len(self.labels), head_size=size, name="spans")
-        head.build((None, None, backbone.config.hidden_size))
+        else:
+            head = CrfHead(len(tags), name="tags")
+        if not self.softmax:
+            head.build((None, None, sizes.hidden_size))
         return TaskModel(
             backbone,
             {head.name: head},
             {head.name: head.name},
-            bridge=lift(),
+            bridge=PieceStates() if self.softmax else lift(),
             mask_key="char_mask",
         )
 
     def predict(self, forward: Forward, batch: Features) -> list[list[Span]]:
         mask = batch["char_mask"]
-        if not self.crf:
+        if self.pointer:
             logits = forward(batch)["spans"]
             names = self.labels.names
             rows = decode_pointer(logits, mask, nested=self.nested)
             return [[(s, e, names[k], score) for s, e, k, score in row] for row in rows]
         logits, scheme = forward(batch)["tags"], TagScheme(self.labels.names)
+        if self.softmax:
+            return self._likeliest(logits, batch, scheme)
         moves, starts, ends = forward.model.heads["tags"].parameters()
         tags, _ = viterbi(logits, mask, moves, starts, ends, scheme)
         spans = [scheme.decode(row) for row in tags]
@@ -99,6 +126,36 @@ class NerRecipe(Characters[NerExample]):
             [(*span, score) for span, score in zip(row, row_scores, strict=True)]
             for row, row_scores in zip(spans, scores, strict=True)
         ]
+
+    def _likeliest(
+        self, logits: np.ndarray, batch: Features, scheme: TagScheme
+    ) -> list[list[Span]]:
+        """The likeliest tag of each piece; the score of a span is its pieces' mean."""
+        logits = logits - logits.max(axis=-1, keepdims=True)
+        chances = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
+        rows = []
+        for i, leads in enumerate(batch["char_mask"]):
+            tags = np.where(leads, chances[i].argmax(axis=-1), 0)
+            own, best = spread(tags, leads, batch["char_places"][i]), chances[i].max(-1)
+            rows.append(
+                [
+                    (s, e, label, float(best[s:e][leads[s:e]].mean()))
+                    for s, e, label in scheme.decode(own)
+                ]
+            )
+        return rows
+
+    def published_head(self, model: Any) -> PublishedHead | str:
+        if not self.softmax:
+            return (
+                f"the {self.options.head} head and the characters under it, which "
+                "transformers has not (task.head: softmax makes one that it has)"
+            )
+        return PublishedHead(
+            "ForTokenClassification",
+            {"classifier": model.heads["tags"].scores},
+            TagScheme(self.labels.names).tags,
+        )
 
     def merge(
         self, example: NerExample, parts: Sequence[tuple[Window, list[Span]]]

@@ -54,7 +54,7 @@ class QaGenRecipe(Writing[QaExample]):
         self.by_character = True  # whatever the pieces are: answers are spans
         # The questions of a passage stand one after the other.
         self._passage = lru_cache(8)(partial(read_passage, self.tokenizer))
-        self.spans = SpanOfSource(setup.backbone.vocab_size, self.vocab.sep_id)
+        self.spans = SpanOfSource(setup.backbone.vocab_size, self.vocab.end_id)
         lengths = self.options
         self.defaults = GenerateOptions(
             num=1,

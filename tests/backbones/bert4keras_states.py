@@ -2,10 +2,14 @@
 
 bert4keras_states.py FOLDER INPUTS.npz OUTPUT.npz MODEL APPLICATION...
 
-MODEL is bert or nezha. An APPLICATION is encoder, which gives hidden states, or
-unilm or lm, which give logits; each becomes an array of that name.
+MODEL is bert, nezha, albert, electra, roformer or roformer_v2, and may go on with ? and
+a JSON object of further arguments (``gelu``: "erf" or "tanh"). An APPLICATION is
+encoder, which gives hidden states, pool, which gives the linear pooler's vectors,
+discriminator, or mlm, unilm or lm, which give logits; each becomes an array of that
+name.
 """
 
+import json
 import os
 import sys
 from pathlib import Path
@@ -18,7 +22,17 @@ from bert4keras.models import build_transformer_model
 
 folder, inputs, output = map(Path, sys.argv[1:4])
 name, *applications = sys.argv[4:]
-set_gelu("tanh")
+name, _, more = name.partition("?")
+options = json.loads(more or "{}")
+set_gelu(options.pop("gelu", "erf" if name == "electra" else "tanh"))
+HEADS = {
+    "encoder": {},
+    "pool": {"with_pool": "linear"},
+    "mlm": {"with_mlm": "linear"},
+    "discriminator": {"with_discriminator": "linear"},
+    "unilm": {"application": "unilm", "with_mlm": "linear"},
+    "lm": {"application": "lm", "with_mlm": "linear"},
+}
 data = np.load(inputs)
 found = {}
 for application in applications:
@@ -26,8 +40,8 @@ for application in applications:
         str(folder / "bert_config.json"),
         str(folder / "bert_model.ckpt"),
         model=name,
-        application=application,
-        with_mlm=False if application == "encoder" else "linear",
+        **HEADS[application],
+        **options,
     )
     found[application] = model.predict([data["token_ids"], data["segment_ids"]])
 np.savez(output, **found)

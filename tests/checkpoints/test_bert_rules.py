@@ -7,8 +7,6 @@ import pytest
 
 from nlpcli.checkpoints.folder import open_checkpoint
 from nlpcli.checkpoints.rules import dump, load, resolve
-from nlpcli.engine.published import open_published
-from nlpcli.errors import CheckpointError
 from tests.bert_family import (
     MLM_RULES,
     NSP_RULES,
@@ -94,17 +92,6 @@ def test_bare_names_and_gamma_beta(tmp_path):
     source = open_checkpoint(write_hf(tmp_path / "bert", tensors))
     plan = resolve(RULES["hf"], expected_shapes(CONFIG)["backbone"], source)
     assert not plan.gaps and not plan.unused and len(plan.notes) == 3
-
-
-def test_roberta_is_explained(tmp_path):
-    tensors = {
-        name.replace("bert.", "roberta.", 1): value
-        for name, value in hf_tensors().items()
-    }
-    write_hf(tmp_path / "roberta", tensors)
-    with pytest.raises(CheckpointError) as caught:
-        open_published(tmp_path / "roberta")
-    assert "roberta" in str(caught.value) and "not Chinese wwm" in str(caught.value)
 
 
 @pytest.mark.parity

@@ -187,7 +187,7 @@ def test_a_bug_stays_a_bug(hub, monkeypatch):
 
 def test_a_repository_without_weights(hub):
     del hub.repositories[TORCH]["pytorch_model.bin"]
-    with pytest.raises(NotFoundError, match=r"has no model.safetensors or pytorch_mod"):
+    with pytest.raises(NotFoundError, match=r"has no model.safetensors or tf_model.h5"):
         pull("wobert")
 
 
@@ -238,7 +238,17 @@ def test_only_the_best_weights_are_chosen():
         *small, "model.safetensors",
     ]  # fmt: skip
     assert needed_files([*small, *bins, index, *shards]) == [*small, *shards, index]
+    assert needed_files([*small, *bins]) == [*small, "tf_model.h5"]
+    del bins[1]
     assert needed_files([*small, *bins]) == [*small, "pytorch_model.bin"]
+
+
+def test_a_folder_with_any_weights_is_whole(tmp_path):
+    for name in ("config.json", "vocab.txt", "tf_model.h5.index.json"):
+        (tmp_path / name).write_bytes(b"{}")
+    assert not storage.is_whole(tmp_path), "shards of it are not read"
+    (tmp_path / "tf_model.h5").write_bytes(b"")
+    assert storage.is_whole(tmp_path)
 
 
 def test_the_folder_of_plain_models(monkeypatch, tmp_path):

@@ -64,8 +64,9 @@ def test_safetensors_come_before_others(tmp_path):
     assert open_checkpoint(tmp_path / "model.safetensors").read("x") == [0]
 
 
-def test_an_opener_is_asked_before_the_torch_file(tmp_path):
-    (tmp_path / "pytorch_model.bin").write_bytes(b"never read")
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "tf_model.h5"])
+def test_an_opener_is_asked_before_other_files(tmp_path, name):
+    (tmp_path / name).write_bytes(b"never read")
     asked = []
     opened = open_checkpoint(
         tmp_path, [lambda path: asked.append(path), lambda path: "a source"]
@@ -78,11 +79,11 @@ def test_what_is_no_checkpoint_is_told(tmp_path):
         open_checkpoint(tmp_path / "nowhere")
     with pytest.raises(NotFoundError, match=r"no weights; expected model.safetensors"):
         open_checkpoint(tmp_path)
-    (tmp_path / "tf_model.h5").touch()
-    with pytest.raises(NotFoundError, match=r"found only tf_model.h5 \(a Keras file"):
+    (tmp_path / "flax_model.msgpack").touch()
+    with pytest.raises(NotFoundError, match=r"found only flax_model.msgpack \(a Flax"):
         open_checkpoint(tmp_path)
     with pytest.raises(CheckpointError, match="not a checkpoint"):
-        open_checkpoint(tmp_path / "tf_model.h5")
+        open_checkpoint(tmp_path / "flax_model.msgpack")
     (tmp_path / "bert_model.ckpt.index").touch()
     with pytest.raises(CheckpointError, match="holds a TensorFlow checkpoint"):
         open_checkpoint(tmp_path)

@@ -7,14 +7,19 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from nlpcli.backbones import family_of
 from nlpcli.checkpoints.folder import open_checkpoint
 from nlpcli.checkpoints.inspect import tokenizer_kind
 from nlpcli.checkpoints.rules import load
 from nlpcli.engine.inspect import inspect
+from nlpcli.engine.published import open_published
 from nlpcli.errors import CheckpointError, NotFoundError
 from nlpcli.text.tokenizers.load import load_tokenizer
 from tests.bert_family import RULES, expected_shapes
 from tests.checkpoints.tiny_bert import CONFIG, SPECIAL, hf_tensors, write_hf
+from tests.text import made_tokenizers as made
+
+READ = ("nezha", "roformer")
 
 
 def look(path):
@@ -72,7 +77,9 @@ def test_a_folder_without_weights(tmp_path):
     folder = write_hf(tmp_path / "bert")
     (folder / "model.safetensors").unlink()
     report = look(folder)
-    assert report.missing_files == ["model.safetensors or pytorch_model.bin"]
+    assert report.missing_files == [
+        "model.safetensors or tf_model.h5 or pytorch_model.bin"
+    ]
     assert report.layers == 3 and not report.loads
 
 
@@ -81,7 +88,7 @@ def test_a_folder_without_weights(tmp_path):
     [
         ("albert", {}, ["albert.embeddings.word_embeddings.weight"]),
         ("albert", {}, ["bert/encoder/transformer/group_0/inner_group_0/x/kernel"]),
-        ("albert", {}, ["bert/embeddings/word_embeddings_2"]),
+        ("albert-zh", {}, ["bert/embeddings/word_embeddings_2"]),
         ("electra", {}, ["electra.embeddings.word_embeddings.weight"]),
         ("nezha", {}, ["nezha.embeddings.word_embeddings.weight"]),
         (
@@ -91,7 +98,7 @@ def test_a_folder_without_weights(tmp_path):
         ),
         ("roformer", {}, ["roformer.embeddings.word_embeddings.weight"]),
         ("nezha-or-roformer", {}, ["bert.embeddings.word_embeddings.weight"]),
-        ("roberta", {}, ["roberta.embeddings.word_embeddings.weight"]),
+        ("xlm-roberta", {}, ["roberta.embeddings.word_embeddings.weight"]),
         (
             "xlm-roberta",
             {"model_type": "xlm-roberta"},
@@ -102,7 +109,7 @@ def test_a_folder_without_weights(tmp_path):
         ),
         ("t5", {}, ["encoder.block.0.layer.0.SelfAttention.q.weight"]),
         ("gpt2", {}, ["transformer.h.0.attn.c_attn.weight"]),
-        ("gpt2-ml", {}, ["newslm/embeddings/word_embed"]),
+        ("gpt2_ml", {}, ["newslm/embeddings/word_embed"]),
         ("funnel", {"model_type": "funnel"}, ["blocks.0.w"]),
     ],
 )
@@ -110,8 +117,19 @@ def test_other_families_are_recognised(tmp_path, family, config, names):
     tensors = {name: np.zeros((2, 2), np.float32) for name in names}
     report = look(write_hf(tmp_path / "x", tensors, config))
     assert report.family == family and report.family_reason
-    assert not report.supported and not report.loads
-    assert f"{family}: recognised, not supported yet" in report.notes
+    assert report.supported == (family_of(family) is not None)
+    assert not report.loads
+    told = any(x.startswith(f"{family}: recognised, ") for x in report.notes)
+    assert told != report.supported
+
+
+def test_what_bert_s_names_without_positions_lack(tmp_path):
+    names = ["bert.embeddings.word_embeddings.weight"]
+    tensors = {name: np.zeros((2, 2), np.float32) for name in names}
+    (note,) = look(write_hf(tmp_path / "x", tensors, {})).notes
+    assert '"model_type": "nezha" or "model_type": "roformer"' in note
+    with pytest.raises(CheckpointError, match="configuration has to say which"):
+        open_published(tmp_path / "x")
 
 
 def test_an_unknown_family_shows_its_names(tmp_path):
@@ -164,6 +182,15 @@ def test_nothing_and_garbage(tmp_path):
     (folder / "model.safetensors").write_bytes(b"xx")
     with pytest.raises(CheckpointError, match="not a whole safetensors file"):
         look(folder)
+
+
+def test_the_kind_that_is_told_is_the_kind_that_is_read(tmp_path):
+    builds = {"bpe": made.gpt2, "wordpiece": made.word_piece}
+    for kind, build in builds.items():
+        folder = made.write(tmp_path / kind, build())
+        assert tokenizer_kind(folder) == load_tokenizer(folder).kind == kind
+    raw = {**made.gpt2(), "model": {"type": "WordLevel", "vocab": {}}}
+    assert tokenizer_kind(made.write(tmp_path / "other", raw)) == "wordlevel"
 
 
 def test_tokenizers(tmp_path):
@@ -236,7 +263,7 @@ def test_byte_order_marks_and_crlf_change_nothing(tmp_path, before, end):
         ("vocab.txt", "[PAD]\n中\n".encode("gbk"), "expected UTF-8"),
         ("tokenizer_config.json", b"{", "expected JSON"),
         ("tokenizer_config.json", b'{"do_lower_case": "no"}', "do_lower_case: expec"),
-        ("tokenizer_config.json", b'{"nlpcli_kind": "bpe"}', "nlpcli_kind: expected"),
+        ("tokenizer_config.json", b'{"nlpcli_kind": "x"}', "nlpcli_kind: expected"),
         ("tokenizer_config.json", b'{"nlpcli_kind": "unigram"}', "no such file"),
     ],
 )

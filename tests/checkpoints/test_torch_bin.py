@@ -7,6 +7,7 @@ import sys
 import numpy as np
 import pytest
 
+from nlpcli.checkpoints import torch_bin
 from nlpcli.checkpoints.folder import open_checkpoint
 from nlpcli.checkpoints.torch_bin import TorchSource
 from nlpcli.errors import CheckpointError, NotFoundError
@@ -49,6 +50,38 @@ def test_shards(tmp_path, torch):
     index.write_text(json.dumps({"weight_map": {"a": "part-0.bin", "b": "part-1.bin"}}))
     source = open_checkpoint(tmp_path)
     np.testing.assert_array_equal(source.read("b"), [1, 1])
+
+
+def test_a_file_is_mapped_and_let_go_one_at_a_time(tmp_path, torch, monkeypatch):
+    """What was read of a map counts as memory until the map goes."""
+    for number, name in enumerate("ab"):
+        made = {f"{name}{i}": torch.full((8, 4), 10.0 * number + i) for i in range(4)}
+        torch.save(made, tmp_path / f"part-{number}.bin")
+    index = tmp_path / "pytorch_model.bin.index.json"
+    places = {f"{n}{i}": f"part-{k}.bin" for k, n in enumerate("ab") for i in range(4)}
+    index.write_text(json.dumps({"weight_map": places}))
+    monkeypatch.setattr(torch_bin, "MOST_MAPPED", 2 * 8 * 4 * 4)
+    loaded = []
+    load = torch.load
+    monkeypatch.setattr(
+        torch,
+        "load",
+        lambda path, **how: (
+            loaded.append((path.name, how["mmap"])) or load(path, **how)
+        ),
+    )
+    source = TorchSource(tmp_path)
+    read = {name: source.read(name) for name in sorted(places)}
+    for name, value in read.items():
+        expected = 10.0 * (name[0] == "b") + int(name[1])
+        np.testing.assert_array_equal(value, np.full((8, 4), expected))
+        assert value.flags.owndata, "no view of the map"
+    names = [name for name, mapped in loaded if mapped]
+    assert names == ["part-0.bin", "part-1.bin", "part-0.bin", "part-0.bin"] + [
+        "part-1.bin"
+    ] * (len(loaded) - 4)
+    assert 5 <= len(loaded) <= 7
+    np.testing.assert_array_equal(source.read_rows("b3", 2, 4), np.full((2, 4), 13))
 
 
 class Bomb:

@@ -15,6 +15,8 @@ from typer.testing import CliRunner
 from nlpcli.cli.main import app
 from nlpcli.config.loader import resolve
 from nlpcli.engine.run_dir import RunDir
+from tests.checkpoints.h5_file import write_h5
+from tests.checkpoints.tiny_bert import write_hf
 
 ROOT = Path(__file__).resolve().parents[2]
 GOOD = '{"text": "王小明在北京", "entities": [{"start": 0, "end": 3, "label": "PER"}]}'
@@ -194,10 +196,33 @@ def test_models_are_listed_and_shown() -> None:
     tiny = next(row for row in rows if row["name"] == "tiny")
     assert tiny["on_disk"]
     assert len(call("models").stdout.splitlines()) == len(rows) + 1
-    assert json.loads(call("models", "show", "wobert", "--json").stdout) in rows
+    shown = json.loads(call("models", "show", "wobert", "--json").stdout)
+    assert shown.pop("found") is None and shown in rows
+    assert shown["needs_torch"] and "nlpcli[torch]" in shown["loaded"]
+    assert shown["architecture"]["vocabulary"] == 33586
     result = call("models", "show", "wobrt")
     assert result.exit_code == 6
     assert "wobert" in result.stderr
+
+
+def test_a_model_on_disk_is_shown_with_what_it_holds(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setenv("NLPCLI_MODELS", str(Path("home").resolve()))
+    folder = Path("home/rbt3")
+    folder.parent.mkdir()
+    write_hf(folder)
+    (folder / "model.safetensors").unlink()
+    write_h5(folder / "tf_model.h5")
+    row = json.loads(call("models", "show", "rbt3", "--json").stdout)
+    assert (row["on_disk"], row["path"]) == (True, str(folder.resolve()))
+    assert row["loaded"] == "from tf_model.h5, without PyTorch"
+    assert row["found"]["container"] == "h5" and row["found"]["loads"]
+    assert row["found"]["parts"]["mlm"] == "complete"
+    assert "container" in call("models", "show", "rbt3").stdout
+    (folder / "tf_model.h5").write_bytes(b"not one")
+    row = json.loads(call("models", "show", "rbt3", "--json").stdout)
+    assert "not an HDF5 file" in row["found"]["problem"]
 
 
 def test_a_model_that_is_not_there(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,7 +1,5 @@
 """A model whose next token depends on the last alone: its table is the truth."""
 
-from types import SimpleNamespace
-
 import numpy as np
 from keras import ops
 
@@ -13,26 +11,35 @@ END = 2
 
 
 class Markov:
-    """Backbone and model in one, as Decoding takes them; table: (from, to) logits."""
+    """Model and speaker in one, as Decoding takes them; table: (from, to) logits."""
+
+    stacks = ()
 
     def __init__(self, table, positions=64):
         self.table = np.asarray(table, np.float32)
-        self.config = SimpleNamespace(
-            max_position_embeddings=positions, longest=positions
-        )
-        self.backbone = self
+        self.positions = positions
 
-    def attention(self, segment_ids, padding_mask):
-        return None
+    def speaker(self, width, slots):
+        return self
 
-    def read(self, token_ids, segment_ids, position_ids, attention_mask):
-        return ops.one_hot(token_ids, len(self.table)), []
+    def room(self, tokens):
+        return self.positions - tokens
 
-    def extend(self, token_ids, *caches_and_masks):
-        return ops.one_hot(token_ids, len(self.table)), []
+    def begin(self, prompt):
+        lengths = ops.sum(ops.cast(prompt["padding_mask"], "int32"), axis=1)
+        last = ops.maximum(lengths - 1, 0)[:, None]
+        return self._after(
+            ops.take_along_axis(prompt["token_ids"], last, axis=1)[:, 0]
+        ), ()
 
-    def logits(self, hidden_states):
-        return ops.matmul(hidden_states, ops.convert_to_tensor(self.table))
+    def over(self, prompt):
+        return lambda memory, tokens, step, places: (self._after(tokens), memory)
+
+    def follow(self, memory, parents):
+        return memory
+
+    def _after(self, tokens):
+        return ops.take(ops.convert_to_tensor(self.table), tokens, axis=0)
 
 
 def decoding(table, batch_size=8, positions=64):

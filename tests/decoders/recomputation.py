@@ -18,10 +18,10 @@ END = 2
 class Rereader:
     """A random tiny model, and its next log-probabilities without any cache."""
 
-    def __init__(self, attention, vocab_size=13, layers=2, positions=48):
+    def __init__(self, attention, /, vocab_size=13, layers=2, rows=48, **parts):
         keras.utils.set_random_seed(0)
         config = TransformerConfig(
-            vocab_size, 16, layers, 2, 32, positions, initializer_range=0.4
+            vocab_size, 16, layers, 2, 32, rows, initializer_range=0.4, **parts
         )
         self.vocab_size = vocab_size
         self.model = SequenceModel(

@@ -40,7 +40,7 @@ def decode(reader):
 
 @pytest.fixture(scope="module")
 def small():
-    reader = Rereader("unilm", vocab_size=4, layers=1, positions=32)
+    reader = Rereader("unilm", vocab_size=4, layers=1, rows=32)
     return reader, decoding(reader, batch_size=1)
 
 

@@ -11,11 +11,12 @@ from typing import Any
 import numpy as np
 from safetensors.numpy import save_file
 
+from nlpcli.backbones import family_of
 from nlpcli.checkpoints.rules import dump
+from nlpcli.engine.published import part_shapes
 from nlpcli.runtime.tf_checkpoint import write_tf_checkpoint
 from nlpcli.text.tokenizers.load import tiny_tokenizer
 from nlpcli.text.tokenizers.vocab import WORDS_OF_A_WORD_VOCABULARY
-from tests.bert_family import BERT, expected_shapes
 
 POSITIONS = 128
 SIZES = {
@@ -32,25 +33,75 @@ SIZES = {
 
 @dataclass(frozen=True)
 class Kind:
-    """``parts``: what the file has beside the backbone, of "mlm", "pooler", "nsp"."""
+    """``parts``: what the file has beside the backbone, of "mlm", "pooler", "nsp" and
+    what else its family has.
+
+    ``told``: what its configuration says beside the sizes, as keys and values.
+    """
 
     dialect: str
     parts: tuple[str, ...] = ()
-    nezha: bool = False
+    family: str = "bert"
     words: bool = False
+    told: tuple[tuple[str, Any], ...] = ()
 
     def __str__(self) -> str:
-        family = "nezha" if self.nezha else "wobert" if self.words else "bert"
+        family = self.family
+        if self.words:
+            family = "wobert" if family == "bert" else f"{family}-words"
         return "-".join((self.dialect, family, *self.parts))
 
 
 PARTS = ((), ("mlm",), ("pooler",), ("mlm", "pooler", "nsp"))
+NEZHA = (("use_relative_position", True),)
 KINDS = [
     *(Kind(dialect, parts) for dialect, parts in product(("hf", "tf"), PARTS)),
-    *(Kind(dialect, PARTS[3], nezha=True) for dialect in ("hf", "tf")),
-    Kind("tf", (), nezha=True),
+    Kind("hf", PARTS[3], "nezha"),
+    *(Kind("tf", p, "nezha", told=NEZHA) for p in (PARTS[3], ())),
     *(Kind("tf", parts, words=True) for parts in (PARTS[0], PARTS[3])),
 ]
+ROFORMER = (("model_type", "roformer"),)
+SMALL = (*ROFORMER, ("embedding_size", 8))  # a narrower table
+V2 = (("norm_type", "rms_norm"), ("hidden_act", "relu"))
+BOTH = ("ner", "couplet")
+NARROW = (("embedding_size", 12),)
+TASKS = (("use_task_id", True), ("task_type_vocab_size", 3))
+WIDE_KEYS = (*NARROW, ("attention_key_size", 12))
+AT_TWO = (("type_vocab_size", 1), ("max_position_embeddings", POSITIONS + 2))
+GPT = (("n_embd", 16), ("n_layer", 2), ("n_head", 2), ("n_positions", POSITIONS))
+QWEN = (
+    ("hidden_act", "silu"),
+    ("num_key_value_heads", 1),
+    ("tie_word_embeddings", True),
+)
+# Families that some recipes are trained from: one that reads, one that writes.
+OTHERS = [
+    (Kind("hf-bert", PARTS[3], "nezha"), ("ner", "dialog")),
+    (Kind("hf", ("mlm",), "roformer", told=SMALL), BOTH),
+    (Kind("tf", ("mlm", "pooler"), "roformer", told=ROFORMER), ("simbert", "dialog")),
+    (Kind("tf", ("mlm",), "roformer", words=True, told=ROFORMER), ("classify",)),
+    (Kind("hf", (), "roformer_v2", told=(*ROFORMER, *V2)), ("couplet",)),
+    (Kind("tf", (), "roformer_v2", told=V2), ("ner",)),
+    (Kind("hf", ("mlm", "pooler"), "ernie", told=TASKS), BOTH),
+    (Kind("hf", ("mlm", "pooler", "sop"), "albert", told=NARROW), BOTH),
+    (Kind("tf", ("mlm", "pooler", "sop"), "albert", told=NARROW), BOTH),
+    (Kind("tf", ("mlm", "pooler"), "albert-zh", told=NARROW), BOTH),
+    (Kind("tf", ("mlm", "pooler"), "zhuiyi", told=WIDE_KEYS), BOTH),
+    (Kind("hf", ("mlm",), "xlm-roberta", told=AT_TWO), BOTH),
+    (Kind("hf", ("discriminator",), "electra", told=NARROW), ("ner", "classify")),
+    (Kind("tf", ("discriminator",), "electra", told=NARROW), ("ner", "classify")),
+]
+
+# Those that write.
+DECODERS = [
+    Kind("hf", (), "gpt2", told=GPT),
+    Kind("hf", (), "openai-gpt", told=GPT),
+    Kind("tf", (), "openai-gpt"),
+    Kind("tf", (), "gpt2_ml"),
+    Kind("hf", (), "llama", told=(*QWEN, ("model_type", "qwen2"))),
+    Kind("hf", (), "llama", told=(*QWEN, ("model_type", "qwen3"), ("head_dim", 12))),
+]
+OTHERS += [(kind, BOTH) for kind in DECODERS]
 
 
 def write_model(folder: Path, kind: Kind) -> dict[str, np.ndarray]:
@@ -67,29 +118,28 @@ def write_model(folder: Path, kind: Kind) -> dict[str, np.ndarray]:
         content = "".join(f"{token}\n" for token in tokens)
         (folder / "vocab.txt").write_text(content, encoding="utf-8")
         size = len(tokens)
-    config: dict[str, Any] = {**SIZES, "vocab_size": size}
-    if kind.nezha:
-        config["use_relative_position"] = True
+    family = family_of(kind.family)
+    assert family is not None
+    config: dict[str, Any] = {**SIZES, "vocab_size": size, **dict(kind.told)}
+    container = kind.dialect.split("-", maxsplit=1)[0]
+    if container == "hf":
+        config.setdefault("model_type", kind.family.removesuffix("_v2"))
+    sizes = family.read(config, "test", kind.dialect)
     rng = np.random.default_rng(3)
     values: dict[str, np.ndarray] = {}
     tensors: dict[str, np.ndarray] = {}
     for part in ("backbone", *kind.parts):
         own = {
             path: _drawn(path, shape, rng)
-            for path, shape in expected_shapes(config)[part].items()
+            for path, shape in part_shapes(family, sizes, part).items()
         }
-        tensors |= dump(BERT.tables[part][kind.dialect], own)
+        tensors |= dump(family.rules(part, kind.dialect), own, sizes.shares)
         values |= own
-    if kind.nezha:  # its distances have no table
-        del values["position_embedding/embeddings"]
-        tensors = {k: v for k, v in tensors.items() if "position_embeddings" not in k}
-    if kind.dialect == "tf":
+    if container == "tf":
         (folder / "bert_config.json").write_text(json.dumps(config))
         write_tf_checkpoint(folder / "bert_model.ckpt", tensors)
     else:
-        (folder / "config.json").write_text(
-            json.dumps({**config, "model_type": "nezha" if kind.nezha else "bert"})
-        )
+        (folder / "config.json").write_text(json.dumps(config))
         save_file(tensors, folder / "model.safetensors")
     return values
 

@@ -31,7 +31,7 @@ def test_transformers_loads_an_exported_run(tmp_path):
             expected = model(**encoded).last_hidden_state.numpy()
         vocab, ids = predictor.recipe.tokenizer.vocab, encoded["input_ids"].numpy()
         ours = predictor.recipe.tokenizer.encode(text).token_ids
-        assert ids[0].tolist() == [vocab.cls_id, *ours, vocab.sep_id]
+        assert ids[0].tolist() == [vocab.begin_id, *ours, vocab.end_id]
         states = predictor.model.backbone(
             ids.astype(np.int32), padding_mask=np.ones(ids.shape, bool)
         )

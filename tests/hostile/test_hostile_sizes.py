@@ -13,15 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from keras.src.backend.common.stateless_scope import in_stateless_scope
 
+from nlpcli.backbones import family_of
 from nlpcli.backbones.config import TransformerConfig
 from nlpcli.backbones.transformer import Transformer
 from nlpcli.config.loader import load_config, resolve, with_task_sets
 from nlpcli.engine import build, embed, fill
 from nlpcli.engine.convert import convert_model
+from nlpcli.engine.published import open_published
 from nlpcli.errors import CheckpointError
 from nlpcli.samples import shipped_run
+from tests.backbones.opened import write_google
 from tests.checkpoints.tiny_bert import CONFIG, write_hf
+from tests.engine.checkpoint_kinds import DECODERS, Kind, write_model
 
 SIZES = {
     "hidden_size": 10_000_000,
@@ -45,11 +50,13 @@ def refused(act: Callable[[], Any], told: str) -> None:
 def unbuilt(monkeypatch: pytest.MonkeyPatch) -> None:
     """Fails a test in which a model is built."""
 
-    def build_one(*_: Any, **__: Any) -> None:
-        raise AssertionError("a model was built")
+    build_one = Transformer.build
 
-    for module in (build, embed, fill):
-        monkeypatch.setattr(module, "Transformer", build_one)
+    def refuse(self: Transformer, *given: Any) -> None:
+        assert in_stateless_scope(), "a model was built"  # else only described
+        build_one(self, *given)
+
+    monkeypatch.setattr(Transformer, "build", refuse)
 
 
 @pytest.mark.parametrize("key", SIZES)
@@ -91,9 +98,56 @@ def test_values_that_cannot_be(key: str, value: Any) -> None:
     refused(lambda: TransformerConfig.from_dict(values, "config.json"), key)
 
 
+@pytest.mark.parametrize("kind", DECODERS, ids=str)
+def test_sizes_of_those_that_write_are_compared_as_well(
+    kind: Kind, tmp_path: Path
+) -> None:
+    folder = tmp_path / "model"
+    write_model(folder, kind)
+    path = folder / ("config.json" if kind.dialect == "hf" else "bert_config.json")
+    raw = json.loads(path.read_text())
+    sizes = [key for key, value in raw.items() if type(value) is int]
+    if "n_embd" in raw:
+        sizes = ["vocab_size", *(key for key in sizes if key.startswith("n_"))]
+    for key in sizes:
+        for size, named in ((10_000_000, ""), (10**30, key), (-1, key), ("7", key)):
+            path.write_text(json.dumps({**raw, key: size}))
+            if key == "type_vocab_size":
+                continue  # a decoder has none
+            if "position" in key and kind.family == "llama" and size == 10_000_000:
+                continue  # angles have no table
+            with pytest.raises(CheckpointError) as caught:
+                open_published(folder).check_sizes()
+            assert len(str(caught.value).splitlines()) <= 101
+            assert named in str(caught.value)
+
+
 def test_dropout_may_be_a_whole_zero() -> None:
     values = {**CONFIG, "hidden_dropout_prob": 0}
     assert TransformerConfig.from_dict(values, "x").hidden_dropout_prob == 0
+
+
+@pytest.mark.parametrize("name", ["roformer", "roformer_v2", "nezha"])
+@pytest.mark.parametrize("key", SIZES)
+def test_sizes_of_other_families_are_compared_with_their_tensors(
+    name: str, key: str, tmp_path: Path
+) -> None:
+    family = family_of(name)
+    assert family is not None
+    told = {"model_type": name.removesuffix("_v2")}
+    config = {k: v for k, v in CONFIG.items() if k != "model_type"}
+    write_google(tmp_path / "model", family, config, ["backbone"], **told)
+    path = tmp_path / "model" / "bert_config.json"
+    path.write_text(json.dumps({**config, **told, key: SIZES[key]}))
+    out = tmp_path / "out"
+    if key == "max_position_embeddings":  # no table of theirs is as long
+        convert_model(tmp_path / "model", out)
+        assert (out / "model.safetensors").stat().st_size < 10**6
+        return
+    with pytest.raises(CheckpointError) as caught:
+        convert_model(tmp_path / "model", out)
+    assert 0 < len(str(caught.value).splitlines()) <= 101
+    assert not out.exists()
 
 
 # -- run folders

@@ -84,7 +84,8 @@ def test_it_finds_its_recipes_and_samples(
         "from nlpcli.samples import sample, shipped_run\n"
         "for entry in list_recipes():\n"
         "    print(entry.load().__file__)\n"
-        "    print(sample(entry.name, 'train'))\n"
+        "    print(sample(entry.name, 'train') if 'train' in entry.verbs else "
+        "entry.folder)\n"
         "print(shipped_run('couplet'))\n"
     )
     found = [Path(line) for line in call("-c", code).splitlines()]

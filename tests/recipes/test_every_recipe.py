@@ -18,8 +18,9 @@ from nlpcli.records.read import read_rows
 from nlpcli.samples import sample
 from tests.slow import first_is_quick
 
-RECIPES = [entry.name for entry in list_recipes()]
-WRITERS = {entry.name for entry in list_recipes() if "generate" in entry.verbs}
+TRAINED = [entry for entry in list_recipes() if "train" in entry.verbs]
+RECIPES = [entry.name for entry in TRAINED]
+WRITERS = {entry.name for entry in TRAINED if "generate" in entry.verbs}
 # The variants of a recipe's task that answer through different code.
 VARIANTS = {
     "ner": [{"task.head": "crf"}, {"task.head": "global-pointer"}],

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from nlpcli.checkpoints.folder import open_checkpoint
-from nlpcli.checkpoints.inspect import inspect
 from nlpcli.checkpoints.rules import load
+from nlpcli.engine.inspect import inspect
 from nlpcli.errors import CheckpointError
 from nlpcli.runtime.tf_checkpoint import (
     TfCheckpointSource,

@@ -6,9 +6,9 @@ PaddleNLP's ernie_3.0_nano_zh has "$" on two lines; BERT's loaders keep the last
 import numpy as np
 import pytest
 
-from nlpcli.text.tokenizers.load import extend, load_tokenizer, subset, text_of
+from nlpcli.text.tokenizers.load import extend, load_tokenizer, subset
 from nlpcli.text.tokenizers.unigram import UnigramTokenizer
-from nlpcli.text.tokenizers.vocab import read_vocab
+from nlpcli.text.tokenizers.vocab import read_vocab, text_of
 from tests.text.real_texts import SPECIAL
 from tests.text.test_unigram import RAW
 

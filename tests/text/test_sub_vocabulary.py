@@ -101,6 +101,6 @@ def test_transformers_reads_the_smaller_folder(shared, tmp_path):
         for encoding, ids in zip(
             tokenizer.encode_batch(lines), theirs(lines)["input_ids"], strict=True
         ):
-            assert [vocab.cls_id, *encoding.token_ids, vocab.sep_id] == ids
+            assert [vocab.begin_id, *encoding.token_ids, vocab.end_id] == ids
     raw = json.loads((tmp_path / "unigram" / "tokenizer.json").read_text("utf-8"))
     assert len(raw["added_tokens"]) == 4

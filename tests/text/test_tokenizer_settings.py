@@ -112,7 +112,7 @@ def test_tokenizer_config_json_goes_before_tokenizer_json(folder):
         ({"do_basic_tokenize": False}, "do_basic_tokenize: expected True .*got False"),
         ({"wordpieces_prefix": "@@"}, "wordpieces_prefix: expected '##' .*got '@@'"),
         ({"never_split": ["[SEP]", "C++"]}, "never_split: not supported, got 'C\\+\\+"),
-        ({"nlpcli_kind": "bpe"}, "nlpcli_kind: expected wordpiece, word, unigram, got"),
+        ({"nlpcli_kind": "x"}, "nlpcli_kind: expected wordpiece, word, unigram, bpe, "),
         ([], "expected a JSON object"),
     ],
 )
@@ -197,6 +197,6 @@ def test_transformers_reads_the_same_flags(shared, tmp_path, config):
         lines, ours.encode_batch(lines), theirs(lines)["input_ids"], strict=True
     ):
         if all(len(word) <= 100 for word in line.split()):  # its limit, ours is 200
-            assert [vocab.cls_id, *encoding.token_ids, vocab.sep_id] == ids, line
+            assert [vocab.begin_id, *encoding.token_ids, vocab.end_id] == ids, line
             compared += 1
     assert compared > 50

@@ -182,7 +182,7 @@ def test_a_bad_file_is_named(tmp_path, content, message):
 def test_a_missing_file(tmp_path):
     with pytest.raises(NotFoundError):
         UnigramTokenizer.load(tmp_path)
-    with pytest.raises(NotFoundError, match=r"expected vocab\.txt or a Unigram"):
+    with pytest.raises(NotFoundError, match=r"expected vocab\.txt, tokenizer\.json or"):
         load_tokenizer(tmp_path)
 
 
@@ -204,4 +204,4 @@ def test_10_000_real_texts_agree_with_transformers(shared, tmp_path):
     ):
         expected = theirs(lines)["input_ids"]
         for line, encoding, ids in zip(lines, encodings, expected, strict=True):
-            assert [vocab.cls_id, *encoding.token_ids, vocab.sep_id] == ids, line
+            assert [vocab.begin_id, *encoding.token_ids, vocab.end_id] == ids, line

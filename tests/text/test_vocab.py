@@ -3,7 +3,8 @@
 import pytest
 
 from nlpcli.errors import CheckpointError, NotFoundError
-from nlpcli.text.tokenizers.vocab import Vocab, read_vocab, tiny_vocab
+from nlpcli.text.sequences import lay_out
+from nlpcli.text.tokenizers.vocab import Roles, Vocab, read_vocab, tiny_vocab
 
 SPECIAL = "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\n"
 
@@ -33,9 +34,33 @@ def test_line_ends_and_mark_belong_to_no_token(tmp_path, change):
     assert vocab.tokens == ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "王")
 
 
+def test_a_vocabulary_with_an_end_and_nothing_else():
+    vocab = Vocab(("王", "<|endoftext|>"))
+    assert (vocab.begin_id, vocab.unk_id, vocab.mask_id) == (None, None, None)
+    assert (vocab.end_id, vocab.pad_id, vocab.special_ids) == (1, 1, (1,))
+    ids, owners = lay_out(vocab, [[0], [0, 0]])
+    assert (ids.tolist(), owners.tolist()) == ([0, 1, 0, 0, 1], [0, 0, 1, 1, 1])
+    with pytest.raises(CheckpointError, match=r"expected a token \[CLS\] or <s>"):
+        vocab.require("begin")
+    with pytest.raises(CheckpointError, match=r"x: expected a token \[SEP\] or </s>"):
+        Vocab(("王",), "x")
+
+
+def test_roles_that_were_named_hold_over_the_well_known_names():
+    """CPM's pieces have <s> and </s>, which its model never saw."""
+    tokens = ("<unk>", "<s>", "</s>", "<pad>", "<eod>", "<|im_start|>")
+    roles = Roles(pad="<pad>", unk="<unk>", end="<eod>")
+    vocab = Vocab(tokens, "cpm", roles, beside=("<|im_start|>", "<gone>"))
+    ids = (vocab.pad_id, vocab.unk_id, vocab.begin_id, vocab.end_id, vocab.mask_id)
+    assert ids == (3, 0, None, 4, None)
+    assert vocab.special_ids == (0, 3, 4, 5)
+    with pytest.raises(CheckpointError, match="cpm: expected a token <gone>, found"):
+        Vocab(tokens, "cpm", Roles(end="<gone>"))
+
+
 def test_special_ids_go_by_name(tmp_path):
     vocab = Vocab(("王", "</s>", "<s>", "<unk>", "<pad>"))
-    ids = (vocab.pad_id, vocab.unk_id, vocab.cls_id, vocab.sep_id, vocab.mask_id)
+    ids = (vocab.pad_id, vocab.unk_id, vocab.begin_id, vocab.end_id, vocab.mask_id)
     assert ids == (4, 3, 2, 1, None)
     assert vocab.special_ids == (1, 2, 3, 4)
 

@@ -175,4 +175,4 @@ def test_real_texts_agree_with_bert4keras(shared, tmp_path):
     for line, encoding, ids in zip(
         lines, tokenizer.encode_batch(lines), expected, strict=True
     ):
-        assert [vocab.cls_id, *encoding.token_ids, vocab.sep_id] == ids, line
+        assert [vocab.begin_id, *encoding.token_ids, vocab.end_id] == ids, line

@@ -193,4 +193,4 @@ def test_10_000_real_texts_agree_with_transformers(shared, tmp_path):
     for line, encoding, expected in zip(
         lines, tokenizer.encode_batch(lines), theirs(lines)["input_ids"], strict=True
     ):
-        assert [vocab.cls_id, *encoding.token_ids, vocab.sep_id] == expected, line
+        assert [vocab.begin_id, *encoding.token_ids, vocab.end_id] == expected, line

@@ -33,7 +33,7 @@ def read(raw: Mapping[str, Any], origin: str, dialect: str) -> TransformerConfig
 
 def google_gelu(config: TransformerConfig, dialect: str) -> TransformerConfig:
     """GELU as the code computes it that wrote a file of this dialect."""
-    if dialect == "tf" and config.hidden_act == "gelu":
+    if dialect.startswith("tf") and config.hidden_act == "gelu":
         return replace(config, hidden_act="gelu_new")
     return config
 
@@ -64,6 +64,7 @@ FAMILY = Family(
             r"^(bert[./])?(embeddings|encoder)[./].*(word_embeddings|attention[./]self)",
             "BERT's names",
         ),
+        (r"^(bert|cls)[./]", "BERT's names"),
     ),
     read=read,
     tables={

@@ -1,7 +1,10 @@
 """NEZHA (Wei et al. 2019, arXiv 1909.00204): BERT with fixed relative positions.
 
-Its files have BERT's names and no position table; those of transformers 4 begin with
-``nezha.``. transformers 5 has no NEZHA; its configuration is written as 4 had it.
+Its files have BERT's names and no position table, with ``bert/`` (Huawei's TensorFlow
+files) or ``bert.`` in front; those of transformers 4 begin with ``nezha.``, which is
+what is written, though transformers 5 has no NEZHA. Its configuration says
+``use_relative_position`` or ``max_relative_position``. The distances' vectors are
+sinusoids and no weights: some files hold them, one table a layer.
 """
 
 from __future__ import annotations
@@ -43,11 +46,11 @@ def publish(config: TransformerConfig, parts: Collection[str]) -> dict[str, Any]
 
 
 def _dialect(names: Collection[str], given: str) -> str:
-    return "hf-nezha" if any(n.startswith("nezha.") for n in names) else given
+    return "hf-bert" if any(n.startswith("bert.") for n in names) else given
 
 
-def _tables(bert: naming.Tables, nezha: naming.Tables) -> naming.Tables:
-    return {**bert, "hf-nezha": nezha["hf"]}
+def _tables(nezha: naming.Tables, bert: naming.Tables) -> naming.Tables:
+    return {**nezha, "hf-bert": bert["hf"]}
 
 
 FAMILY = Family(
@@ -57,10 +60,10 @@ FAMILY = Family(
     read=read,
     tables={
         "backbone": _tables(
-            naming.encoder("bert.", "bert/", _TABLES),
-            naming.encoder("nezha.", "", _TABLES),
+            naming.encoder("nezha.", "bert/", _TABLES),
+            naming.encoder("bert.", "", _TABLES),
         ),
-        "pooler": _tables(naming.pooler("bert.", "bert/"), naming.pooler("nezha.", "")),
+        "pooler": _tables(naming.pooler("nezha.", "bert/"), naming.pooler("bert.", "")),
         "mlm": _tables(naming.masked_head(), naming.masked_head()),
         "nsp": _tables(naming.sentence_head(), naming.sentence_head()),
     },

@@ -240,7 +240,7 @@ def _table(tf: bool, gated: bool) -> RuleTable:
 
 def _head(tf: bool) -> RuleTable:
     theirs = _HEADS[1] if tf else _HEADS[0]
-    rule = Rule("mlm/table/kernel", theirs, transpose=tf, vocab_axis=0, optional=True)
+    rule = Rule("mlm/table/kernel", theirs, transpose=tf, vocab_axis=0, spare=True)
     return RuleTable((rule,))
 
 
@@ -260,10 +260,7 @@ FAMILY = Family(
         "backbone": {
             name: _table(tf, gated) for name, (tf, gated, _) in _DIALECTS.items()
         },
-        "mlm": {
-            name: _head(tf) if own else RuleTable(())
-            for name, (tf, _, own) in _DIALECTS.items()
-        },
+        "mlm": {name: _head(tf) for name, (tf, _, own) in _DIALECTS.items() if own},
     },
     publish=publish,
     rank=20,

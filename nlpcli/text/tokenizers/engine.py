@@ -31,7 +31,8 @@ def open_engine(text: str, origin: str) -> Any:
         try:
             return Engine.from_str(text)
         except Exception as error:
-            raise CheckpointError(f"{origin}: not a tokenizer ({error})") from error
+            told = short(str(error))
+            raise CheckpointError(f"{origin}: not a tokenizer ({told})") from error
 
 
 def probe(engine: Any, origin: str) -> None:

@@ -13,7 +13,7 @@ from nlpcli.text.tokenizers.vocab import NAMES, Vocab
 
 logger = logging.getLogger("nlpcli")
 
-KINDS = ("wordpiece", "word", "unigram")
+KINDS = ("wordpiece", "word", "unigram", "bpe", "cpm")
 _FILE = "tokenizer_config.json"
 MOST_VALUES = 8_000_000  # of a tokenizer.json: a million pieces are three million
 # The names of BertNormalizer in tokenizer.json for those of tokenizer_config.json.

@@ -3,19 +3,31 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from nlpcli.errors import CheckpointError, NotFoundError
+from nlpcli.errors import CheckpointError
 from nlpcli.files.atomic import write_atomic
-from nlpcli.files.json_file import read_json_object, short
-from nlpcli.text.tokenizers.encoding import Encoding, encodable
+from nlpcli.files.json_file import short
+from nlpcli.text.tokenizers.encoding import (
+    Encoding,
+    encodable,
+    from_bytes,
+    piece_bytes,
+    uncover_mark,
+)
 from nlpcli.text.tokenizers.engine import encode_all, guarded, open_engine, probe
-from nlpcli.text.tokenizers.settings import MOST_VALUES
-from nlpcli.text.tokenizers.vocab import Vocab
+from nlpcli.text.tokenizers.roles import Told, roles_of
+from nlpcli.text.tokenizers.tokenizer_json import (
+    FILE,
+    expect_model,
+    read_tokenizer_json,
+    special_added,
+)
+from nlpcli.text.tokenizers.vocab import Vocab, is_sentinel
 from nlpcli.text.tokenizers.word_piece import encode_characters, to_encoding
 
 
@@ -29,25 +41,31 @@ class UnigramTokenizer:
 
     kind = "unigram"
 
-    def __init__(self, raw: dict[str, Any], origin: str) -> None:
-        self.raw = raw
-        self.origin = origin
+    def __init__(
+        self, raw: dict[str, Any], origin: str, told: Told | None = None
+    ) -> None:
+        """``told``: the names of special tokens where they are not the usual ones."""
+        self.raw, self.origin, self.told = raw, origin, told
         plain = {**raw, "added_tokens": [], "post_processor": None, "padding": None}
         self._engine = open_engine(json.dumps({**plain, "truncation": None}), origin)
         if raw["model"].get("unk_id") is None:
             raise CheckpointError(f"{origin}: expected an unk_id, found none")
         probe(self._engine, origin)
-        _check_added(raw, origin)
-        self.vocab = Vocab(tuple(piece for piece, _ in raw["model"]["vocab"]), origin)
+        pieces = tuple(piece for piece, _ in raw["model"]["vocab"])
+        index = dict.fromkeys(pieces, 0)
+        roles = None if told is None else roles_of(told, index)
+        beside = (*special_added(raw, origin), *filter(is_sentinel, pieces))
+        self.vocab = Vocab(pieces, origin, roles, beside)
+        self._unknown = self.vocab.require("unk")
+        self._fallback = bool(raw["model"].get("byte_fallback"))
         self._alone: dict[str, int] = {}
 
     @classmethod
     def load(cls, folder: Path) -> UnigramTokenizer:
         """From tokenizer.json."""
-        path = folder / "tokenizer.json"
-        raw = _read(path)
-        if raw is None:
-            raise CheckpointError(f"{path}: expected a Unigram model")
+        path = folder / FILE
+        raw = read_tokenizer_json(path)
+        expect_model(raw, "Unigram", str(path))
         return cls(raw, str(path))
 
     def encode(self, text: str) -> Encoding:
@@ -58,13 +76,9 @@ class UnigramTokenizer:
             self._engine, [encodable(text) for text in texts], self.origin
         )
         special = self.vocab.special_ids
-        encodings = [to_encoding(item, special, self.vocab.unk_id) for item in found]
+        encodings = [to_encoding(item, special, self._unknown) for item in found]
         for item, encoding in zip(found, encodings, strict=True):
-            offsets = encoding.offsets
-            # The library lets it cover the first character, as the next piece does.
-            shared = len(offsets) > 1 and offsets[0, 0] == offsets[1, 0]
-            if shared and item.tokens[0] == "▁":
-                offsets[0, 1] = offsets[0, 0]
+            uncover_mark(item, encoding.offsets)
         return encodings
 
     def encode_characters(self, text: str) -> Encoding:
@@ -81,8 +95,18 @@ class UnigramTokenizer:
         if normalizer is not None:
             with guarded(self.origin):
                 plain = normalizer.normalize_str(plain)
-        found = index.get(plain, index.get(f"▁{plain}", self.vocab.unk_id))
-        return self.vocab.unk_id if found in self.vocab.special_ids else found
+        plain = plain.removeprefix("▁") or plain  # the normalizer's, in some files
+        found = index.get(plain, index.get(f"▁{plain}", self._unknown))
+        return self._unknown if found in self.vocab.special_ids else found
+
+    def text(
+        self, ids: Iterable[int], begins: bool = True, finished: bool = True
+    ) -> str:
+        special, fallback = set(self.vocab.special_ids), self._fallback
+        tokens = (self.vocab.tokens[i] for i in ids if i not in special)
+        pieces = b"".join(piece_bytes(token, fallback) for token in tokens)
+        text = from_bytes(pieces, finished)
+        return text.strip() if begins else text
 
     def with_vocab(self, ids: Sequence[int], extra: Sequence[str]) -> UnigramTokenizer:
         pieces = self.raw["model"]["vocab"]
@@ -111,7 +135,7 @@ class UnigramTokenizer:
                     f"{self.origin}: post_processor: expected tokens of the "
                     f"vocabulary, got {short(str(error))}"
                 ) from error
-        return UnigramTokenizer(raw, self.origin)
+        return UnigramTokenizer(raw, self.origin, self.told)
 
     def save(self, folder: Path) -> None:
         write_atomic(
@@ -121,49 +145,21 @@ class UnigramTokenizer:
         vocab = self.vocab
         settings = {
             "tokenizer_class": "PreTrainedTokenizerFast",
-            "bos_token": vocab.tokens[vocab.cls_id],
-            "cls_token": vocab.tokens[vocab.cls_id],
-            "eos_token": vocab.tokens[vocab.sep_id],
-            "sep_token": vocab.tokens[vocab.sep_id],
+            "eos_token": vocab.tokens[vocab.end_id],
+            "sep_token": vocab.tokens[vocab.end_id],
             "pad_token": vocab.tokens[vocab.pad_id],
-            "unk_token": vocab.tokens[vocab.unk_id],
+            "unk_token": vocab.tokens[self._unknown],
             "nlpcli_kind": self.kind,
         }
+        if vocab.begin_id is not None:
+            begin = vocab.tokens[vocab.begin_id]
+            settings |= {"bos_token": begin, "cls_token": begin}
         if vocab.mask_id is not None:
             settings["mask_token"] = vocab.tokens[vocab.mask_id]
         write_atomic(
             folder / "tokenizer_config.json",
             json.dumps(settings, ensure_ascii=False, indent=2) + "\n",
         )
-
-
-def is_unigram(path: Path) -> bool:
-    """Whether a file is a tokenizer.json with a Unigram model; CheckpointError for one
-    that cannot be read."""
-    try:
-        return _read(path) is not None
-    except NotFoundError:
-        return False
-
-
-def _check_added(raw: dict[str, Any], origin: str) -> None:
-    """Raise CheckpointError where the tokens beside the model are no list of tokens."""
-    added = raw.get("added_tokens") or []
-    for token in added if isinstance(added, list) else [added]:
-        content = token.get("content") if isinstance(token, dict) else None
-        if not isinstance(content, str):
-            raise CheckpointError(
-                f"{origin}: added_tokens: expected objects with a content, "
-                f"got {short(repr(token))}"
-            )
-
-
-def _read(path: Path) -> dict[str, Any] | None:
-    raw = read_json_object(path, most_values=MOST_VALUES)
-    model = raw.get("model")
-    if not isinstance(model, dict) or model.get("type") != "Unigram":
-        return None
-    return raw
 
 
 def _renumber(processor: Any, new_id: dict[str, int]) -> Any:

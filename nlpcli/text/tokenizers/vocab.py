@@ -1,24 +1,44 @@
-"""Vocabularies: tokens by id, special tokens by name."""
+"""Vocabularies: tokens by id, and which of them have a role, by name."""
 
 from __future__ import annotations
 
+import re
 import string
+from collections.abc import Container, Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from typing import NamedTuple
 
 from nlpcli.errors import CheckpointError
 from nlpcli.files.plain_file import read_plain
 
 WORDS_OF_A_WORD_VOCABULARY = 1000
 MOST_TOKENS = 1_000_000
+# By role: what BERT and the fairseq models call it.
 NAMES = {
     "pad": ("[PAD]", "<pad>"),
     "unk": ("[UNK]", "<unk>"),
-    "cls": ("[CLS]", "<s>"),
-    "sep": ("[SEP]", "</s>"),
+    "begin": ("[CLS]", "<s>"),
+    "end": ("[SEP]", "</s>"),
     "mask": ("[MASK]", "<mask>"),
 }
+# What others call it, the likeliest first; asked where those names are not there.
+_OTHERS = {
+    "begin": ("<|begin_of_text|>", "<|startoftext|>", "<bos>"),
+    "end": ("<eod>", "<|endoftext|>", "<|end_of_text|>", "<|im_end|>", "<eos>"),
+}
+_SENTINEL = re.compile("▁?<extra_id_[0-9]+>")
+
+
+class Roles(NamedTuple):
+    """The token of each role by its name; None where a vocabulary has none."""
+
+    pad: str | None = None
+    unk: str | None = None
+    begin: str | None = None
+    end: str | None = None
+    mask: str | None = None
 
 
 @dataclass(frozen=True)
@@ -27,20 +47,19 @@ class Vocab:
 
     Rows of the model follow the numbers. A published file may have a token twice: it
     then has the last of its numbers, as with BERT, and the others stay without text.
-    Special ids are looked up by name, never by number: published files disagree on
-    the numbers. Raises CheckpointError for a missing special token (only the mask may
-    be missing).
+    Ids of roles are looked up by name, never by number: published files disagree on
+    the numbers. ``roles``: None for the well-known names; any but the end may be
+    missing. ``beside``: further tokens that are no text (markup of a chat, sentinels).
+    Raises CheckpointError where no token ends a sequence.
     """
 
     tokens: tuple[str, ...]
     origin: str = "vocabulary"
+    roles: Roles | None = None
+    beside: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        for role, names in NAMES.items():
-            if role != "mask" and self._find(role) is None:
-                raise CheckpointError(
-                    f"{self.origin}: expected a token {' or '.join(names)}, found none"
-                )
+        self.require("end")
 
     @cached_property
     def index(self) -> dict[str, int]:
@@ -59,23 +78,24 @@ class Vocab:
 
     @cached_property
     def pad_id(self) -> int:
-        """Id of the padding token."""
-        return self._require("pad")
+        """Id that fills rows: of the end, where no token is for it (it is masked)."""
+        found = self._find("pad")
+        return self.end_id if found is None else found
 
     @cached_property
-    def unk_id(self) -> int:
-        """Id of the unknown token."""
-        return self._require("unk")
-
-    @cached_property
-    def cls_id(self) -> int:
-        """Id of the token that begins a sequence."""
-        return self._require("cls")
-
-    @cached_property
-    def sep_id(self) -> int:
+    def end_id(self) -> int:
         """Id of the token that ends a sequence."""
-        return self._require("sep")
+        return self.require("end")
+
+    @cached_property
+    def begin_id(self) -> int | None:
+        """Id of the token that begins a sequence, None where there is none."""
+        return self._find("begin")
+
+    @cached_property
+    def unk_id(self) -> int | None:
+        """Id of the unknown token, None where every text has pieces."""
+        return self._find("unk")
 
     @cached_property
     def mask_id(self) -> int | None:
@@ -84,21 +104,36 @@ class Vocab:
 
     @cached_property
     def special_ids(self) -> tuple[int, ...]:
-        """Ids of all special tokens, in the order of the file."""
-        found = {self._find(role) for role in NAMES}
+        """Ids of all tokens that are no text, in the order of the file."""
+        found = {self._find(role) for role in Roles._fields}
+        found |= {self.index.get(name) for name in self.beside}
         return tuple(sorted(i for i in found if i is not None))
 
-    def _find(self, role: str) -> int | None:
-        for name in NAMES[role]:
-            if name in self.index:
-                return self.index[name]
-        return None
-
-    def _require(self, role: str) -> int:
+    def require(self, role: str) -> int:
+        """The id of a role; raises CheckpointError where there is none."""
         found = self._find(role)
-        if found is None:
-            raise CheckpointError(f"{self.origin}: no {role} token")
-        return found
+        if found is not None:
+            return found
+        named = getattr(self.roles or Roles(), role)
+        raise _missing(self.origin, [named] if named else NAMES[role])
+
+    def _find(self, role: str) -> int | None:
+        if self.roles is not None:
+            name = getattr(self.roles, role)
+            return None if name is None else self.index.get(name)
+        name = known_name(role, self.index)
+        return None if name is None else self.index[name]
+
+
+def known_name(role: str, tokens: Container[str]) -> str | None:
+    """The first of the well-known names of a role that is among some tokens."""
+    names = (*NAMES[role], *_OTHERS.get(role, ()))
+    return next((name for name in names if name in tokens), None)
+
+
+def is_sentinel(piece: str) -> bool:
+    """Whether a piece is one of T5's marks of what was left out of a text."""
+    return piece.endswith(">") and _SENTINEL.fullmatch(piece) is not None
 
 
 def read_vocab(path: Path) -> Vocab:
@@ -114,7 +149,24 @@ def read_vocab(path: Path) -> Vocab:
     lines = text.split("\n")
     if lines[-1] == "":
         lines.pop()
-    return Vocab(tuple(line.removesuffix("\r") for line in lines), str(path))
+    return bert_vocab(tuple(line.removesuffix("\r") for line in lines), str(path))
+
+
+def bert_vocab(
+    tokens: tuple[str, ...], origin: str, beside: tuple[str, ...] = ()
+) -> Vocab:
+    """A vocabulary whose special tokens have BERT's names; CheckpointError for one
+    without a token that pads, ends or is unknown."""
+    known = set(tokens)
+    for role in ("pad", "unk", "end"):
+        if known.isdisjoint(NAMES[role]):
+            raise _missing(origin, NAMES[role])
+    return Vocab(tokens, origin, beside=beside)
+
+
+def _missing(origin: object, names: Iterable[str]) -> CheckpointError:
+    expected = " or ".join(names)
+    return CheckpointError(f"{origin}: expected a token {expected}, found none")
 
 
 def _read(path: Path) -> bytes:
@@ -139,11 +191,23 @@ def check_rows(vocab: Vocab, rows: int, name: str) -> None:
 def has_words(path: Path) -> bool:
     """Whether a vocab.txt holds so many words of several Han characters that its
     tokenizer must be word-level."""
+    lines = _read(path).split(b"\n")
+    return are_words(x.removesuffix(b"\r").decode("utf-8", "replace") for x in lines)
+
+
+def are_words(tokens: Iterable[str]) -> bool:
+    """Whether so many tokens are words of several Han characters."""
     words = 0
-    for line in _read(path).split(b"\n"):
-        token = line.removesuffix(b"\r").decode("utf-8", "replace")
+    for token in tokens:
         words += len(token) > 1 and all("一" <= c <= "鿿" for c in token)
     return words > WORDS_OF_A_WORD_VOCABULARY
+
+
+def text_of(vocab: Vocab, ids: Iterable[int]) -> str:
+    """The text of token ids: continuation marks resolved, special tokens dropped."""
+    special = set(vocab.special_ids)
+    tokens = [vocab.tokens[i] for i in ids if i not in special]
+    return "".join(t.removeprefix("##").replace("▁", " ") for t in tokens).strip()
 
 
 def tiny_vocab() -> Vocab:

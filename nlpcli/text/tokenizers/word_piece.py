@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,8 @@ from nlpcli.files.atomic import write_atomic
 from nlpcli.text.tokenizers.encoding import Encoding, encodable
 from nlpcli.text.tokenizers.engine import encode_all
 from nlpcli.text.tokenizers.settings import Cleaning, read_cleaning
-from nlpcli.text.tokenizers.vocab import Vocab, read_vocab
+from nlpcli.text.tokenizers.tokenizer_json import FILE, word_piece_vocab
+from nlpcli.text.tokenizers.vocab import Vocab, read_vocab, text_of
 
 # Google's limit: a longer word is one unknown piece. transformers stops at 100, so
 # words of 101 to 200 letters and digits are the ones where it differs.
@@ -51,11 +52,11 @@ class WordPieceTokenizer:
         self.vocab = vocab
         self.lowercase = lowercase
         self.cleaning = Cleaning(lowercase, strip_accents, han_apart)
-        unknown = vocab.tokens[vocab.unk_id]
+        self._unknown = vocab.require("unk")
         self._engine = Engine(
             WordPiece(
                 vocab=dict(vocab.index),
-                unk_token=unknown,
+                unk_token=vocab.tokens[self._unknown],
                 max_input_chars_per_word=LONGEST_WORD,
             )
         )
@@ -78,8 +79,13 @@ class WordPieceTokenizer:
 
     @classmethod
     def load(cls, folder: Path, settings: dict[str, Any]) -> WordPieceTokenizer:
-        """From vocab.txt and what the settings say of cleaning; CheckpointError."""
-        vocab = read_vocab(folder / "vocab.txt")
+        """From vocab.txt, or tokenizer.json where there is none, and what the settings
+        say of cleaning; CheckpointError."""
+        path = folder / "vocab.txt"
+        if path.exists() or not (folder / FILE).exists():
+            vocab = read_vocab(path)
+        else:
+            vocab = word_piece_vocab(folder / FILE)
         return cls(vocab, *read_cleaning(folder, settings, vocab))
 
     def encode(self, text: str) -> Encoding:
@@ -89,7 +95,7 @@ class WordPieceTokenizer:
         prepared = [self._prepare(text) for text in texts]
         found = encode_all(self._engine, prepared, self.vocab.origin)
         special = self.vocab.special_ids
-        return [to_encoding(item, special, self.vocab.unk_id) for item in found]
+        return [to_encoding(item, special, self._unknown) for item in found]
 
     def _prepare(self, text: str) -> str:
         """The text as the library takes it, character for character."""
@@ -102,14 +108,21 @@ class WordPieceTokenizer:
     def character_ids(self, text: str) -> np.ndarray:
         for character in set(text).difference(self._alone):
             ids = self.encode(character).token_ids
-            self._alone[character] = int(ids[0]) if len(ids) == 1 else self.vocab.unk_id
+            self._alone[character] = int(ids[0]) if len(ids) == 1 else self._unknown
         return np.array([self._alone[c] for c in text], np.int32)
+
+    def text(
+        self, ids: Iterable[int], begins: bool = True, finished: bool = True
+    ) -> str:
+        return text_of(self.vocab, ids)
 
     def with_vocab(
         self, ids: Sequence[int], extra: Sequence[str]
     ) -> WordPieceTokenizer:
         tokens = [self.vocab.tokens[i] for i in ids]
-        return type(self)(Vocab((*tokens, *extra)), *self.cleaning)
+        old = self.vocab
+        vocab = Vocab((*tokens, *extra), roles=old.roles, beside=old.beside)
+        return type(self)(vocab, *self.cleaning)
 
     def save(self, folder: Path) -> None:
         write_atomic(
@@ -136,10 +149,11 @@ def final_sigmas(text: str) -> str:
     )
 
 
-def to_encoding(item: Any, special: Sequence[int], unknown: int) -> Encoding:
+def to_encoding(item: Any, special: Sequence[int], unknown: int | None) -> Encoding:
     """Arrays of what the library found; special ids become the unknown one."""
     ids = np.array(item.ids, np.int32)
-    ids[np.isin(ids, [i for i in special if i != unknown])] = unknown
+    if unknown is not None:
+        ids[np.isin(ids, [i for i in special if i != unknown])] = unknown
     return Encoding(ids, np.array(item.offsets, np.int32).reshape(-1, 2))
 
 

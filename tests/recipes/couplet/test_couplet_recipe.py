@@ -38,7 +38,7 @@ def recipe_of(model, positions=32, **flags):
     config = resolve("couplet", flags={"task.model": model, **flags})
     recipe = CoupletRecipe(Setup(config, small, sizes))
     forward = Forward(recipe.build(Transformer(sizes)), xla=False)
-    decode = Decoding(forward, recipe.fields, small.vocab.sep_id, 4, compiled=False)
+    decode = Decoding(forward, recipe.fields, small.vocab.end_id, 4, compiled=False)
     return recipe, decode
 
 
@@ -113,7 +113,7 @@ def test_loss_is_that_of_the_gold_line(ready):
     else:
         assert window.features["target_ids"].tolist() == [
             *ids,
-            recipe.tokenizer.vocab.sep_id,
+            recipe.tokenizer.vocab.end_id,
         ]
         assert window.features["segment_ids"].tolist() == [0] * 7 + [1] * 6
 

@@ -16,7 +16,7 @@ from nlpcli.recipes.dialog.layout import (
 from nlpcli.text.tokenizers.load import tiny_tokenizer
 
 VOCAB = tiny_tokenizer().vocab
-CLS, SEP = VOCAB.cls_id, VOCAB.sep_id
+CLS, SEP = VOCAB.begin_id, VOCAB.end_id
 A, B, C, D = (np.array(ids, np.int32) for ids in ([11, 12], [13], [14, 15, 16], [17]))
 
 turn_lengths = st.lists(st.integers(1, 30), min_size=1, max_size=12)

@@ -204,12 +204,12 @@ def test_only_characters_and_the_end_may_come() -> None:
     forbidden = recipe.never(size + 3)
     assert {size, size + 1, size + 2} <= forbidden
     assert recipe.constraints() == (recipe.words,)
-    assert vocab.sep_id not in forbidden and vocab.index["好"] not in forbidden
-    assert {vocab.unk_id, vocab.cls_id, vocab.pad_id} <= forbidden
+    assert vocab.end_id not in forbidden and vocab.index["好"] not in forbidden
+    assert {vocab.unk_id, vocab.begin_id, vocab.pad_id} <= forbidden
     assert all(
         len(vocab.tokens[i]) == 1 or i in forbidden
         for i in range(len(vocab.tokens))
-        if i != vocab.sep_id
+        if i != vocab.end_id
     )
 
 

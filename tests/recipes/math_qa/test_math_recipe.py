@@ -60,7 +60,7 @@ def recipe_of(characters=CHARACTERS, **flags):
 def ready_with(**flags):
     recipe = recipe_of(**{"task.expression_length": 12}, **flags)
     model = recipe.build(Transformer(recipe.setup.backbone))
-    sep = recipe.tokenizer.vocab.sep_id
+    sep = recipe.tokenizer.vocab.end_id
     forward = Forward(model, xla=False)
     return recipe, Decoding(forward, recipe.fields, sep, 4, compiled=False)
 
@@ -165,13 +165,13 @@ def test_layout():
     example = MathExample("共 3个", "3*2", Fraction(6))
     ((window,),) = recipe.encode([example], gold=True)
     vocab = recipe.tokenizer.vocab
-    cls, sep = vocab.tokens[vocab.cls_id], vocab.tokens[vocab.sep_id]
+    cls, sep = vocab.tokens[vocab.begin_id], vocab.tokens[vocab.end_id]
     tokens = [vocab.tokens[i] for i in window.features["token_ids"]]
     assert tokens == [cls, *"共3个", sep, *"3*2", sep]
     assert window.features["segment_ids"].tolist() == [0] * 5 + [1] * 4
     assert window.features["target_ids"].tolist() == [
         *recipe.tokenizer.character_ids("3*2"),
-        vocab.sep_id,
+        vocab.end_id,
     ]
 
 

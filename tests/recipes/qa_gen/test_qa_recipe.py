@@ -16,7 +16,8 @@ from nlpcli.recipes.qa_gen.pairs import answer_options, question_options
 from nlpcli.recipes.qa_gen.recipe import QaGenRecipe
 from nlpcli.records.row import Row
 from nlpcli.tasks.protocol import Setup
-from nlpcli.text.tokenizers.load import text_of, tiny_tokenizer
+from nlpcli.text.tokenizers.load import tiny_tokenizer
+from nlpcli.text.tokenizers.vocab import text_of
 
 TOKENIZER = tiny_tokenizer()
 VOCAB = TOKENIZER.vocab
@@ -54,7 +55,7 @@ def encoded(made, one):
 
 def test_layout_segments_and_targets():
     features = encoded(recipe(), example("上海 是"))
-    cls, sep = VOCAB.tokens[VOCAB.cls_id], VOCAB.tokens[VOCAB.sep_id]
+    cls, sep = VOCAB.tokens[VOCAB.begin_id], VOCAB.tokens[VOCAB.end_id]
     source = [cls, *PASSAGE.replace(" ", ""), sep]
     target = [*"上海是", sep, *"中国的首都是哪里？", sep]
     assert tokens(features["token_ids"]) == source + target
@@ -77,7 +78,7 @@ def test_unknown_characters_are_no_targets_of_questions():
     features = encoded(
         recipe(), example(strange, f"谁{strange}？", f"{PASSAGE}{strange}")
     )
-    sep, unk = VOCAB.tokens[VOCAB.sep_id], VOCAB.tokens[VOCAB.unk_id]
+    sep, unk = VOCAB.tokens[VOCAB.end_id], VOCAB.tokens[VOCAB.unk_id]
     assert tokens(features["target_ids"]) == [unk, sep, "谁", "？", sep]
 
 
@@ -248,5 +249,5 @@ def test_constraints_are_the_same_objects_and_forbid_what_is_never_learnt():
     assert {call[2] for call in decode.calls} == {(made.spans,), (made.words,)}
     assert made.spans.vocab_size == SIZES.vocab_size
     never = made.never(SIZES.vocab_size)
-    assert {VOCAB.unk_id, VOCAB.cls_id, SIZES.vocab_size - 1} <= never
-    assert VOCAB.sep_id not in never
+    assert {VOCAB.unk_id, VOCAB.begin_id, SIZES.vocab_size - 1} <= never
+    assert VOCAB.end_id not in never

@@ -175,7 +175,7 @@ def test_rows_of_the_objectives():
     ids = [vocab.index[c] for c in ("[CLS]", *"你好", "[SEP]", *"您好啊", "[SEP]")]
     assert features["token_ids"].tolist() == ids
     assert features["segment_ids"].tolist() == [0] * 4 + [1] * 4
-    assert features["target_ids_back"].tolist() == [*ids[1:3], vocab.sep_id]
+    assert features["target_ids_back"].tolist() == [*ids[1:3], vocab.end_id]
     negative = SimilarityExample(("你好", "再见"), "pair", 0.0)
     supervised = make(**{"task.objective": "simcse-supervised"})
     [[(features, _)], [(other, _)]] = supervised.encode([negative, group], gold=True)

@@ -1,0 +1,293 @@
+"""A language model as it was published: it goes on, it chooses, it measures a text."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from nlpcli.decoders.constraints import Forbid
+from nlpcli.decoders.hypothesis import Hypothesis
+from nlpcli.decoders.options import GenerateOptions
+from nlpcli.errors import CheckpointError, DataError
+from nlpcli.heads.sequence_model import sequence_model
+from nlpcli.heads.sequence_options import SequenceOptions
+from nlpcli.metrics.exact_match import accuracy
+from nlpcli.metrics.perplexity import perplexity
+from nlpcli.records.lines import Lines
+from nlpcli.records.read import json_rows
+from nlpcli.records.row import Row
+from nlpcli.tasks.protocol import (
+    Answer,
+    Decode,
+    EncodedWindow,
+    Model,
+    Recipe,
+    Setup,
+    Weighs,
+    Writes,
+)
+from nlpcli.text.batching import Features
+from nlpcli.text.sequences import prompt_features, sequence_fields, training_features
+
+from .form import TextExample
+from .likelihood import Choice, choose, windows_of
+from .template import Template, answer_of
+
+_SHORT = GenerateOptions(beam=1, num=1, max_length=32)
+_FREE = GenerateOptions(num=1, top_p=0.9, temperature=1.0, max_length=64, seed=0)
+
+
+class LanguageModelRecipe(
+    Recipe[TextExample], Writes[TextExample], Weighs[TextExample]
+):
+    """Solved examples, the text, then what the model says.
+
+    Raw text is sampled; where a template or solved examples ask for a short answer,
+    the likeliest is searched.
+    """
+
+    def __init__(self, setup: Setup) -> None:
+        super().__init__(setup)
+        self.vocab = self.tokenizer.vocab
+        self.fields = sequence_fields(self.vocab.pad_id)
+        self.template = Template.of(self.options.template)
+        self.longest = setup.backbone.longest
+        begin = self.vocab.begin_id if self.options.begin else None
+        self._begin = np.array([] if begin is None else [begin], np.int32)
+        self.shots = self._solved()
+        short = bool(self.shots) or self.template.head != "{text}"
+        self.defaults = _SHORT if short else _FREE
+        self.until = self._until()
+        self.end_id = self._end()
+        size = setup.backbone.vocab_size
+        never = {*self.vocab.special_ids, *range(len(self.vocab.tokens), size)}
+        self._words = Forbid(never - {self.end_id}, size)
+
+    @property
+    def main_score(self) -> str:
+        return "accuracy" if self.options.answers else "log_likelihood"
+
+    def ask(self, row: Row) -> TextExample:
+        for key in self.template.keys:
+            row.string(key)
+        return TextExample(row)
+
+    def encode(
+        self, examples: Sequence[TextExample], gold: bool
+    ) -> list[list[EncodedWindow]]:
+        raise NotImplementedError("a language model as it is has nothing to learn")
+
+    def build(self, backbone: Any) -> Model:
+        if not backbone.config.causal:
+            raise CheckpointError(
+                "expected a model that writes (GPT-2, LLaMA, Qwen ...), got one that "
+                "reads both sides"
+            )
+        model = sequence_model(backbone, SequenceOptions(), "causal", self.vocab)
+        backbone.segment_rows = None  # raw text has no speakers
+        return model
+
+    def gold(self, example: TextExample) -> Any:
+        return example.answer
+
+    def write(
+        self, decode: Decode, examples: Sequence[TextExample], options: GenerateOptions
+    ) -> list[Answer | DataError]:
+        answers: dict[int, Answer | DataError] = {}
+        asked: dict[int, tuple[str, str]] = {}
+        for number, example in enumerate(examples):
+            if not self._says(example.row):
+                answers[number] = {"outputs": []}
+                continue
+            try:
+                asked[number] = self._put(example.row)
+            except DataError as error:
+                answers[number] = error
+        if self.options.answers:
+            answers |= self._chosen(decode, asked, options)
+        else:
+            answers |= self._continued(decode, asked, options)
+        return [answers[number] for number in range(len(examples))]
+
+    def weigh(self, decode: Decode, examples: Sequence[TextExample]) -> list[Answer]:
+        if not self.options.answers:
+            return self._measured(decode, examples)
+        for example in examples:
+            answer_of(example.row)
+        found = self.write(decode, examples, self.defaults)
+        if error := next((x for x in found if isinstance(x, DataError)), None):
+            raise error
+        return [x for x in found if not isinstance(x, DataError)]
+
+    def score(
+        self, examples: Sequence[TextExample], answers: Sequence[Answer]
+    ) -> dict[str, Any]:
+        """``perplexity`` is by token that something stands before, ``perplexity_by_
+        character`` by character of the lines; ends of lines are not measured."""
+        if self.options.answers:
+            pairs = zip(examples, answers, strict=True)
+            right = [
+                [x.answer] == [y["text"] for y in a["outputs"][:1]] for x, a in pairs
+            ]
+            return {"accuracy": accuracy(right)}
+        nll = sum(answer["nll"] for answer in answers)
+        tokens = sum(answer["tokens"] for answer in answers)
+        characters = sum(len(example.text) for example in examples)
+        return {
+            "perplexity": perplexity(nll, tokens),
+            "perplexity_by_character": perplexity(nll, characters),
+            "log_likelihood": -nll / tokens if tokens else None,
+            "tokens": tokens,
+            "characters": characters,
+            "windows": sum(answer["windows"] for answer in answers),
+            "window": self.window,
+            "stride": self.stride,
+        }
+
+    @property
+    def window(self) -> int:
+        """Tokens that a text is measured in."""
+        wanted: int = self.options.window
+        return wanted if self.longest is None else min(wanted, self.longest)
+
+    @property
+    def stride(self) -> int:
+        """New tokens of each further window."""
+        return min(self.options.stride, self.window)
+
+    def shown(self, text: str) -> str:
+        """Without what may become the end of the answer."""
+        until = self.until or ""
+        cut = self._cut(text)
+        most = range(min(len(until) - 1, len(text)), 0, -1) if cut == text else ()
+        held = next((n for n in most if text.endswith(until[:n])), 0)
+        return cut[:-held] if held else cut
+
+    def _cut(self, text: str) -> str:
+        return text.split(self.until)[0] if self.until else text
+
+    def _solved(self) -> str:
+        """The solved examples as they stand before each text."""
+        if self.options.shots is None:
+            return ""
+        told = []
+        with Lines(self.options.shots) as lines:
+            for row in json_rows(lines):
+                if isinstance(row, DataError):
+                    raise row
+                before, behind = self.template.before(row), self.template.behind(row)
+                told.append(before + answer_of(row) + behind)
+        if not told:
+            raise DataError(f"{self.options.shots}: expected solved examples, got none")
+        return "".join(shot + self.options.between for shot in told)
+
+    def _until(self) -> str | None:
+        """What ends an answer beside the model's own end."""
+        if self.options.until is not None:
+            return str(self.options.until) or None
+        tail = self.template.tail
+        fixed = tail if not Template(tail, "").keys else ""
+        return fixed or (self.options.between or None if self.shots else None)
+
+    def _says(self, row: Row) -> bool:
+        """Whether there is anything to go on from."""
+        keys = self.template.keys
+        return not keys or any(str(row.get(key, "")).strip() for key in keys)
+
+    def _end(self) -> int:
+        """The token that ends an answer: what it is written until, if that is one."""
+        ids = self.tokenizer.encode(self.until or "").token_ids.tolist()
+        told = self.tokenizer.text(ids, begins=False) if len(ids) == 1 else None
+        known = ids and told == self.until
+        return int(ids[0]) if known else self.vocab.end_id
+
+    def _put(self, row: Row) -> tuple[str, str]:
+        """What stands before an answer and behind it; DataError for too many tokens."""
+        before = self.shots + self.template.before(row)
+        count = len(self._ids(before))
+        if self.longest is not None and count >= self.longest:
+            raise row.error(
+                f"expected fewer than {self.longest} tokens (the positions of the "
+                f"model) before an answer, got {count}"
+            )
+        return before, self.template.behind(row)
+
+    def _ids(self, text: str) -> np.ndarray:
+        ids = self.tokenizer.encode(text).token_ids
+        return np.concatenate([self._begin, ids])
+
+    def _continued(
+        self,
+        decode: Decode,
+        asked: dict[int, tuple[str, str]],
+        options: GenerateOptions,
+    ) -> dict[int, Answer | DataError]:
+        prompts = [self._ids(before) for before, _ in asked.values()]
+        features = [prompt_features(ids, np.zeros(len(ids)), 0) for ids in prompts]
+        found = decode(features, options, (self._words,), list(asked))
+        return {
+            number: {"outputs": [self._output(x) for x in hypotheses]}
+            for number, hypotheses in zip(asked, found, strict=True)
+        }
+
+    def _output(self, hypothesis: Hypothesis) -> Answer:
+        whole = self.tokenizer.text(hypothesis.token_ids, begins=False)
+        text = self._cut(whole)
+        return {
+            "text": text,
+            "score": round(hypothesis.score, 4),
+            "finish_reason": "end" if text != whole else hypothesis.finish_reason,
+            "tokens": [self.vocab.tokens[i] for i in hypothesis.token_ids],
+        }
+
+    def _chosen(
+        self,
+        decode: Decode,
+        asked: dict[int, tuple[str, str]],
+        options: GenerateOptions,
+    ) -> dict[int, Answer | DataError]:
+        names = self.options.answers
+        choices: list[Choice] = []
+        for number, (before, behind) in asked.items():
+            for name in names:
+                features = self._choice(before, name + behind)
+                choices.append(Choice(number, name, features))
+        return choose(decode, choices, self.longest, options.num or 1)
+
+    def _choice(self, before: str, said: str) -> Features:
+        """A whole sequence, of which the tokens of what is said are targets."""
+        found = self.tokenizer.encode(before + said)
+        ids, learn = found.token_ids, found.offsets[:, 1] > len(before)
+        ids = np.concatenate([self._begin, ids])
+        learn = np.concatenate([self._begin < 0, learn])
+        return training_features(ids, np.zeros(len(ids)), learn)
+
+    def _measured(
+        self, decode: Decode, examples: Sequence[TextExample]
+    ) -> list[Answer]:
+        cut = [
+            windows_of(self._ids(example.text), self.window, self.stride)
+            for example in examples
+        ]
+        losses = iter(decode.token_losses([window for own in cut for window in own]))
+        answers: list[Answer] = []
+        for own in cut:
+            found = [next(losses) for _ in own]
+            answers.append(
+                {
+                    "nll": sum(map(total_of, found)),
+                    "tokens": sum(map(len, found)),
+                    "windows": len(own),
+                }
+            )
+        return answers
+
+
+build_recipe = LanguageModelRecipe
+
+
+def total_of(losses: np.ndarray) -> float:
+    """-log p of a sequence from those of its tokens."""
+    return float(losses.sum(dtype=np.float64))

@@ -1,0 +1,118 @@
+"""Exported heads answer in transformers what they answer here."""
+
+import json
+
+import numpy as np
+import pytest
+
+from nlpcli.config.loader import resolve
+from nlpcli.engine.export import export_run
+from nlpcli.engine.loaded import open_run
+from nlpcli.engine.predict import Predictor
+from nlpcli.engine.train import train
+from nlpcli.samples import sample
+
+SIZES = {"train.max_steps": 6, "data.limit": 64, "backbone.dropout": 0.0}
+
+
+def trained(folder, recipe, **flags):
+    config = resolve(recipe, flags={**SIZES, **flags})
+    return train(config, out=folder / "run").run
+
+
+def texts(recipe, count=50):
+    lines = sample(recipe, "train").read_text("utf-8").splitlines()
+    return [json.loads(line)["text"] for line in lines[:count]]
+
+
+@pytest.mark.parity
+@pytest.mark.slow
+def test_a_pipeline_finds_the_same_entities(tmp_path):
+    pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    run = trained(
+        tmp_path,
+        "ner",
+        **{"task.head": "softmax", "train.max_steps": 90, "data.limit": 200},
+    )
+    report = export_run(run, tmp_path / "hf")
+    assert report["architecture"] == "BertForTokenClassification"
+    assert report["lost"] == []
+    pipeline = transformers.pipeline(
+        "token-classification", str(tmp_path / "hf"), aggregation_strategy="simple"
+    )
+    asked = texts("ner")
+    found = Predictor(run).predict(asked)
+    total = 0
+    for text, answer in zip(asked, found, strict=True):
+        theirs = [(e["start"], e["end"], e["entity_group"]) for e in pipeline(text)]
+        ours = [(e["start"], e["end"], e["label"]) for e in answer["entities"]]
+        assert ours == theirs, text
+        total += len(ours)
+    assert total > 20
+
+
+@pytest.mark.parity
+@pytest.mark.slow
+@pytest.mark.parametrize("several", [False, True])
+def test_a_pipeline_finds_the_same_labels(tmp_path, several):
+    pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    rows = [
+        {"text": text, "labels": [f"第{len(text) % 3}类"]}
+        if several
+        else {"text": text, "label": f"第{len(text) % 3}类"}
+        for text in texts("ner", 64)
+    ]
+    if several:
+        rows[0]["labels"].append("长")
+    data = tmp_path / "data.jsonl"
+    data.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    flags = {"task.pooling": "pooler", "task.top": 4, "data.train": str(data)}
+    run = trained(tmp_path, "classify", **flags)
+    report = export_run(run, tmp_path / "hf")
+    assert report["architecture"] == "BertForSequenceClassification"
+    assert report["lost"] == []
+    pipeline = transformers.pipeline("text-classification", str(tmp_path / "hf"))
+    for text, answer in zip(
+        texts("ner"), Predictor(run).predict(texts("ner")), strict=True
+    ):
+        theirs = {item["label"]: item["score"] for item in pipeline(text, top_k=None)}
+        ours = {item["label"]: item["probability"] for item in answer["top"]}
+        assert ours.keys() == theirs.keys()
+        for label, chance in ours.items():
+            assert chance == pytest.approx(theirs[label], abs=1e-3)
+
+
+@pytest.mark.parity
+@pytest.mark.slow
+def test_what_writes_leaves_with_its_output_head(tmp_path, caplog):
+    torch = pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    run = trained(tmp_path, "couplet")
+    with caplog.at_level("WARNING"):
+        report = export_run(run, tmp_path / "hf")
+    assert report["architecture"] == "BertForMaskedLM"
+    assert len(report["lost"]) == 1 and "prefix mask" in report["lost"][0]
+    assert "prefix mask" in caplog.text
+    theirs, info = transformers.AutoModelForMaskedLM.from_pretrained(
+        tmp_path / "hf", output_loading_info=True
+    )
+    assert not info["missing_keys"] and not info["unexpected_keys"]
+    ids = np.arange(5, 15, dtype=np.int32)[None]
+    model = open_run(run).model
+    states = model.backbone(ids, padding_mask=np.ones(ids.shape, bool))
+    ours = model.head(states, token_table=model.backbone.token_embedding.embeddings)
+    with torch.no_grad():
+        expected = theirs.eval()(torch.tensor(ids, dtype=torch.long)).logits.numpy()
+    np.testing.assert_allclose(np.asarray(ours), expected, atol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("recipe", "told"), [("ner", "the crf head"), ("classify", "task.pooling: pooler")]
+)
+def test_what_is_lost_is_said(tmp_path, recipe, told):
+    report = export_run(trained(tmp_path, recipe), tmp_path / "hf")
+    assert report["architecture"] == "BertModel"
+    assert len(report["lost"]) == 1 and told in report["lost"][0]

@@ -1,0 +1,220 @@
+"""A language model as it is: against transformers, and against the whole sequence."""
+
+import json
+import math
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from nlpcli.cli.main import app
+from nlpcli.engine.loaded import decoding, open_model, open_run
+from recipes.lm.likelihood import windows_of
+from tests.backbones.decoder_forms import POSITIONS, SPECIAL, VOCAB, save_form
+from tests.engine.checkpoint_kinds import Kind, write_model
+
+torch = pytest.importorskip("torch")
+transformers = pytest.importorskip("transformers")
+FIRST = 0x4E00 - len(SPECIAL)  # the character of an id
+
+
+@pytest.fixture(scope="module")
+def gpt2(tmp_path_factory):
+    """A folder, and transformers' model of it."""
+    folder = tmp_path_factory.mktemp("lm") / "gpt2"
+    return folder, save_form("gpt2", folder)
+
+
+def text_of(ids):
+    return "".join(chr(FIRST + i) for i in ids)
+
+
+def random_text(seed, length):
+    ids = np.random.default_rng(seed).integers(len(SPECIAL), VOCAB, length)
+    return text_of(ids), ids.tolist()
+
+
+def run(*words, code=0, text=None):
+    done = CliRunner().invoke(app, [str(word) for word in words], input=text)
+    assert done.exit_code == code, (done.stdout, done.stderr)
+    return done
+
+
+def their_logp(model, ids):
+    """log p of each token but the first."""
+    with torch.no_grad():
+        logits = model(torch.tensor([ids])).logits[0]
+    found = torch.log_softmax(logits.double(), -1)[:-1]
+    return found[torch.arange(len(ids) - 1), torch.tensor(ids[1:])].numpy()
+
+
+@pytest.mark.parity
+def test_it_goes_on_as_transformers_does(gpt2):
+    folder, model = gpt2
+    text, ids = random_text(0, 9)
+    prompt = torch.tensor([[2, *ids]])  # [CLS]
+    with torch.no_grad():
+        out = model.generate(
+            prompt,
+            attention_mask=torch.ones_like(prompt),
+            max_new_tokens=12,
+            do_sample=False,
+            suppress_tokens=[0, 1, 2, 4],
+        )
+    wanted = out[0, 10:].tolist()
+    words = ["generate", "lm", text, "--model", folder, "--beam", 1]
+    done = run(*words, "--max-length", 12)
+    answer = json.loads(done.stdout)
+    (output,) = answer["outputs"]
+    ended = wanted[-1] == 3
+    assert output["text"] == text_of(wanted[:-1] if ended else wanted)
+    assert output["finish_reason"] == ("end" if ended else "length")
+    total = their_logp(model, [2, *ids, *wanted])[-len(wanted) :].sum()
+    assert abs(output["score"] - total) < 1e-3
+
+
+@pytest.mark.parity
+def test_choices_are_compared_by_their_likelihood(gpt2, tmp_path):
+    folder, model = gpt2
+    (one, one_ids), (other, other_ids), (tail, tail_ids) = (
+        random_text(seed, length) for seed, length in ((1, 2), (2, 3), (3, 1))
+    )
+    solved, solved_ids = random_text(4, 5)
+    text, ids = random_text(5, 7)
+    shots = tmp_path / "shots.jsonl"
+    shots.write_text(json.dumps({"text": solved, "label": one}), "utf-8")
+    words = ["generate", "lm", "--model", folder, text, "--shots", shots]
+    words += ["--choices", f"{one},{other}", "--template", f"{{text}}{{answer}}{tail}"]
+    answer = json.loads(run(*words).stdout)
+    before = [2, *solved_ids, *one_ids, *tail_ids, *ids]
+    expected = {
+        name: their_logp(model, [*before, *said, *tail_ids])[len(before) - 1 :].sum()
+        for name, said in ((one, one_ids), (other, other_ids))
+    }
+    best = max(expected, key=expected.get)
+    (output,) = answer["outputs"]
+    assert output["text"] == best and output["finish_reason"] == "choice"
+    assert abs(output["score"] - expected[best]) < 1e-3
+    chance = 1 / (1 + math.exp(min(expected.values()) - max(expected.values())))
+    assert abs(answer["choices"][best] - chance) < 1e-3
+    assert math.isclose(sum(answer["choices"].values()), 1.0, abs_tol=2e-4)
+    data = tmp_path / "gold.jsonl"
+    data.write_text(json.dumps({"text": text, "answer": best}), "utf-8")
+    words = ["evaluate", "lm", "--model", folder, "--data", data, "--json", *words[5:]]
+    assert json.loads(run(*words).stdout)["accuracy"] == 1.0
+
+
+@pytest.mark.parity
+def test_perplexity_is_that_of_windows_with_a_stride(gpt2, tmp_path):
+    folder, model = gpt2
+    texts, ids = zip(*(random_text(s, n) for s, n in ((6, 30), (7, 150))), strict=True)
+    data = tmp_path / "text.txt"
+    data.write_text("\n".join(texts) + "\n\n", "utf-8")
+    words = ["evaluate", "lm", "--model", folder, "--data", data, "--json"]
+    found = json.loads(run(*words, "--set", "task.stride=40").stdout)
+    total = count = 0
+    for row in ids:
+        row = [2, *row]
+        done = 1
+        for start in range(0, len(row), 40):
+            part = row[start : start + POSITIONS]
+            logp = their_logp(model, part)
+            fresh = start + len(part) - done
+            if fresh > 0:
+                total -= logp[-fresh:].sum()
+                count += fresh
+                done += fresh
+    assert count == 180 == found["tokens"] == found["characters"]
+    assert (found["window"], found["stride"], found["windows"]) == (64, 40, 5)
+    assert math.isclose(found["perplexity"], math.exp(total / count), rel_tol=1e-4)
+    assert found["perplexity_by_character"] == found["perplexity"]
+
+
+def test_windows_measure_each_token_once():
+    ids = np.arange(23)
+    for window in range(2, 26):
+        for stride in range(1, window):
+            found = windows_of(ids, window, stride)
+            assert np.concatenate([w["target_ids"] for w in found]).tolist() == list(
+                range(1, 23)
+            )
+            assert all(len(w["token_ids"]) <= window for w in found)
+
+
+def test_too_long_a_text_is_one_line(gpt2):
+    folder, _ = gpt2
+    text, _ = random_text(8, 64)
+    done = run("generate", "lm", text, "--model", folder, code=4)
+    assert "expected fewer than 64 tokens (the positions of the model)" in done.stderr
+    whole, _ = random_text(9, 62)  # [CLS] and one place more
+    answer = json.loads(run("generate", "lm", whole, "--model", folder).stdout)
+    assert len(answer["outputs"][0]["tokens"]) <= 1
+
+
+def test_an_answer_ends_where_it_is_told(gpt2):
+    folder, _ = gpt2
+    text, _ = random_text(0, 9)
+    words = ["generate", "lm", text, "--model", folder, "--beam", 1, "--max-length", 9]
+    free = json.loads(run(*words).stdout)["outputs"][0]
+    for stop in (free["text"][2], free["text"][2:4]):
+        cut = json.loads(run(*words, "--until", stop).stdout)["outputs"][0]
+        assert cut["text"] == free["text"].split(stop)[0]
+        assert cut["finish_reason"] == "end"
+    done = run(*words, "--stream")
+    assert done.stdout == free["text"] + "\n"
+    done = run(*words, "--stream", "--until", free["text"][2:4])
+    assert done.stdout == free["text"].split(free["text"][2:4])[0] + "\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["generate", "lm", "天"], 2, "expected --model NAME|DIR"),
+        (["generate", "lm", "天", "--run", "x"], 2, "takes a model as it is"),
+        (["generate", "couplet", "天", "--model", "x"], 2, "from what was trained"),
+        (["evaluate", "lm", "--model", "tiny"], 2, "expected --data FILE"),
+        (["train", "lm"], 2, "is not trained"),
+        (["generate", "lm", "天", "--model", "", "--template", "x"], 3, "once"),
+        (["generate", "lm", "天", "--model", "", "--choices", "好"], 3, "two"),
+    ],
+)
+def test_what_cannot_be_asked(gpt2, words, code, message):
+    done = run(*(word or gpt2[0] for word in words), code=code)
+    assert message in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_a_model_that_reads_both_sides_is_refused(tmp_path):
+    write_model(tmp_path / "bert", Kind("hf", ("mlm",)))
+    done = run("generate", "lm", "天", "--model", tmp_path / "bert", code=5)
+    assert "reads both sides" in done.stderr
+
+
+def test_couplets_are_as_likely_as_evaluate_says():
+    """The same tokens of the shipped model: by what lm measures with, and by what
+    `evaluate couplet` does."""
+    loaded = open_run(None, "couplet")
+    recipe = loaded.recipe
+    decode = decoding(recipe, loaded.forward, loaded.device, 8)
+    from nlpcli.engine.examples import dev_source
+    from recipes.lm.recipe import total_of
+
+    _, source = dev_source(loaded.run.config, recipe)
+    examples = list(source)[:24]
+    features = [w.features for own in recipe.scored(examples) for w in own]
+    known = decode.loss(features)
+    found = decode.token_losses(features)
+    assert [len(x) for x in found] == [count for _, count in known]
+    expected = [nll for nll, _ in known]
+    np.testing.assert_allclose([total_of(x) for x in found], expected, rtol=1e-5)
+
+
+def test_a_model_without_its_output_is_refused(tmp_path):
+    from safetensors.numpy import load_file, save_file
+
+    save_form("llama", tmp_path)
+    path = tmp_path / "model.safetensors"
+    tensors = load_file(path)
+    del tensors["lm_head.weight"]
+    save_file(tensors, path)
+    with pytest.raises(Exception, match="expected an output head, found none"):
+        open_model(tmp_path, "lm")
