@@ -63,7 +63,7 @@ def convert_model(
         destination,
         values,
         _rules(family, parts, family.written(config)),
-        {**_ids(tokenizer.vocab, config), **family.publish(config, parts)},
+        {**token_ids(tokenizer.vocab, config), **family.publish(config, parts)},
         tokenizer,
         force,
         sources=[source],
@@ -82,7 +82,7 @@ def convert_model(
     }
 
 
-def _ids(vocab: Vocab, config: TransformerConfig) -> dict[str, int | None]:
+def token_ids(vocab: Vocab, config: TransformerConfig) -> dict[str, int | None]:
     """The tokens that transformers looks for in a configuration."""
     ids: dict[str, int | None] = {"pad_token_id": vocab.pad_id}
     if config.causal:

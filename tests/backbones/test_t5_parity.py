@@ -109,7 +109,8 @@ def test_tensorflow_names_and_back_to_transformers(tmp_path, form):
     for path, variable in backbone_variables(model.backbone).items():
         np.testing.assert_array_equal(np.asarray(variable), values[path], path)
     report = inspect(tmp_path / "tf")
-    assert report.family == "t5" and report.loads and report.dialect == "tf"
+    assert report.family == "t5" and report.loads
+    assert str(report.dialect).startswith("tf")
     assert report.parts["backbone"] == "complete"
     convert_model(tmp_path / "tf", tmp_path / "hf")
     theirs = of_transformers(tmp_path / "hf")

@@ -60,6 +60,18 @@ def test_two_steps_then_scored_and_asked(tmp_path, recipe, form, dialect, flags,
     assert kept["num_decoder_layers"] == (2 if form == "pegasus" else 3)
     told = call("generate", recipe, "--run", tmp_path / "run", "--json", text)
     assert json.loads(told.stdout.splitlines()[0])["outputs"]
+    if form != "pegasus":
+        call("export", recipe, "--run", tmp_path / "run", "--out", tmp_path / "hf")
+        assert_transformers_reads(tmp_path / "hf")
+
+
+def assert_transformers_reads(folder):
+    transformers = pytest.importorskip("transformers")
+    model, told = transformers.AutoModelForSeq2SeqLM.from_pretrained(
+        folder, output_loading_info=True
+    )
+    assert not told["missing_keys"] and not told["unexpected_keys"]
+    assert model.config.decoder_start_token_id == 0
 
 
 @pytest.mark.parametrize(
