@@ -102,7 +102,7 @@ def stream(
     if left := [name for name in plan.unused if name not in others]:
         logger.info("%s: not used: %s", source.label, ", ".join(grouped(left)))
     return (
-        (path, _blocks(rule, names, tuple(targets[path]), source, rows))
+        (path, _blocks(rule, names, tuple(targets[path]), source, rows, shares))
         for path, (rule, names) in plan.mapping.items()
     )
 
@@ -232,19 +232,25 @@ def _misfits(
 
 
 def _blocks(
-    rule: Rule, names: Sequence[str], shape: Shape, source: Source, rows: Rows
+    rule: Rule,
+    names: Sequence[str],
+    shape: Shape,
+    source: Source,
+    rows: Rows,
+    shares: Shares,
 ) -> Blocks:
     """What a rule makes of a file's tensors, in order of our rows."""
     if rule.vocab_axis == 0 and (rows.kept is not None or len(rows.compound)):
         yield 0, _chosen_rows(names[0], source, rows)
         return
-    size = shape[0] // len(names) if shape else 1
-    for index, name in enumerate(names):
+    first, sizes = 0, cuts(rule, shape[0] if shape else 1, shares) or ()
+    for name, size in zip(names, sizes, strict=True):
         if rule.transpose:
-            yield index * size, _single(source.read(name).T)
+            yield first, _single(source.read(name).T)
         else:
             for start, block in read_blocks(source, name, (size, *shape[1:])):
-                yield index * size + start, _single(block)
+                yield first + start, _single(block)
+        first += size
 
 
 def _chosen_rows(name: str, source: Source, rows: Rows) -> np.ndarray:

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 import tensorflow as tf
+from keras.src.backend.common.stateless_scope import in_stateless_scope
 from safetensors.numpy import save_file
 
 from nlpcli.checkpoints.rules import joined
@@ -80,7 +81,8 @@ def values_later() -> Iterator[None]:
     """Draw random initial values at the end, of those variables that ``fill`` left out.
 
     Until then they are zero. An initializer draws its seed where it is made and makes
-    the same values whenever it is asked, so nothing else changes.
+    the same values whenever it is asked, so nothing else changes. What is only
+    described meanwhile stays without values.
     """
     global _pending
     before, pending = _pending, {}
@@ -90,7 +92,8 @@ def values_later() -> Iterator[None]:
     def later(
         layer: Any, shape: Any = None, initializer: Any = None, *rest: Any, **named: Any
     ) -> Any:
-        if not isinstance(getattr(initializer, "seed", None), int):
+        drawn = isinstance(getattr(initializer, "seed", None), int)
+        if in_stateless_scope() or not drawn:  # what is only described has no values
             return add_weight(layer, shape, initializer, *rest, **named)
         variable = add_weight(layer, shape, "zeros", *rest, **named)
         pending[id(variable)] = (variable, initializer)

@@ -103,6 +103,18 @@ def test_blocks_are_the_tensor(kind, tmp_path, tensors):
 
 
 @pytest.mark.parametrize("kind", [safe, keras, pickled])
+def test_parts_of_other_sizes_lie_one_after_another(kind, tmp_path, tensors):
+    """Fewer key heads than queries, or wider ones: their rows are not as many."""
+    kind(tmp_path, tensors)
+    rules = RuleTable((Rule("all/qkv/kernel", (WORDS, DENSE, DENSE)),))
+    shares = {"qkv": (41, 24, 24)}
+    source = open_checkpoint(tmp_path)
+    found = load(rules, {"all/qkv/kernel": (89, 8)}, source, shares=shares)
+    parts = [tensors[name] for name in (WORDS, DENSE, DENSE)]
+    np.testing.assert_array_equal(found["all/qkv/kernel"], np.concatenate(parts))
+
+
+@pytest.mark.parametrize("kind", KINDS)
 def test_chosen_rows_are_those_of_the_whole_table(kind, tmp_path, tensors):
     kind(tmp_path, tensors)
     kept, compound = [40, 3, 3, 0, 17], [[1, 40], [22], [3, 4, 5]]

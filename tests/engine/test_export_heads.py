@@ -11,6 +11,7 @@ from nlpcli.engine.loaded import open_run
 from nlpcli.engine.predict import Predictor
 from nlpcli.engine.train import train
 from nlpcli.samples import sample
+from tests.engine.checkpoint_kinds import OTHERS, write_model
 
 SIZES = {"train.max_steps": 6, "data.limit": 64, "backbone.dropout": 0.0}
 
@@ -116,3 +117,31 @@ def test_what_is_lost_is_said(tmp_path, recipe, told):
     report = export_run(trained(tmp_path, recipe), tmp_path / "hf")
     assert report["architecture"] == "BertModel"
     assert len(report["lost"]) == 1 and told in report["lost"][0]
+
+
+@pytest.mark.parity
+@pytest.mark.slow
+@pytest.mark.parametrize("family", ["electra", "xlm-roberta"])
+def test_a_head_that_is_another_in_transformers_is_told(tmp_path, family, caplog):
+    transformers = pytest.importorskip("transformers")
+    kind = next(kind for kind, _ in OTHERS if kind.family == family)
+    write_model(tmp_path / "model", kind)
+    flags = {"backbone.model": str(tmp_path / "model"), "data.max_length": 64}
+    flags |= {"data.stride": 8, "train.max_steps": 2}
+    run = trained(tmp_path, "classify", **flags, **{"task.pooling": "pooler"})
+    with caplog.at_level("WARNING"):
+        report = export_run(run, tmp_path / "hf")
+    assert report["architecture"].endswith("Model")
+    assert len(report["lost"]) == 1 and family in report["lost"][0]
+    _, info = transformers.AutoModel.from_pretrained(
+        tmp_path / "hf", output_loading_info=True
+    )
+    assert not info["unexpected_keys"]
+    tagged = trained(tmp_path / "tags", "ner", **flags, **{"task.head": "softmax"})
+    report = export_run(tagged, tmp_path / "tagged")
+    assert report["architecture"].endswith("ForTokenClassification")
+    assert report["lost"] == []
+    _, info = transformers.AutoModelForTokenClassification.from_pretrained(
+        tmp_path / "tagged", output_loading_info=True
+    )
+    assert not info["missing_keys"] and not info["unexpected_keys"]

@@ -73,6 +73,13 @@ def squad() -> bytes:
     return json.dumps({"version": "1", "data": rows}, ensure_ascii=False).encode()
 
 
+def documents() -> bytes:
+    document = "<doc id={}>\n  <summary>\n{}\n  </summary>\n"
+    document += "<short_text>{}</short_text>\n</doc>\n"
+    rows = enumerate(rows_of("title"))
+    return "".join(document.format(i, x["title"], x["text"]) for i, x in rows).encode()
+
+
 def turns() -> list[list[str]]:
     return [row["turns"] for row in rows_of("dialog")]
 
@@ -84,7 +91,9 @@ FORMATS: dict[str, tuple[str, Callable[[], bytes]]] = {
             "ner": ("jsonl", "columns", "doccano", "label-studio"),
             "classify": ("jsonl", "doccano", "label-studio"),
             "triple-extract": ("jsonl", "doccano", "label-studio"),
-            **dict.fromkeys(("couplet", "dialog", "math-qa", "simbert"), ("jsonl",)),
+            **dict.fromkeys(
+                ("couplet", "dialog", "math-qa", "simbert", "title"), ("jsonl",)
+            ),
         }.items()
         for to in formats
     },
@@ -103,6 +112,15 @@ FORMATS: dict[str, tuple[str, Callable[[], bytes]]] = {
             *("text_a", "text_b", "label"),
         ),
     ),
+    "title columns": ("title", lambda: table(rows_of("title"), "title", "text")),
+    "title csl": (
+        "title",
+        lambda: table(
+            [{"prompt": "to title", **row} for row in rows_of("title")],
+            *("prompt", "text", "title"),
+        ),
+    ),
+    "title lcsts": ("title", documents),
     "math-qa objects": ("math-qa", lambda: jsonl(rows_of("math-qa"), indent=2)),
     "qa-gen squad": ("qa-gen", squad),
     "dialog json lines": ("dialog", lambda: jsonl(turns())),

@@ -26,7 +26,7 @@ from nlpcli.errors import CheckpointError
 from nlpcli.samples import shipped_run
 from tests.backbones.opened import write_google
 from tests.checkpoints.tiny_bert import CONFIG, write_hf
-from tests.engine.checkpoint_kinds import DECODERS, Kind, write_model
+from tests.engine.checkpoint_kinds import DECODERS, OTHERS, Kind, write_model
 
 SIZES = {
     "hidden_size": 10_000_000,
@@ -96,6 +96,27 @@ def test_sizes_are_compared_before_a_model_is_built(
 def test_values_that_cannot_be(key: str, value: Any) -> None:
     values = {**CONFIG, key: value}
     refused(lambda: TransformerConfig.from_dict(values, "config.json"), key)
+
+
+@pytest.mark.parametrize("kind", [kind for kind, _ in OTHERS], ids=str)
+@pytest.mark.parametrize(
+    "key",
+    ["vocab_size", "hidden_size", "embedding_size", "attention_key_size"],
+)
+def test_absurd_sizes_of_other_families_are_told(
+    kind: Kind, key: str, tmp_path: Path, unbuilt: None
+) -> None:
+    write_model(tmp_path / "model", kind)
+    names = ("config.json", "bert_config.json")
+    path = next(p for n in names if (p := tmp_path / "model" / n).exists())
+    raw = json.loads(path.read_text())
+    if key not in {**raw, "vocab_size": 0}:
+        pytest.skip(f"{kind} has no {key}")
+    for value in (10_000_000, 10**30, -1, "x"):
+        path.write_text(json.dumps({**raw, key: value}))
+        with pytest.raises(CheckpointError) as caught:
+            embed.Embedder.open(tmp_path / "model")
+        assert 0 < len(str(caught.value).splitlines()) <= 101
 
 
 @pytest.mark.parametrize("kind", DECODERS, ids=str)

@@ -35,6 +35,7 @@ from nlpcli.recipes.ner.form import NerForm
 from nlpcli.recipes.ner.recipe import NerRecipe
 from nlpcli.recipes.qa_gen.form import QaForm
 from nlpcli.recipes.simbert.form import SimilarityForm
+from nlpcli.recipes.title.form import TitleForm
 from nlpcli.recipes.triple_extract.form import TripleForm, locate
 from nlpcli.recipes.triple_extract.recipe import TripleRecipe
 from nlpcli.recipes.triple_extract.schema import read_schema
@@ -240,6 +241,10 @@ FILES: dict[str, tuple[Form[Any], Callable[[int], str], int]] = {
     "closed-braces": (MathForm(), lambda n: "}\n" * n, 1000),
     "open-string": (MathForm(), lambda n: '{"' + "\\" * n, 50_000),
     "couplets": (CoupletForm(), lambda n: "天地\t地天\n" * n, 500),
+    "documents": (TitleForm(), lambda n: "<doc id=0>\n" * n, 1000),
+    "one-document": (TitleForm(), lambda n: "<doc id=0>" + "<summary>\n" * n, 1000),
+    "titles": (TitleForm(), lambda n: "天地\t地天\n" * n, 500),
+    "no-titles": (TitleForm(), lambda n: "天地\t地\t天\n" * n, 500),
 }
 
 

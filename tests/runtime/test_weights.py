@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from nlpcli.backbones.described import described
 from nlpcli.backbones.transformer import Transformer, TransformerConfig
 from nlpcli.checkpoints import source
 from nlpcli.checkpoints.safetensors import SafetensorsSource
@@ -149,3 +150,12 @@ def test_a_single_number_is_put_in_whole():
     variable = keras.Variable(np.float32(1))
     weights.fill(variable, iter([(0, np.asarray(2, np.float32))]))
     assert float(variable) == 2
+
+
+def test_what_is_described_meanwhile_gets_no_values():
+    with weights.values_later():
+        shapes = described(lambda: Transformer(TransformerConfig(9, 8, 1, 2, 12)))
+        layer = Dense(3, 2, 0.5)
+        layer.build()
+    assert shapes["backbone/token_embedding/embeddings"] == (9, 8)
+    assert np.asarray(layer.kernel).std() > 0
