@@ -4,7 +4,8 @@
 
 Every side has a random causal decoder of the same sizes (12 layers of 768, vocabulary
 21,128). --family gpt2 or llama (12 query and 4 key heads): all sides have the same
-weights. bert, the default: the peers share one GPT-2, ours is a BERT under the causal
+weights. t5: 1.1, 12 layers on each side, of which the encoder reads the prompts. bert,
+the default: the peers share one GPT-2, ours is a BERT under the causal
 mask, which has one 768 x 768 product more. All get the same prompts of 64 tokens and
 write 64 that do not end early, float32, the same threads, each in a process of its own.
 Prints tokens a second of the answers with ratios, the seconds of our first calls, and
@@ -166,19 +167,26 @@ def measure_nlpcli(options: argparse.Namespace) -> dict[str, Any]:
     from nlpcli.decoders.options import GenerateOptions
     from nlpcli.runtime.decoding import Decoding
     from nlpcli.runtime.forward import Forward
+    from nlpcli.text.layouts import Apart
     from nlpcli.text.sequences import prompt_features, sequence_fields
+    from nlpcli.text.tokenizers.vocab import Vocab
 
     model = our_model(options)
+    apart = Apart(Vocab(("<pad>", "</s>")), 0)
+    fields = apart.fields if options.family == "t5" else sequence_fields(0)
     forward = Forward(model, xla=False)
     # One for each batch size, since a call pads its rows to the batch size.
     decoders = {
-        rows: Decoding(forward, sequence_fields(0), END, batch_size=rows)
+        rows: Decoding(forward, fields, END, batch_size=rows)
         for _, rows in CASES.values()
     }
 
     def generate(beam: int, prompts: np.ndarray) -> list[int]:
         features = [
-            prompt_features(row, np.zeros(PROMPT, np.int32), 1) for row in prompts
+            apart.asked(row[:-1])
+            if options.family == "t5"
+            else prompt_features(row, np.zeros(PROMPT, np.int32), 1)
+            for row in prompts
         ]
         answers = decoders[len(prompts)](
             features,
@@ -189,18 +197,24 @@ def measure_nlpcli(options: argparse.Namespace) -> dict[str, Any]:
             for found in answers
         ]
 
-    parts = [*model.backbone.blocks, model.head]
+    parts = [*model.stacks[-1].blocks, model.head]
     weights = VOCAB * HIDDEN * (model.backbone.config.output != "own")
     for part in parts:
-        weights += sum(int(np.prod(v.shape)) for v in part.trainable_variables)
+        weights += sum(
+            int(np.prod(v.shape))
+            for v in part.trainable_variables
+            if "key_value" not in v.path  # of the prompt, read once
+        )
     return {**timed(options, generate), "weights": weights}
 
 
 def our_model(options: argparse.Namespace) -> Any:
     """A BERT of random weights, or the peers' model through our door."""
     from nlpcli.backbones.config import TransformerConfig
+    from nlpcli.backbones.encoder_decoder import EncoderDecoder
     from nlpcli.backbones.transformer import Transformer
     from nlpcli.engine.published import open_published
+    from nlpcli.heads.seq2seq_model import Seq2SeqModel
     from nlpcli.heads.sequence_model import SequenceModel
     from nlpcli.heads.sequence_options import SequenceOptions
 
@@ -209,7 +223,12 @@ def our_model(options: argparse.Namespace) -> Any:
     if options.family != "bert":
         published = open_published(Path(options.folder))
         config = published.config
-    model = SequenceModel(Transformer(config), SequenceOptions(), "causal", (0, END))
+    model: Any
+    if options.family == "t5":
+        model = Seq2SeqModel(EncoderDecoder(config), SequenceOptions(), (0, END))
+    else:
+        stack = Transformer(config)
+        model = SequenceModel(stack, SequenceOptions(), "causal", (0, END))
     if published is not None:
         published.fill_part("mlm", model.head)
         published.fill_backbone(model.backbone)
@@ -219,12 +238,12 @@ def our_model(options: argparse.Namespace) -> Any:
 def measure_transformers(options: argparse.Namespace) -> dict[str, Any]:
     """transformers' generate with its cache, under no_grad."""
     import torch
-    from transformers import AutoModelForCausalLM
+    from transformers import AutoModelForCausalLM, AutoModelForSeq2SeqLM
 
     torch.set_num_threads(options.threads)
-    model = AutoModelForCausalLM.from_pretrained(
-        options.folder, dtype=torch.float32
-    ).eval()
+    t5 = options.family == "t5"
+    kind = AutoModelForSeq2SeqLM if t5 else AutoModelForCausalLM
+    model = kind.from_pretrained(options.folder, dtype=torch.float32).eval()
 
     def generate(beam: int, prompts: np.ndarray) -> list[int]:
         ids = torch.tensor(prompts, dtype=torch.long)
@@ -238,7 +257,7 @@ def measure_transformers(options: argparse.Namespace) -> dict[str, Any]:
                 eos_token_id=None,
                 pad_token_id=0,
             )
-        return [out.shape[1] - PROMPT] * len(out)
+        return [out.shape[1] - (1 if t5 else PROMPT)] * len(out)
 
     return timed(options, generate)
 
@@ -247,12 +266,23 @@ def measure_ctranslate2(options: argparse.Namespace) -> dict[str, Any]:
     """CTranslate2's generator over the same model, float32."""
     import ctranslate2
 
-    generator = ctranslate2.Generator(
+    t5 = options.family == "t5"
+    kind = ctranslate2.Translator if t5 else ctranslate2.Generator
+    generator = kind(
         str(Path(options.folder) / "converted"),
         compute_type="float32",
         inter_threads=1,
         intra_threads=options.threads,
     )
+
+    def translate(beam: int, prompts: np.ndarray) -> list[int]:
+        found = generator.translate_batch(
+            [[f"t{token}" for token in row] for row in prompts.tolist()],
+            beam_size=beam,
+            min_decoding_length=NEW,
+            max_decoding_length=NEW,
+        )
+        return [len(item.hypotheses[0]) for item in found]
 
     def generate(beam: int, prompts: np.ndarray) -> list[int]:
         found = generator.generate_batch(
@@ -264,7 +294,7 @@ def measure_ctranslate2(options: argparse.Namespace) -> dict[str, Any]:
         )
         return [len(item.sequences_ids[0]) for item in found]
 
-    return timed(options, generate)
+    return timed(options, translate if t5 else generate)
 
 
 def timed(
@@ -302,7 +332,12 @@ def convert(options: argparse.Namespace) -> dict[str, Any]:
         options.folder
     )
     vocab = {f"t{number}": number for number in range(VOCAB)}
-    special = {"bos_token": "t0", "eos_token": f"t{END}", "unk_token": "t100"}
+    special = {
+        "bos_token": "t0",
+        "pad_token": "t0",
+        "eos_token": f"t{END}",
+        "unk_token": "t100",
+    }
     PreTrainedTokenizerFast(
         tokenizer_object=Tokenizer(models.WordLevel(vocab, unk_token="t100")), **special
     ).save_pretrained(options.folder)
@@ -352,7 +387,31 @@ def random_llama() -> Any:
     )
 
 
-PEERS: dict[str, Callable[[], Any]] = {"gpt2": random_gpt2, "llama": random_llama}
+def random_t5() -> Any:
+    """T5 1.1 of our sizes, with a table of scores of its own."""
+    from transformers import T5Config, T5ForConditionalGeneration
+
+    return T5ForConditionalGeneration(
+        T5Config(
+            vocab_size=VOCAB,
+            d_model=HIDDEN,
+            d_kv=HIDDEN // HEADS,
+            d_ff=INNER,
+            num_layers=LAYERS,
+            num_heads=HEADS,
+            feed_forward_proj="gated-gelu",
+            tie_word_embeddings=False,
+            decoder_start_token_id=0,
+            eos_token_id=END,
+        )
+    )
+
+
+PEERS: dict[str, Callable[[], Any]] = {
+    "gpt2": random_gpt2,
+    "llama": random_llama,
+    "t5": random_t5,
+}
 
 MEASURES = {
     "nlpcli": measure_nlpcli,

@@ -8,6 +8,7 @@ import keras
 
 from nlpcli.backbones.config import TransformerConfig
 from nlpcli.layers.attention import SelfAttention
+from nlpcli.layers.cross_attention import CrossAttention
 from nlpcli.layers.dropout import Dropout
 from nlpcli.layers.feed_forward import FeedForward
 from nlpcli.layers.linear_attention import LinearAttention
@@ -17,10 +18,17 @@ from nlpcli.layers.positions import Plain
 
 
 class TransformerBlock(keras.layers.Layer):
-    """Attention and feed-forward, each with residual, dropout and norm."""
+    """Attention and feed-forward, each with residual, dropout and norm.
+
+    ``crossed``: between them attention to another stack.
+    """
 
     def __init__(
-        self, config: TransformerConfig, positions: Plain, **kwargs: Any
+        self,
+        config: TransformerConfig,
+        positions: Plain,
+        crossed: bool = False,
+        **kwargs: Any,
     ) -> None:
         super().__init__(**kwargs)
         policy, epsilon = self.dtype_policy, config.layer_norm_eps
@@ -44,6 +52,25 @@ class TransformerBlock(keras.layers.Layer):
             dtype=policy,
         )
         self.attention_norm = norm(config.norm, epsilon, "attention_norm", policy)
+        self.cross: CrossAttention | None = None
+        self.cross_norm: Any = None
+        if crossed:
+            self.cross = CrossAttention(
+                config.hidden_size,
+                config.num_attention_heads,
+                config.attention_probs_dropout_prob,
+                config.initializer_range,
+                positions if config.cross_position_bias else Plain(),
+                num_key_heads=config.num_key_value_heads,
+                head_size=config.head_size,
+                key_size=config.key_size,
+                qkv_bias=config.qkv_bias,
+                output_bias=config.dense_bias,
+                scaled=config.scaled_attention,
+                name="cross_attention",
+                dtype=policy,
+            )
+            self.cross_norm = norm(config.norm, epsilon, "cross_norm", policy)
         self.feed_forward = FeedForward(
             config.hidden_size,
             config.intermediate_size,
@@ -51,6 +78,7 @@ class TransformerBlock(keras.layers.Layer):
             config.initializer_range,
             config.gated,
             config.dense_bias and config.feed_forward_bias,
+            config.hidden_dropout_prob if config.inner_dropout else 0.0,
             name="feed_forward",
             dtype=policy,
         )
@@ -62,10 +90,13 @@ class TransformerBlock(keras.layers.Layer):
         for part in (
             self.attention,
             self.attention_norm,
+            self.cross,
+            self.cross_norm,
             self.feed_forward,
             self.feed_forward_norm,
         ):
-            part.build(shape)
+            if part is not None:
+                part.build(shape)
         self.built = True
 
     def walk(
@@ -78,15 +109,34 @@ class TransformerBlock(keras.layers.Layer):
             given = self.attention_norm(given)
         attended, kept = self.attention.walk(given, look, training)
         hidden_states = hidden_states + self.dropout(attended, training=training)
-        given = hidden_states
         if self.place == "post":
-            given = hidden_states = self.attention_norm(hidden_states)
-        elif self.place == "pre":
+            hidden_states = self.attention_norm(hidden_states)
+        if self.cross is not None:
+            hidden_states = self._across(self.cross, hidden_states, look, training)
+        given = hidden_states
+        if self.place == "pre":
             given = self.feed_forward_norm(hidden_states)
-        else:
+        elif self.place == "between":
             given = self.attention_norm(hidden_states)
         transformed = self.feed_forward(given, training=training)
         hidden_states = hidden_states + self.dropout(transformed, training=training)
         if self.place != "pre":
             hidden_states = self.feed_forward_norm(hidden_states)
         return hidden_states, kept
+
+    def read(self, states: Any) -> Cache:
+        """Keys and values of another stack's states, (batch, places, hidden)."""
+        if self.cross is None:
+            raise ValueError(f"{self.path} looks at no other stack")
+        return self.cross.read(states)
+
+    def _across(
+        self, cross: CrossAttention, hidden_states: Any, look: Look, training: bool
+    ) -> Any:
+        """A look at what is written about."""
+        given = hidden_states
+        if self.place == "pre":
+            given = self.cross_norm(given)
+        attended, _ = cross.walk(given, look, training)
+        hidden_states = hidden_states + self.dropout(attended, training=training)
+        return hidden_states if self.place == "pre" else self.cross_norm(hidden_states)

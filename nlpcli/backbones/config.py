@@ -30,6 +30,10 @@ class TransformerConfig:
     table itself. attention: "softmax" or "linear" (of elu + 1 of queries and keys).
     output: how hidden states become scores of tokens, "transform" (BERT's head), "tied"
     or "own" (a table of its own). head_act: that of the transform, "" for hidden_act.
+    num_decoder_layers: blocks of a second stack that writes about the states of the
+    first, 0 for none; cross_position_bias: it knows how far they are (bert4keras);
+    decoder_start: the token before its first, -1 for the vocabulary's begin or else
+    pad. inner_dropout: inside the feed-forward and behind the final norm too.
     """
 
     vocab_size: int
@@ -76,6 +80,10 @@ class TransformerConfig:
     head_act: str = ""
     output_bias: bool = True
     output_scale: float = 1.0
+    num_decoder_layers: int = 0
+    cross_position_bias: bool = False
+    decoder_start: int = -1
+    inner_dropout: bool = False
 
     @property
     def width(self) -> int:
@@ -105,7 +113,8 @@ class TransformerConfig:
     @property
     def num_blocks(self) -> int:
         """Blocks with weights of their own."""
-        return (self.num_hidden_groups or self.num_hidden_layers) * self.inner_group_num
+        groups = self.num_hidden_groups or self.num_hidden_layers
+        return groups * self.inner_group_num + self.num_decoder_layers
 
     @property
     def has_position_table(self) -> bool:
@@ -132,7 +141,8 @@ class TransformerConfig:
         heads = self.num_attention_heads
         size = self.head_size or self.hidden_size // heads
         keys, key = self.num_key_value_heads or heads, self.key_size or size
-        return {"qkv": (heads * key, keys * key, keys * size)}
+        pair = (keys * key, keys * size)
+        return {"qkv": (heads * key, *pair), "key_value": pair}
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any], origin: str) -> TransformerConfig:
@@ -287,6 +297,8 @@ _BOUNDS: dict[str, tuple[float, float]] = {
     "num_hidden_groups": (0, MOST_LAYERS),
     "inner_group_num": (1, MOST_LAYERS),
     "output_scale": (0, 100),
+    "num_decoder_layers": (0, MOST_LAYERS),
+    "decoder_start": (-1, MOST_ROWS),
 }
 _REQUIRED = {
     "vocab_size",

@@ -27,10 +27,11 @@ class Family:
     that are there -> a config.json that transformers reads. rank: who is asked first,
     since BERT's names are among those of its children. claims: a further way to
     recognise it, which gives a reason or None. dialect: which names a file uses, from
-    its names and its container's dialect. buffers: constants that transformers wants to
-    find in a file. foreign: why transformers cannot load it,
-    None where it can. refuses: why it cannot write (an attention that is not its own).
-    unlike: ends of names of transformers' classes whose head is not as BERT's.
+    its names and its container's dialect. written: the dialect of a file for
+    transformers, by the sizes. buffers: constants that transformers wants to find in a
+    file. foreign: why transformers cannot load it, None where it can. refuses: why it
+    cannot write (an attention that is not its own). unlike: ends of names of
+    transformers' classes whose head is not as BERT's.
     """
 
     name: str
@@ -42,6 +43,7 @@ class Family:
     rank: int = 0
     claims: Callable[[Raw, Collection[str]], str | None] = lambda raw, names: None
     dialect: Callable[[Collection[str], str], str] = lambda names, given: given
+    written: Callable[[TransformerConfig], str] = lambda config: "hf"
     build: Callable[[TransformerConfig], Any] = Transformer
     buffers: Callable[[TransformerConfig], Mapping[str, np.ndarray]] = lambda config: {}
     foreign: str | None = None

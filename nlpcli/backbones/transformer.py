@@ -7,7 +7,7 @@ rules they bring, never by asking for their own name in here.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import numpy as np
@@ -18,7 +18,7 @@ from nlpcli.backbones.config import TransformerConfig
 from nlpcli.layers import masks
 from nlpcli.layers.dense import Dense
 from nlpcli.layers.dropout import Dropout
-from nlpcli.layers.look import Cache, Look
+from nlpcli.layers.look import Cache, Crossed, Look
 from nlpcli.layers.norms import norm
 from nlpcli.layers.positions import (
     Buckets,
@@ -29,12 +29,25 @@ from nlpcli.layers.positions import (
 )
 
 
+class Source(NamedTuple):
+    """What another stack made, as crossed blocks look at it.
+
+    read: keys and values for each block in the order of a walk; mask: bool, (batch, 1,
+    1, places); positions: (batch, places).
+    """
+
+    read: list[Cache]
+    mask: Any
+    positions: Any
+
+
 class Transformer(keras.layers.Layer):
     """Embeddings and blocks: token ids to hidden states.
 
     token_ids, segment_ids: (batch, length) int32; padding_mask: (batch, length)
     bool. Returns (batch, length, hidden). Built at once, so that variable paths
-    begin with its own name whoever wraps it later.
+    begin with its own name whoever wraps it later. ``token_embedding``: a table that
+    is another's; ``crossed``: its blocks look at another stack, too.
     """
 
     def __init__(
@@ -42,14 +55,18 @@ class Transformer(keras.layers.Layer):
         config: TransformerConfig,
         pooler: bool = False,
         name: str = "backbone",
+        token_embedding: Any = None,
+        crossed: bool = False,
         **kwargs: Any,
     ) -> None:
         super().__init__(name=name, **kwargs)
         self.config = config
         policy = self.dtype_policy
-        self.token_embedding: Any = self._table(
-            config.vocab_size, "token_embedding", config.width
-        )
+        self.token_embedding: Any = token_embedding
+        if token_embedding is None:
+            self.token_embedding = self._table(
+                config.vocab_size, "token_embedding", config.width
+            )
         rows = config.type_vocab_size
         self.segment_embedding = self._table(rows, "segment_embedding")
         rows = config.max_position_embeddings if config.has_position_table else 0
@@ -77,12 +94,17 @@ class Transformer(keras.layers.Layer):
         self.relative_table = self._bucket_table()
         self.scheme = self._scheme()
         self.blocks = [
-            TransformerBlock(config, self.scheme, name=name, dtype=policy)
+            TransformerBlock(config, self.scheme, crossed, name=name, dtype=policy)
             for name in config.block_names
         ]
         self.final_norm: Any = (
             norm(config.norm, config.layer_norm_eps, "final_norm", policy)
             if config.final_norm
+            else None
+        )
+        self.final_dropout: Dropout | None = (
+            Dropout(config.hidden_dropout_prob, dtype=policy)
+            if config.inner_dropout
             else None
         )
         self.pooler: Dense | None = (
@@ -182,7 +204,7 @@ class Transformer(keras.layers.Layer):
             self.task_embedding,
             self.relative_table,
         ):
-            if embedding is not None:
+            if embedding is not None and not embedding.built:
                 embedding.build((None, None))
         if self.embedding_norm is not None:
             self.embedding_norm.build((None, None, config.summed_width))
@@ -238,6 +260,7 @@ class Transformer(keras.layers.Layer):
         look: Look,
         caches: Sequence[Cache] | None = None,
         place_positions: Any = None,
+        source: Source | None = None,
         token_vectors: Any = None,
         training: bool = False,
     ) -> tuple[Any, list[Any]]:
@@ -246,7 +269,7 @@ class Transformer(keras.layers.Layer):
         Token, segment and position ids: (batch, length). ``caches``: keys and values of
         each block, with positions ``place_positions`` (batch, places); those of the
         tokens are written from ``look.slot`` on, and nothing else in them is moved;
-        length and places are static then.
+        length and places are static then. ``source``: what crossed blocks look at.
         """
         if position_ids is None:
             position_ids = ops.arange(ops.shape(token_ids)[1], dtype="int32")[None]
@@ -262,14 +285,24 @@ class Transformer(keras.layers.Layer):
                 position_ids, place_positions, hidden_states.dtype
             )
         )
+        across: Any = ()
+        if source is not None and self.config.cross_position_bias:
+            across = self.scheme.prepare(
+                position_ids, source.positions, hidden_states.dtype
+            )
         walk = self.block_runner or TransformerBlock.walk
         kept = []
         for index, block in enumerate(self.road):
             here = look if caches is None else look._replace(cache=caches[index])
+            if source is not None:
+                crossed = Crossed(*source.read[index], source.mask, across)
+                here = here._replace(crossed=crossed)
             hidden_states, memory = walk(block, hidden_states, here, training)
             kept.append(memory)
         if self.final_norm is not None:
             hidden_states = self.final_norm(hidden_states)
+        if self.final_dropout is not None:
+            hidden_states = self.final_dropout(hidden_states, training=training)
         return hidden_states, kept
 
     def embed(

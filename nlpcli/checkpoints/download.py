@@ -34,6 +34,7 @@ _SMALL = (
     "config.json",
     "vocab.txt",
     "tokenizer.json",
+    "spiece.model",
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",

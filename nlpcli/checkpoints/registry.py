@@ -37,7 +37,7 @@ class Model:
 
     name: str
     family: str
-    tokenizer: Literal["wordpiece", "word", "unigram", "bpe"]
+    tokenizer: Literal["wordpiece", "word", "unigram", "bpe", "pieces"]
     repository: str
     weights: str
     megabytes: int
@@ -51,6 +51,7 @@ class Model:
         """The files a folder needs to be this model."""
         json = self.tokenizer in ("unigram", "bpe")
         vocabulary = "tokenizer.json" if json else "vocab.txt"
+        vocabulary = "spiece.model" if self.tokenizer == "pieces" else vocabulary
         return () if self.is_built_in else ("config.json", vocabulary, self.weights)
 
     @property
@@ -201,6 +202,12 @@ _ALL = (
         BIN, 395, Size(12, 768, 12, 13088, 96), "MIT",
         "12 layers of 768, characters; writes replies",
         ("CDial-GPT_LCCC-large",),
+    ),
+    Model(
+        "mt5-small", "t5", "pieces", "google/mt5-small", H5, 1200,
+        Size(8, 512, 6, 250112, 172), "Apache-2.0",
+        "8 + 8 layers of 512, SentencePiece; reads a text and writes another",
+        ("google/mt5-small",),
     ),
     Model(
         "qwen2.5-0.5b", "llama", "bpe", "Qwen/Qwen2.5-0.5B", SAFE, 988,

@@ -222,8 +222,9 @@ def _misfits(
         else:
             actual = tuple(found[options[0]])
             where = f"{options[0]} in {source.label}"
-            if rule.vocab_axis == 0 and actual and actual[1:] == expected[1:]:
-                reasons = rows.gaps(shape[0], actual[0])
+            turned = actual[::-1] if rule.transpose else actual
+            if rule.vocab_axis == 0 and turned and turned[1:] == part[1:]:
+                reasons = rows.gaps(shape[0], turned[0])
                 problems += [f"{reason} ({where})" for reason in reasons]
             elif actual != expected:
                 problems.append(f"expected {expected}, {where} is {actual}")

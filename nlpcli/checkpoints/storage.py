@@ -13,7 +13,7 @@ from nlpcli.files.atomic import explained
 from nlpcli.files.plain_file import open_plain
 
 WEIGHTS = ("model.safetensors", "tf_model.h5", "pytorch_model.bin")
-VOCABULARIES = ("vocab.txt", "tokenizer.json")
+VOCABULARIES = ("vocab.txt", "tokenizer.json", "spiece.model")
 CONFIGS = ("config.json", "bert_config.json")
 _OTHER_CONFIGS = ("*_config.json", "*_config_*.json", "discriminator.json")
 

@@ -11,13 +11,14 @@ from dataclasses import dataclass, field, replace
 class Rule:
     """One of our variables and the tensor, or tensors, of the file that make it.
 
-    ``{i}`` stands for a number and is the same on both sides, ``{ii}`` for it with two
-    digits. Several ``theirs`` lie one after another on our first axis (q, k, v in one
-    kernel), in equal parts or those that Shares says. ``transpose`` turns each of their
-    matrices. ``vocab_axis=0`` marks tables with one row a token. An optional variable
-    may be missing from the file and then keeps its fresh value; a ``spare`` one is that
-    of some sizes: a model may have no such variable. One that ``varies`` is spare, and
-    a file that has it is no model without it.
+    ``{i}`` stands for a number and is the same on both sides, ``{ii}`` and ``{iii}``
+    for it with two and three digits. Several ``theirs`` lie one after another on our
+    first axis (q, k, v in one kernel), in equal parts or those that Shares says.
+    ``transpose`` turns each of their matrices. ``vocab_axis=0`` marks tables with one
+    row a token. An optional variable may be missing from the file and then keeps its
+    fresh value; a ``spare`` one is that of some sizes: a model may have no such
+    variable. One that ``varies`` is spare, and a file that has it is no model without
+    it.
     """
 
     ours: str
@@ -94,13 +95,18 @@ def rule_of(path: str, rules: Iterable[Rule]) -> Rule | None:
 
 
 def expand(rules: Iterable[Rule], paths: Iterable[str]) -> Iterator[Rule]:
-    """All rules, those with ``{i}`` once for every number that ``paths`` have."""
+    """All rules, those with ``{i}`` once for every number that ``paths`` have there:
+    an encoder may have fewer layers than its decoder."""
     rules, paths = list(rules), list(paths)
-    matches = (_pattern(rule).fullmatch(path) for rule in rules for path in paths)
-    numbers = {m["i"] for m in matches if m and "i" in m.groupdict()}
+    numbers: dict[str, set[str]] = {}
+    for rule in rules:
+        found = numbers.setdefault(rule.ours.partition("{i}")[0], set())
+        matches = map(_pattern(rule).fullmatch, paths)
+        found |= {m["i"] for m in matches if m and "i" in m.groupdict()}
     for rule in rules:
         if "{i}" in rule.ours:
-            yield from (_fill(rule, number) for number in sorted(numbers, key=int))
+            found = numbers[rule.ours.partition("{i}")[0]]
+            yield from (_fill(rule, number) for number in sorted(found, key=int))
         else:
             yield rule
 
@@ -110,7 +116,9 @@ def _fill(rule: Rule, number: str) -> Rule:
         rule,
         ours=rule.ours.replace("{i}", number),
         theirs=tuple(
-            name.replace("{i}", number).replace("{ii}", number.zfill(2))
+            name.replace("{i}", number)
+            .replace("{ii}", number.zfill(2))
+            .replace("{iii}", number.zfill(3))
             for name in rule.sources
         ),
     )

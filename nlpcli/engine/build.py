@@ -215,16 +215,26 @@ def _lowest_layers(
 
 def prune(start: Start, used: Iterable[int]) -> np.ndarray:
     """Keep only the token rows that are used (and the special ones); the ids kept."""
-    index = start.tokenizer.vocab.index
+    index, first = start.tokenizer.vocab.index, start.config.decoder_start
     told = [index[x] for x in start.config.segment_tokens.split() if x in index]
+    told += [first] * (first >= 0)
     tokenizer, kept = subset(start.tokenizer, [*used, *told])
     old = len(start.tokenizer.vocab.tokens) - len(start.rows.compound)
     start.rows = Rows(
         kept[kept < old], [start.rows.compound[i - old] for i in kept[kept >= old]]
     )
     start.tokenizer = tokenizer
-    start.config = replace(start.config, vocab_size=len(tokenizer.vocab.tokens))
+    start.config = replace(
+        start.config,
+        vocab_size=len(tokenizer.vocab.tokens),
+        decoder_start=_moved(start.config.decoder_start, kept),
+    )
     return kept
+
+
+def _moved(told: int, kept: np.ndarray) -> int:
+    """Where an id is among those kept; -1, which is none, stays."""
+    return told if told < 0 else int(np.searchsorted(kept, told))
 
 
 def open_recipe(
@@ -233,6 +243,9 @@ def open_recipe(
     """The recipe of a run, made for its vocabulary and its encoder."""
     setup = Setup(config, tokenizer, backbone)
     recipe: Recipe[Any] = find_recipe(config.recipe).load().build_recipe(setup)
+    if backbone.num_decoder_layers and not recipe.apart:
+        problem = "expected one stack, got an encoder and a decoder, which are for"
+        raise ConfigError([f"backbone.model: {problem} recipes that write"])
     return recipe
 
 

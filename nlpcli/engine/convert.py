@@ -8,11 +8,13 @@ from operator import add
 from pathlib import Path
 from typing import Any
 
+from nlpcli.backbones.config import TransformerConfig
 from nlpcli.backbones.family import Family
 from nlpcli.checkpoints.hf_folder import refuse_destination, write_hf_folder
 from nlpcli.checkpoints.rules import RuleTable, load
 from nlpcli.engine.published import open_published, part_shapes
 from nlpcli.errors import UsageError
+from nlpcli.text.layouts import start_id
 from nlpcli.text.tokenizers.load import load_tokenizer
 from nlpcli.text.tokenizers.vocab import Vocab, check_rows
 
@@ -60,8 +62,8 @@ def convert_model(
     write_hf_folder(
         destination,
         values,
-        _rules(family, parts, "hf"),
-        {**_ids(tokenizer.vocab, config.causal), **family.publish(config, parts)},
+        _rules(family, parts, family.written(config)),
+        {**token_ids(tokenizer.vocab, config), **family.publish(config, parts)},
         tokenizer,
         force,
         sources=[source],
@@ -80,11 +82,14 @@ def convert_model(
     }
 
 
-def _ids(vocab: Vocab, writes: bool) -> dict[str, int | None]:
+def token_ids(vocab: Vocab, config: TransformerConfig) -> dict[str, int | None]:
     """The tokens that transformers looks for in a configuration."""
     ids: dict[str, int | None] = {"pad_token_id": vocab.pad_id}
-    if writes:
+    if config.causal:
         ids |= {"bos_token_id": vocab.begin_id, "eos_token_id": vocab.end_id}
+    if config.num_decoder_layers:
+        start = start_id(vocab, config.decoder_start)
+        ids |= {"eos_token_id": vocab.end_id, "decoder_start_token_id": start}
     return ids
 
 

@@ -13,11 +13,13 @@ import numpy as np
 
 from nlpcli.backbones import naming
 from nlpcli.backbones.config import TransformerConfig
+from nlpcli.backbones.encoder_decoder import EncoderDecoder
 from nlpcli.backbones.family import Family
 from nlpcli.backbones.transformer import Transformer
 from nlpcli.checkpoints.hf_folder import refuse_destination, write_hf_folder
 from nlpcli.checkpoints.table import Rule, RuleTable
 from nlpcli.engine import build
+from nlpcli.engine.convert import token_ids
 from nlpcli.engine.published import backbone_variables, open_published
 from nlpcli.engine.run_dir import RunDir, choose_run
 from nlpcli.errors import CheckpointError, UsageError
@@ -25,6 +27,7 @@ from nlpcli.heads.published_parts import PublishedHead
 from nlpcli.runtime import weights
 from nlpcli.runtime.device import open_device
 from nlpcli.tasks.protocol import Exports, Model, Recipe, Writes
+from nlpcli.text.sequences import lay_out
 
 logger = logging.getLogger("nlpcli")
 
@@ -57,10 +60,11 @@ def export_run(
     head = recipe.published_head(model) if isinstance(recipe, Exports) else None
     if isinstance(head, PublishedHead) and head.task in family.unlike:
         head = f"the head, since that of {family.name} in transformers is another"
+    dialect = family.written(backbone.config)
     layers = {
         part: layer
         for part, layer in model.published_parts().items()
-        if "hf" in family.tables.get(part, {})
+        if dialect in family.tables.get(part, {})
     }
     differences = []
 
@@ -84,9 +88,9 @@ def export_run(
         ]
     }
     parts = ["backbone", *layers]
-    rules = reduce(add, (family.tables[part]["hf"] for part in parts))
+    rules = reduce(add, (family.tables[part][dialect] for part in parts))
     config = {
-        "pad_token_id": tokenizer.vocab.pad_id,
+        **token_ids(tokenizer.vocab, backbone.config),
         **family.publish(backbone.config, parts),
     }
     if isinstance(head, PublishedHead):
@@ -155,7 +159,7 @@ def _lost(
 
 def _refuse_foreign(run: RunDir, family: Family, model: Any) -> None:
     """What a run may be that transformers cannot load."""
-    if not isinstance(model.backbone, Transformer):
+    if not isinstance(model.backbone, Transformer | EncoderDecoder):
         kind = "no Transformer: it is the non-autoregressive model of convolutions"
     elif family.foreign is not None:
         kind = family.foreign
@@ -168,16 +172,18 @@ def _refuse_foreign(run: RunDir, family: Family, model: Any) -> None:
     )
 
 
-def _largest_difference(one: Transformer, other: Transformer, tokenizer: Any) -> float:
-    vocab = tokenizer.vocab
+def _largest_difference(one: Any, other: Any, tokenizer: Any) -> float:
     worst = 0.0
     for text in CHECK_TEXTS:
-        ids = tokenizer.encode(text).token_ids
-        row = np.concatenate([[vocab.require("begin")], ids, [vocab.end_id]])[None]
-        real = np.ones(row.shape, bool)
-        first, second = (
-            np.asarray(model(row.astype(np.int32), padding_mask=real))
-            for model in (one, other)
-        )
+        row, _ = lay_out(tokenizer.vocab, [tokenizer.encode(text).token_ids])
+        first, second = (_states(backbone, row[None]) for backbone in (one, other))
         worst = max(worst, float(np.abs(first - second).max()))
     return worst
+
+
+def _states(backbone: Any, row: np.ndarray) -> np.ndarray:
+    """What a backbone makes of a text; a decoder writes it about itself."""
+    real = np.ones(row.shape, bool)
+    if isinstance(backbone, EncoderDecoder):
+        return np.asarray(backbone(row, row, real, real))
+    return np.asarray(backbone(row, padding_mask=real))

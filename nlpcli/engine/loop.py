@@ -72,7 +72,7 @@ class Loop:
         options = config.train
         scales = learning_rate_scales(model, options)
         self.optimizer = AdamW(model.trainable_variables, options, scales)
-        self.blocks = shared_blocks(model.backbone, device.blocks)
+        self.blocks = shared_blocks(model.stacks, device.blocks)
         # Micro-batches are for those short of memory: they go one by one.
         alone = options.accumulate > 1 or self.blocks is not None
         alone = alone or model.whole_batches
@@ -172,7 +172,7 @@ class Loop:
     def shape_of(self, features: list[Features]) -> Sizes:
         """Padded sizes of a batch: its bucket's where something is compiled."""
         sizes = [sizes_of(item, self.recipe.fields) for item in features]
-        static = () if self.blocks is None else ("tokens",)
+        static = () if self.blocks is None else self.model.axes
         return padded_sizes(sizes, self.buckets, None if self.device.xla else static)
 
     def _epochs(self) -> str:

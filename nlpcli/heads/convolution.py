@@ -11,7 +11,6 @@ from keras import ops
 from nlpcli.heads.task_model import BackboneModel
 from nlpcli.layers.dense import Dense
 from nlpcli.layers.dropout import Dropout
-from nlpcli.layers.positions import Plain
 
 Batch = Mapping[str, Any]
 DILATIONS = (1, 2, 4)
@@ -79,7 +78,6 @@ class TokenVectors(keras.layers.Layer):
     """
 
     blocks = road = ()
-    scheme = Plain()
 
     def __init__(self, backbone: Any) -> None:
         super().__init__(name=backbone.name, dtype=backbone.dtype_policy)
@@ -89,14 +87,6 @@ class TokenVectors(keras.layers.Layer):
 
     def call(self, token_ids: Any) -> Any:
         return self.token_embedding(token_ids)
-
-    def embed(self, token_ids: Any, segment_ids: Any = None) -> Any:
-        """The vectors; there are no segments."""
-        return self(token_ids)
-
-    def attention_mask(self, padding_mask: Any) -> Any:
-        """What nothing asks for: no block attends."""
-        return padding_mask
 
 
 class GatedConvolution(keras.layers.Layer):

@@ -33,6 +33,8 @@ class SequenceModel(BackboneModel):
     Logits: {"targets": (batch, targets, vocabulary)} float32.
     """
 
+    reads = "token_ids"  # the feature in which targets stand, too
+
     def __init__(
         self,
         backbone: Any,
@@ -53,7 +55,7 @@ class SequenceModel(BackboneModel):
 
     def call(self, inputs: Batch, training: bool = False) -> dict[str, Any]:
         if not training:
-            return {"targets": self._pass(inputs, inputs["token_ids"], False)}
+            return {"targets": self._pass(inputs, inputs[self.reads], False)}
         token_ids = self._corrupted(inputs)
         if self.options.r_drop:
             # Both halves in one batch: as in R-Drop (Liang et al. 2021), each row
@@ -93,6 +95,18 @@ class SequenceModel(BackboneModel):
     def attention_mask(self, inputs: Batch) -> Any:
         return self.attention(inputs["segment_ids"], inputs["padding_mask"])
 
+    def walked(
+        self, inputs: Batch, token_ids: Any, token_vectors: Any, training: bool
+    ) -> Any:
+        """Hidden states of ``token_ids``, which stand where ``reads`` says."""
+        return self.backbone(
+            token_ids,
+            inputs["segment_ids"],
+            training=training,
+            attention_mask=self.attention_mask(inputs),
+            token_vectors=token_vectors,
+        )
+
     def own_ways(self) -> list[str]:
         if self.attention is masks.unilm:
             return ["the prefix mask: transformers looks at all tokens, or back only"]
@@ -105,7 +119,7 @@ class SequenceModel(BackboneModel):
 
     def states(self, inputs: Batch) -> Any:
         """What the head sees of each target: (batch, targets, hidden)."""
-        return self._states(inputs, inputs["token_ids"], False)
+        return self._states(inputs, inputs[self.reads], False)
 
     def speaker(self, width: int, slots: int) -> Speaker:
         """What writes ``width`` hypotheses of at most ``slots`` tokens."""
@@ -131,19 +145,13 @@ class SequenceModel(BackboneModel):
         token_vectors = None
         if written is not None:
             token_vectors = self._fed_back(inputs, token_ids, written)
-        hidden_states = self.backbone(
-            token_ids,
-            inputs["segment_ids"],
-            training=training,
-            attention_mask=self.attention_mask(inputs),
-            token_vectors=token_vectors,
-        )
+        hidden_states = self.walked(inputs, token_ids, token_vectors, training)
         at = ops.cast(inputs["predict_at"], "int32")[..., None]
         return ops.take_along_axis(hidden_states, at, axis=1)
 
     def _corrupted(self, inputs: Batch) -> Any:
         """Token ids with some targets, as inputs, replaced by random tokens."""
-        token_ids = inputs["token_ids"]
+        token_ids = inputs[self.reads]
         if self._noise is None:
             return token_ids
         shape = ops.shape(token_ids)

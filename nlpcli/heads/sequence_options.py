@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import Literal
 
 from nlpcli.config import option
 
@@ -25,6 +26,12 @@ class TeaForNOptions:
 @dataclass(frozen=True)
 class SequenceOptions:
     """Base of the ``task`` section of generation recipes."""
+
+    model: Literal["auto", "prefix", "seq2seq"] = option(
+        "auto",
+        "prefix: source and target in one stack; seq2seq: an encoder reads, a decoder "
+        "writes; auto: as backbone.model is",
+    )
 
     label_smoothing: float = option(
         0.0, "share of the target spread over the vocabulary", minimum=0, below=1

@@ -28,7 +28,7 @@ class CacheSpeaker:
     ``logits``: hidden states (rows, hidden) -> (rows, vocabulary); ``attention``: the
     mask over the prompt; ``slots`` is the longest answer. Prompts: token_ids,
     segment_ids, padding_mask (batch, length); next_segment (batch,). Padding may stand
-    on either side.
+    on either side. ``source``: what another stack made, where the blocks look there.
     """
 
     backbone: Any
@@ -37,14 +37,16 @@ class CacheSpeaker:
     width: int
     slots: int
 
-    def begin(self, prompt: Mapping[str, Any]) -> tuple[Any, Memory]:
-        hidden, caches = _read(self.backbone, self.attention, prompt)
+    def begin(
+        self, prompt: Mapping[str, Any], source: Any = None
+    ) -> tuple[Any, Memory]:
+        hidden, caches = _read(self.backbone, self.attention, prompt, source)
         batch = ops.shape(hidden)[0]
         ancestors = ops.zeros((batch, self.width, self.slots), "int32")
         memory = Memory(tree.map_structure(self._with_room, caches), ancestors)
         return ops.cast(self.logits(hidden), "float32"), memory
 
-    def over(self, prompt: Mapping[str, Any]) -> Extend:
+    def over(self, prompt: Mapping[str, Any], source: Any = None) -> Extend:
         mask = prompt["padding_mask"]
         length = mask.shape[1]
         lengths = ops.sum(ops.cast(mask, "int32"), axis=1)
@@ -68,6 +70,7 @@ class CacheSpeaker:
                     slot=length + step * self.width,
                 ),
                 caches=memory.caches,
+                source=source,
                 place_positions=positions,
             )
             logits = self.logits(ops.reshape(hidden, (-1, hidden.shape[-1])))
@@ -162,7 +165,10 @@ class StateSpeaker:
 
 
 def _read(
-    backbone: Any, attention: Callable[[Any, Any], Any], prompt: Mapping[str, Any]
+    backbone: Any,
+    attention: Callable[[Any, Any], Any],
+    prompt: Mapping[str, Any],
+    source: Any = None,
 ) -> tuple[Any, Any]:
     """Hidden states of the last token of prompts, (batch, hidden), and what each block
     keeps of them. Padding may stand on either side."""
@@ -173,6 +179,7 @@ def _read(
         prompt["segment_ids"],
         _positions(mask),
         look=Look(seen, keep=True),
+        source=source,
     )
     places = ops.arange(ops.shape(mask)[1])
     last = ops.max(places * ops.cast(mask, "int32"), axis=1)

@@ -31,10 +31,12 @@ class BackboneModel(keras.Model):
     """What the engine asks of a model beside its outputs and its loss.
 
     ``filled`` are names of the parts that published weights had. ``whole_batches``:
-    the rows of a batch belong together, so no batch is cut in lanes.
+    the rows of a batch belong together, so no batch is cut in lanes. ``axes``: along
+    which its stacks walk.
     """
 
     whole_batches = False
+    axes: tuple[str, ...] = ("tokens",)
 
     def __init__(self, backbone: Any, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -45,10 +47,6 @@ class BackboneModel(keras.Model):
     def stacks(self) -> list[Any]:
         """The stacks of blocks that it walks through."""
         return [self.backbone]
-
-    def attention_mask(self, inputs: Batch) -> Any:
-        """Who may look at whom in a batch of features."""
-        return self.backbone.attention_mask(inputs["padding_mask"])
 
     def own_ways(self) -> list[str]:
         """What it does that a published model of its parts does not."""

@@ -51,14 +51,7 @@ class SelfAttention(keras.layers.Layer):
         self.key_size = key_size or self.head_size
         self.scale = 1.0 / math.sqrt(self.key_size) if scaled else None
         policy = self.dtype_policy
-        self.qkv = Dense(
-            hidden_size,
-            sum(self.shares),
-            initializer_range,
-            bias=qkv_bias,
-            name="qkv",
-            dtype=policy,
-        )
+        self.make_inputs(hidden_size, initializer_range, qkv_bias)
         self.projection = Dense(
             num_heads * self.head_size,
             hidden_size,
@@ -73,6 +66,13 @@ class SelfAttention(keras.layers.Layer):
             else []
         )
         self.dropout = Dropout(dropout, dtype=policy)
+
+    def make_inputs(self, hidden_size: int, spread: float, bias: bool) -> None:
+        """Make what queries, keys and values come from."""
+        policy = self.dtype_policy
+        self.qkv = Dense(
+            hidden_size, sum(self.shares), spread, bias=bias, name="qkv", dtype=policy
+        )
 
     @property
     def shares(self) -> tuple[int, int, int]:
@@ -151,7 +151,9 @@ class SelfAttention(keras.layers.Layer):
             scores = scores + ops.cast(more, "float32")
         if look.mask is not None:
             scores = scores + masks.additive(look.mask)
-        weights = ops.softmax(scores, axis=-1)
+        # One key, as the start of a decoder, has all; Keras warns of its softmax.
+        alone = scores.shape[-1] == 1
+        weights = ops.ones_like(scores) if alone else ops.softmax(scores, axis=-1)
         weights = self.dropout(ops.cast(weights, value.dtype), training=training)
         context = ops.matmul(weights, value)
         more = self.positions.gathered(weights, look.places, cached=False)

@@ -14,6 +14,7 @@ from nlpcli.layers.dropout import Dropout
 ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
     "gelu": lambda x: ops.gelu(x, approximate=False),
     "gelu_new": lambda x: ops.gelu(x, approximate=True),
+    "gelu_python": lambda x: ops.gelu(x, approximate=False),
     "gelu_pytorch_tanh": lambda x: ops.gelu(x, approximate=True),
     "relu": ops.relu,
     "silu": ops.silu,

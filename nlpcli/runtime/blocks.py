@@ -1,4 +1,4 @@
-"""One compiled program for all blocks of a backbone.
+"""One compiled program for all blocks of a stack.
 
 XLA fuses what lies between the matrix products, which is a fifth of a training step
 on a CPU, but it takes half a minute to compile a whole step, for each shape. The
@@ -9,7 +9,7 @@ as arguments, and run it for each. A second or two for each shape.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import keras
@@ -19,21 +19,29 @@ WORTH_IT = 6  # blocks; with fewer, compiling costs more than it gains
 
 
 class SharedBlocks:
-    """Walks through a backbone's blocks by one compiled function, inside ``active``."""
+    """Walks through the blocks of each stack by one function, inside ``active``."""
 
-    def __init__(self, backbone: Any) -> None:
-        self.backbone = backbone
-        self._first = backbone.blocks[0]
-        self._walk = tf.function(self._program, jit_compile=True, autograph=False)
+    def __init__(self, *stacks: Any) -> None:
+        self.runners = [(stack, _Runner(stack.blocks[0])) for stack in stacks]
 
     @contextmanager
     def active(self) -> Iterator[None]:
-        """Models traced in here call the compiled block."""
-        self.backbone.block_runner = self._run
+        """Models traced in here call the compiled blocks."""
+        for stack, runner in self.runners:
+            stack.block_runner = runner
         try:
             yield
         finally:
-            self.backbone.block_runner = None
+            for stack, _ in self.runners:
+                stack.block_runner = None
+
+
+class _Runner:
+    """The compiled walk through any block that is like ``first``."""
+
+    def __init__(self, first: Any) -> None:
+        self._first = first
+        self._walk = tf.function(self._program, jit_compile=True, autograph=False)
 
     def _program(
         self, weights: Any, states: Any, hidden: Any, look: Any, training: bool
@@ -48,7 +56,7 @@ class SharedBlocks:
         states = [scope.get_current_value(v) for v in first.non_trainable_variables]
         return hidden, kept, states
 
-    def _run(
+    def __call__(
         self, block: Any, hidden: Any, look: Any, training: bool
     ) -> tuple[Any, Any]:
         weights, states = (
@@ -64,18 +72,15 @@ class SharedBlocks:
         return hidden, kept
 
 
-def shared_blocks(backbone: Any, wanted: bool) -> SharedBlocks | None:
+def shared_blocks(stacks: Sequence[Any], wanted: bool) -> SharedBlocks | None:
     """Compiled blocks where they are wanted and pay."""
-    if not wanted or len(backbone.road) < WORTH_IT:
-        return None
-    return SharedBlocks(backbone)
+    deep = [stack for stack in stacks if len(stack.road) >= WORTH_IT]
+    return SharedBlocks(*deep) if wanted and deep else None
 
 
 @contextmanager
 def read_compiled(stacks: Sequence[Any], wanted: bool) -> Iterator[None]:
     """Prompts read by programs traced in here go through compiled blocks."""
-    with ExitStack() as stack:
-        for backbone in stacks:
-            if blocks := shared_blocks(backbone, wanted):
-                stack.enter_context(blocks.active())
+    blocks = shared_blocks(stacks, wanted)
+    with nullcontext() if blocks is None else blocks.active():
         yield

@@ -191,7 +191,11 @@ class Decoding:
         for item in prompts:
             for axis, length in sizes_of(item, self.fields).items():
                 sizes[axis] = max(sizes.get(axis, 1), length)
-        sizes = {axis: _bucket(length, LENGTHS) for axis, length in sizes.items()}
+        # What is one for all, as the start of a decoder, stays one.
+        sizes = {
+            axis: 1 if length == 1 else _bucket(length, LENGTHS)
+            for axis, length in sizes.items()
+        }
         rows = 1 if len(prompts) == 1 else self.batch_size
         batch = collate(prompts, self.fields, sizes, rows)
         limits = np.zeros(len(batch["token_ids"]), np.int32)

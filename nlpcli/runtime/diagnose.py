@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from nlpcli.layers.look import Look
 from nlpcli.text.batching import Features
 
 
@@ -20,22 +19,18 @@ def first_not_finite(model: Any, batch: Features) -> str:
         if not _finite(variable):
             return f"weight {variable.path}"
     inputs = {name: tf.constant(array) for name, array in batch.items()}
-    backbone = model.backbone
-    states = backbone.embed(inputs["token_ids"], inputs.get("segment_ids"))
-    if not _finite(states):
-        return "output of the embeddings"
-    places = np.arange(inputs["token_ids"].shape[1], dtype=np.int32)[None]
-    look = Look(
-        model.attention_mask(inputs),
-        backbone.scheme.prepare(tf.constant(places), None, states.dtype),
-    )
-    for block in backbone.road:
-        states, _ = block.walk(states, look)
-        if not _finite(states):
-            return f"output of {block.name}"
-    with tf.GradientTape() as tape:
-        logits = model(inputs, training=False)
-        total, _ = model.task_loss(inputs, logits)
+    walk = _Watched()
+    for stack in model.stacks:
+        stack.block_runner = walk
+    try:
+        with tf.GradientTape() as tape:
+            logits = model(inputs, training=False)
+            total, _ = model.task_loss(inputs, logits)
+    finally:
+        for stack in model.stacks:
+            stack.block_runner = None
+    if walk.first is not None:
+        return walk.first
     for name, value in logits.items():
         if np.isnan(value.numpy()).any():
             return f"logits of head {name}"
@@ -48,6 +43,22 @@ def first_not_finite(model: Any, batch: Features) -> str:
         if grad is not None and not _finite(tf.convert_to_tensor(grad)):
             return f"gradient of {variable.path}"
     return "not seen again without dropout (a rare draw)"
+
+
+class _Watched:
+    """Walks through blocks, and keeps the first place that is not finite."""
+
+    def __init__(self) -> None:
+        self.first: str | None = None
+
+    def __call__(self, block: Any, hidden: Any, look: Any, training: bool) -> Any:
+        if self.first is None and not _finite(hidden):
+            self.first = "output of the embeddings"
+        hidden, kept = block.walk(hidden, look, training)
+        if self.first is None and not _finite(hidden):
+            name = block.path.removeprefix("backbone/")
+            self.first = f"output of {name}"
+        return hidden, kept
 
 
 def _finite(values: Any) -> bool:

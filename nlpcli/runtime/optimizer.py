@@ -110,7 +110,7 @@ def learning_rate_scales(model: Any, options: TrainOptions) -> dict[str, float]:
     """
     top = (options.head_lr if options.lr is None else options.lr) / options.head_lr
     scales = {v.path: top for v in model.trainable_variables}
-    blocks = list(model.backbone.blocks)
+    blocks = [block for stack in model.stacks for block in stack.blocks]
     for variable in model.backbone.trainable_variables:
         scales[variable.path] = top * options.layer_decay ** len(blocks)
     for depth, block in enumerate(reversed(blocks)):

@@ -35,7 +35,9 @@ class Sizes(Protocol):
     """What a recipe may know of its encoder before there is one.
 
     ``vocab_size``: rows of the token table, perhaps more than the tokenizer has;
-    ``longest``: tokens that the positions reach, None without a limit.
+    ``longest``: tokens that the positions reach, None without a limit;
+    ``num_decoder_layers``: blocks of a decoder, 0 without one; ``decoder_start``: the
+    token before its first, -1 where nothing says.
     """
 
     @property
@@ -49,6 +51,12 @@ class Sizes(Protocol):
 
     @property
     def longest(self) -> int | None: ...
+
+    @property
+    def num_decoder_layers(self) -> int: ...
+
+    @property
+    def decoder_start(self) -> int: ...
 
 
 @dataclass(frozen=True)
@@ -126,10 +134,14 @@ class Decode(Protocol):
 
 
 class Recipe(ABC, Generic[E]):
-    """The core: what one task is. The engine never asks which."""
+    """The core: what one task is. The engine never asks which.
+
+    ``apart``: its model has an encoder and a decoder.
+    """
 
     form: Form[E]
     fields: dict[str, Field]
+    apart = False
 
     def __init__(self, setup: Setup) -> None:
         self.setup = setup

@@ -1,7 +1,8 @@
-"""Tasks of writing: a target after a source, learnt and decoded with one stack.
+"""Tasks of writing: a target after a source, learnt and decoded.
 
-[CLS] source [SEP] target [SEP], as UniLM masks it: the source sees all of itself, the
-target its past too (Dong et al. 2019, arXiv 1905.03197; Su, kexue.fm/archives/6933).
+With one stack: [CLS] source [SEP] target [SEP], as UniLM masks it: the source sees all
+of itself, the target its past too (Dong et al. 2019, arXiv 1905.03197; Su,
+kexue.fm/archives/6933). With an encoder and a decoder each reads its own.
 """
 
 from __future__ import annotations
@@ -15,7 +16,8 @@ import numpy as np
 from nlpcli.decoders.constraints import Constraint, Forbid
 from nlpcli.decoders.hypothesis import Hypothesis
 from nlpcli.decoders.options import GenerateOptions
-from nlpcli.errors import DataError
+from nlpcli.errors import ConfigError, DataError
+from nlpcli.heads.seq2seq_model import Seq2SeqModel
 from nlpcli.heads.sequence_model import sequence_model
 from nlpcli.metrics.perplexity import perplexity
 from nlpcli.records.form import E
@@ -26,10 +28,11 @@ from nlpcli.tasks.protocol import (
     Model,
     Recipe,
     Setup,
+    Sizes,
     Writes,
 )
 from nlpcli.text.batching import Features, Field
-from nlpcli.text.sequences import asked, sequence_fields, written
+from nlpcli.text.layouts import Apart, Layout, Prefix, ended, start_id
 from nlpcli.text.windows import whole_window
 
 
@@ -51,7 +54,13 @@ class Writing(Recipe[E], Writes[E]):
         super().__init__(setup)
         self.vocab = self.tokenizer.vocab
         self.longest = setup.config.data.max_length
-        self.fields = {**sequence_fields(self.vocab.pad_id), **(own_fields or {})}
+        self.apart = _apart(self.options.model, setup.backbone)
+        self.layout: Layout = (
+            Apart(self.vocab, start_id(self.vocab, setup.backbone.decoder_start))
+            if self.apart
+            else Prefix(self.vocab)
+        )
+        self.fields = {**self.layout.fields, **(own_fields or {})}
         self.by_character = setup.config.tokenizer.pieces == "characters"
         self.room = (self.longest - 3) // 2
 
@@ -76,12 +85,15 @@ class Writing(Recipe[E], Writes[E]):
         cut = len(source) + len(target) > most and len(target) > self.room
         target = target[: self.room] if cut else target
         source = source[: most - len(target)]
-        return [written(self.vocab, source, target, whole=not cut)]
+        ids, _ = ended(self.vocab, [target])
+        learn = ids != self.vocab.unk_id
+        learn[-1] = not cut
+        return [self.layout.learnt(source, ids, learn)]
 
     def prompt(self, example: E) -> Features:
         """What stands before the answer."""
         source = self.ids(self.source(example))[: self.longest - 3 - self.room]
-        return asked(self.vocab, source)
+        return self.layout.asked(source)
 
     def prompts(
         self, examples: Sequence[E], options: GenerateOptions
@@ -148,6 +160,8 @@ class Writing(Recipe[E], Writes[E]):
         ]
 
     def build(self, backbone: Any) -> Model:
+        if self.apart:
+            return Seq2SeqModel(backbone, self.options, self.vocab.special_ids)
         return sequence_model(backbone, self.options, self.attention, self.vocab)
 
     def write(
@@ -170,6 +184,17 @@ class Writing(Recipe[E], Writes[E]):
 
     def gold(self, example: E) -> Any:
         return self.target(example) or None
+
+
+def _apart(model: str, backbone: Sizes) -> bool:
+    """Whether a source is read by a stack of its own; as the checkpoint is."""
+    apart = backbone.num_decoder_layers > 0
+    if model == "auto" or (model == "seq2seq") == apart:
+        return apart
+    has = "an encoder and a decoder" if apart else "no decoder"
+    raise ConfigError(
+        [f"task.model: expected auto, since backbone.model has {has}, got {model}"]
+    )
 
 
 def best_texts(answers: Sequence[Answer]) -> list[str]:

@@ -40,15 +40,6 @@ def lay_out(vocab: Vocab, parts: Sequence[Ids]) -> tuple[np.ndarray, np.ndarray]
     return np.array(ids, np.int32), np.array(owners, np.int32)
 
 
-def written(vocab: Vocab, source: Ids, target: Ids, whole: bool = True) -> Features:
-    """A target after its source, to be learnt; unknown tokens are not, nor is the end
-    of a target that is not ``whole``."""
-    ids, owners = lay_out(vocab, [source, target])
-    learn = (owners == 1) & (ids != vocab.unk_id)
-    learn[-1] = whole
-    return training_features(ids, owners == 1, learn)
-
-
 def asked(vocab: Vocab, source: Ids) -> Features:
     """What stands before an answer to a source."""
     ids, _ = lay_out(vocab, [source])

@@ -27,10 +27,12 @@ class NarOptions:
 class TaskOptions(SequenceOptions):
     """How the second line is found."""
 
-    model: Literal["unilm", "nar"] = option(
-        "unilm",
-        "unilm writes character after character; nar classifies every place at once, "
-        "from the token vectors of backbone.model and convolutions",
+    model: Literal["auto", "unilm", "seq2seq", "nar"] = option(  # type: ignore[assignment]
+        "auto",
+        "unilm writes character after character behind the first line; seq2seq with a "
+        "decoder that looks at it; auto: one of both, as backbone.model is; nar "
+        "classifies every place at once, from the token vectors of backbone.model and "
+        "convolutions",
     )
     tones: bool = option(
         False,

@@ -22,7 +22,7 @@ from nlpcli.records.row import Row
 from nlpcli.tasks.protocol import Answer, Decode, Model, Setup
 from nlpcli.tasks.writing import Writing, best_texts, likelihood
 from nlpcli.text.batching import Features, Field
-from nlpcli.text.sequences import lay_out, prompt_features, training_features
+from nlpcli.text.layouts import ended
 from nlpcli.text.tones import has_tones, token_tones
 
 from .form import CoupletExample
@@ -79,8 +79,8 @@ class CoupletRecipe(Writing[CoupletExample]):
         if self.at_once:
             learn = np.ones(len(below), bool)
             return [{**_alone(above), "target_ids": below, "target_mask": learn}]
-        ids, owners = lay_out(self.vocab, [above, below])
-        return [training_features(ids, owners == 1, owners == 1)]
+        ids, _ = ended(self.vocab, [below])
+        return [self.layout.learnt(above, ids, np.ones(len(ids), bool))]
 
     def build(self, backbone: Any) -> Model:
         if not self.at_once:
@@ -91,8 +91,7 @@ class CoupletRecipe(Writing[CoupletExample]):
 
     def prompt(self, example: CoupletExample) -> Features:
         verse = self._verse(example)
-        ids, _ = lay_out(self.vocab, [verse["first_ids"]])
-        return {**prompt_features(ids, [0] * len(ids), next_segment=1), **verse}
+        return {**self.layout.asked(verse["first_ids"]), **verse}
 
     def constraints(self) -> Sequence[Constraint]:
         return (self._form,)

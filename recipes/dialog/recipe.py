@@ -10,6 +10,7 @@ import numpy as np
 
 from nlpcli.decoders.hypothesis import Hypothesis
 from nlpcli.decoders.options import GenerateOptions
+from nlpcli.errors import ConfigError
 from nlpcli.metrics.bleu import bleu
 from nlpcli.metrics.distinct import distinct
 from nlpcli.metrics.exact_match import accuracy
@@ -41,6 +42,9 @@ class DialogRecipe(Writing[DialogExample], Talks):
 
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
+        if self.apart:
+            problem = "expected a model without a decoder of its own: turns are one"
+            raise ConfigError([f"backbone.model: {problem} sequence"])
         self.longest = min(self.longest, setup.backbone.longest or self.longest)
 
     def ask(self, row: Row) -> DialogExample:

@@ -26,8 +26,8 @@ from nlpcli.records.row import Row
 from nlpcli.tasks.protocol import Answer, Decode, Setup
 from nlpcli.tasks.writing import Writing, best_texts, likelihood
 from nlpcli.text.batching import Features
+from nlpcli.text.layouts import ended
 from nlpcli.text.passages import Passage, read_passage, window_around, windows
-from nlpcli.text.sequences import asked, lay_out, prompt_features, training_features
 
 from .form import QaExample
 from .pairs import (
@@ -82,14 +82,13 @@ class QaGenRecipe(Writing[QaExample]):
         only given, a long question is cut and its end not learnt."""
         passage, answer = self._given(example)
         question, longest = self.ids(example.question), self.options.question_length
-        parts = [passage.token_ids, answer, question[:longest]]
-        ids, owners = lay_out(self.vocab, parts)
+        ids, owners = ended(self.vocab, [answer, question[:longest]])
         if len(question) > longest:
             ids, owners = ids[:-1], owners[:-1]
-        learn = (owners == 2) & (ids != self.vocab.unk_id)
+        learn = (owners == 1) & (ids != self.vocab.unk_id)
         if len(answer) <= self.options.answer_length:
-            learn |= owners == 1
-        return [training_features(ids, owners > 0, learn)]
+            learn |= owners == 0
+        return [self.layout.learnt(passage.token_ids, ids, learn)]
 
     def write(
         self, decode: Decode, examples: Sequence[QaExample], options: GenerateOptions
@@ -129,7 +128,7 @@ class QaGenRecipe(Writing[QaExample]):
         """
         num = options.num or 1
         ids = [window.token_ids for own in parts.values() for window in own]
-        prompts = [{**asked(self.vocab, x), "source_ids": x} for x in ids]
+        prompts = [{**self.layout.asked(x), "source_ids": x} for x in ids]
         keys = [i for i, own in parts.items() for _ in own]
         how = answer_options(options, self.options.answer_length)
         drawn = iter(decode(prompts, how, (self.spans,), keys))
@@ -156,8 +155,10 @@ class QaGenRecipe(Writing[QaExample]):
         self, decode: Decode, given: Sequence[Given], options: GenerateOptions
     ) -> list[Hypothesis | None]:
         """The best question to each answer in its window; None where none came."""
-        laid = [lay_out(self.vocab, [window.token_ids, ids]) for window, ids in given]
-        prompts = [prompt_features(ids, owners > 0, 1) for ids, owners in laid]
+        prompts = [
+            self.layout.asked(window.token_ids, ended(self.vocab, [ids])[0])
+            for window, ids in given
+        ]
         found = decode(prompts, question_options(options), (self.words,))
         return [own[0] if own else None for own in found]
 

@@ -15,10 +15,11 @@ from .form import TitleForm
 class TaskOptions(SequenceOptions):
     """How titles are learnt and written."""
 
-    model: Literal["unilm", "causal"] = option(
-        "unilm",
+    model: Literal["auto", "unilm", "causal", "seq2seq"] = option(  # type: ignore[assignment]
+        "auto",
         "unilm: the text sees all of itself, the title what is before it too; causal: "
-        "both see what is before",
+        "both see what is before; seq2seq: an encoder reads the text, a decoder writes "
+        "the title; auto: unilm or seq2seq, as backbone.model is",
     )
     title_length: int = option(
         32,

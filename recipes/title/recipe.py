@@ -35,7 +35,7 @@ class TitleRecipe(Writing[TitleExample]):
 
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
-        self.attention = self.options.model
+        self.attention = "causal" if self.options.model == "causal" else "unilm"
         self.room = self.options.title_length
         if (needed := _SPECIAL_TOKENS + self.room + 1) > self.longest:
             raise ConfigError(

@@ -52,7 +52,7 @@ def test_training_in_blocks_repeats_bit_for_bit():
 
 def test_few_blocks_are_not_compiled():
     assert len(make_model(DEEP).backbone.blocks) < WORTH_IT
-    assert shared_blocks(make_model(DEEP).backbone, wanted=True) is None
-    deep = make_model(replace(CONFIG, num_hidden_layers=WORTH_IT)).backbone
+    assert shared_blocks(make_model(DEEP).stacks, wanted=True) is None
+    deep = make_model(replace(CONFIG, num_hidden_layers=WORTH_IT)).stacks
     assert shared_blocks(deep, wanted=True) is not None
     assert shared_blocks(deep, wanted=False) is None

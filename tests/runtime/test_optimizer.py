@@ -113,6 +113,7 @@ class Parts:
 
     def __init__(self, filled=()):
         self.backbone = Layers()
+        self.stacks = [self.backbone]
         self.filled = set(filled)
         self.mlm = layer("mlm/bias", "mlm/transform/kernel")
         self.tags = layer("tags/transitions")

@@ -26,6 +26,7 @@ SIZES = SimpleNamespace(
     hidden_size=8,
     longest=512,
     max_position_embeddings=512,
+    num_decoder_layers=0,
 )
 PASSAGE = "北京是中国的首都。上海 是中国最大的城市！"
 
