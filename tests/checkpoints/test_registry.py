@@ -8,7 +8,7 @@ import pytest
 from nlpcli.backbones import family_of
 from nlpcli.backbones.families.bert import TINY
 from nlpcli.checkpoints.registry import MODELS, find_model
-from nlpcli.engine.published import part_shapes
+from nlpcli.engine.shapes import part_shapes
 from nlpcli.errors import NotFoundError
 from nlpcli.text.tokenizers.load import tiny_tokenizer
 
