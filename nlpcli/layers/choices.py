@@ -3,6 +3,7 @@
 ACTIVATIONS = (
     "gelu",
     "gelu_new",
+    "gelu_python",
     "gelu_pytorch_tanh",
     "relu",
     "silu",
