@@ -16,7 +16,7 @@ from forked import KILLED, command, end, finish, start
 from safetensors.numpy import save_file
 from soak import sentences
 
-LINES, MORE, CHANGED, GONE = 9000, 400, 300, 20
+LINES, MORE, CHANGED, GONE = 5000, 200, 200, 20
 WIDTH, ASKED, CLOSE = 64, 100, 2e-6
 LATE = 1.25  # of a command's life: some kills come too late, and it is done
 
@@ -111,27 +111,35 @@ def write(path: Path, texts: dict[str, str]) -> str:
 
 
 def write_model(folder: Path, rng: random.Random) -> None:
-    """An encoder without layers: its vectors are means of those of characters."""
+    """A BERT of one layer with random weights, which knows the sample's characters."""
     folder.mkdir()
     characters = sorted(set("".join(islice(sentences(rng), 5000))))
     tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *characters]
-    shapes = {
-        "embeddings.word_embeddings.weight": (len(tokens), WIDTH),
-        "embeddings.position_embeddings.weight": (512, WIDTH),
-        "embeddings.token_type_embeddings.weight": (2, WIDTH),
-        "embeddings.LayerNorm.weight": (WIDTH,),
-        "embeddings.LayerNorm.bias": (WIDTH,),
-    }
+    rows = {"word": len(tokens), "position": 512, "token_type": 2}
+    dense = ("attention.self.query", "attention.self.key", "attention.self.value")
+    dense += ("attention.output.dense", "intermediate.dense", "output.dense")
+    norms = ("attention.output.LayerNorm", "output.LayerNorm")
+    shapes: dict[str, tuple[int, ...]] = {}
+    for name, count in rows.items():
+        shapes[f"embeddings.{name}_embeddings.weight"] = (count, WIDTH)
+    for name in ("embeddings.LayerNorm", *(f"encoder.layer.0.{x}" for x in norms)):
+        shapes |= {f"{name}.weight": (WIDTH,), f"{name}.bias": (WIDTH,)}
+    for name in (f"encoder.layer.0.{x}" for x in dense):
+        shapes |= {f"{name}.weight": (WIDTH, WIDTH), f"{name}.bias": (WIDTH,)}
     numbers = np.random.default_rng(rng.randrange(2**32))
-    tensors = {k: numbers.normal(size=s).astype("float32") for k, s in shapes.items()}
+    tensors = {}
+    for name, shape in shapes.items():
+        spread = 1.0 if "embeddings.weight" in name else 0.1
+        middle = 1.0 if name.endswith("LayerNorm.weight") else 0.0
+        tensors[name] = numbers.normal(middle, spread, shape).astype(np.float32)
     save_file(tensors, folder / "model.safetensors")
     sizes = {
         "model_type": "bert",
         "vocab_size": len(tokens),
         "hidden_size": WIDTH,
-        "num_hidden_layers": 0,
+        "num_hidden_layers": 1,
         "num_attention_heads": 2,
-        "intermediate_size": 16,
+        "intermediate_size": WIDTH,
         "max_position_embeddings": 512,
     }
     (folder / "config.json").write_text(json.dumps(sizes))

@@ -66,7 +66,8 @@ def kill_training(folder: Path, kills: int, rng: random.Random) -> dict[str, Any
 def undisturbed(run: Path) -> dict[str, Any]:
     """The outcome of a process of its own."""
     words = ["train", "ner", "--out", str(run), *COMMON]
-    subprocess.run([sys.executable, "-m", "nlpcli", "-q", *words], check=True)
+    line = [sys.executable, "-m", "nlpcli", "-q", *words]
+    subprocess.run(line, stdout=subprocess.DEVNULL, check=True)
     return outcome(run)
 
 
