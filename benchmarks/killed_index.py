@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from forked import KILLED, command, end, finish, start
+from forked import KILLED, PAUSE, command, end, finish, start
 from safetensors.numpy import save_file
 from soak import sentences
 
@@ -48,7 +48,7 @@ def kill_index(folder: Path, kills: int, rng: random.Random) -> dict[str, Any]:
                 last = counts["kills"] >= kills
                 after = None if last else rng.uniform(0, LATE * life)
                 number = start(given(step, address, going_on), out, log)
-                code = end(number, after)
+                code, _ = end(number, after, rng.uniform(0, PAUSE))
                 # ids that an earlier try removed are not found again
                 done = (0, 6) if step.words[0] == "remove" else (0,)
                 assert code in (*done, KILLED), log.read_text()[-2000:]
@@ -70,7 +70,7 @@ def kill_index(folder: Path, kills: int, rng: random.Random) -> dict[str, Any]:
         counts["indexes"] += 1
         assert not (left := list(address.rglob(".*.partial"))), left
         shutil.rmtree(address)
-    return {**counts, "texts": len(there), "life s": [round(x, 1) for x in lives]}
+    return {**counts, "texts": len(there), "lives, CPU s": [round(x, 1) for x in lives]}
 
 
 def given(step: Step, address: Path, going_on: bool) -> Any:

@@ -10,7 +10,7 @@ from collections import Counter
 from pathlib import Path
 from typing import Any
 
-from forked import KILLED, command, end, finish, start
+from forked import KILLED, PAUSE, command, end, finish, start
 from safetensors.numpy import load_file
 
 from nlpcli.files.swap import find_whole
@@ -51,7 +51,8 @@ def kill_training(folder: Path, kills: int, rng: random.Random) -> dict[str, Any
                 counts["begun anew"] += run.exists()
             after = rng.uniform(0, life) if counts["kills"] < kills else None
             number = start(command("train", "ner", *words), out, log)
-            code = end(number, after, lambda: watch(run, seen))  # noqa: B023
+            pause = rng.uniform(0, PAUSE)
+            code, _ = end(number, after, pause, lambda: watch(run, seen))  # noqa: B023
             assert code in (0, KILLED), f"exit {code}: {log.read_text()[-2000:]}"
             if code == KILLED:
                 counts["kills"] += 1
@@ -60,7 +61,11 @@ def kill_training(folder: Path, kills: int, rng: random.Random) -> dict[str, Any
         assert outcome(run) == expected, f"{run}: not as undisturbed"
         assert not leftovers(run), f"{run}: {leftovers(run)}"
         counts["trainings"] += 1
-    return {**counts, "with the same bits": counts["trainings"], "life s": round(life)}
+    return {
+        **counts,
+        "with the same bits": counts["trainings"],
+        "life, CPU s": round(life, 1),
+    }
 
 
 def undisturbed(run: Path) -> dict[str, Any]:

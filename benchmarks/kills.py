@@ -4,11 +4,12 @@
     python benchmarks/kills.py index [--kills 200] [--seed 1]
 
 SIGKILL comes at a moment drawn from the whole life of the command, start and saves
-included. `training`: a small ner run, saved every other step, is killed and resumed
-until it ends, again and again; each must have the same bits as one that nothing
-disturbed. `index`: an index is built, added to, changed and taken from; each command is
-killed and given again until it says that it is done. After each kill the folder is
-opened and read. Prints JSON; what breaks a promise ends it, and its folder is kept.
+included, counted in CPU time, so that other work on the machine moves none of them.
+`training`: a small ner run, saved every other step, is killed and resumed until it
+ends, again and again; each must have the same bits as one that nothing disturbed.
+`index`: an index is built, added to, changed and taken from; each command is killed and
+given again until it says that it is done. After each kill the folder is opened and
+read. Prints JSON; what breaks a promise ends it, and its folder is kept.
 """
 
 from __future__ import annotations
