@@ -15,7 +15,7 @@ from safetensors.numpy import load_file
 
 from nlpcli.files.swap import find_whole
 
-STEPS = 300
+STEPS = 200
 COMMON = [
     *("--max-steps", str(STEPS), "--batch-size", "8", "--lr", "3e-3"),
     *("--set", "data.limit=120", "--set", "data.dev_limit=16"),
@@ -40,6 +40,7 @@ def kill_training(folder: Path, kills: int, rng: random.Random) -> dict[str, Any
     forked = folder / "forked"
     life = finish(command("train", "ner", "--out", forked, *COMMON), out, log)
     assert outcome(forked) == expected
+    print(f"a life: {life:.1f} s of CPU", file=sys.stderr, flush=True)
     counts: Counter[str] = Counter()
     while counts["kills"] < kills:
         run = folder / f"run-{counts['trainings']}"
