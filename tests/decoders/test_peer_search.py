@@ -72,7 +72,7 @@ def test_the_same_search_finds_the_same_answers(tmp_path, name, narrow):
         assert len(cases) >= 20
         assert [one for one, _ in cases] == [other for _, other in cases]
         lengths |= {len(one) for one, _ in cases}
-    assert len(lengths) > 3, "they end at different places"
+    assert len(lengths) > 2, "they end at different places"
 
 
 def theirs(model, prompts, beams, penalty):
