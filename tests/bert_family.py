@@ -2,7 +2,8 @@
 
 from nlpcli.backbones import family_of
 from nlpcli.backbones.config import TransformerConfig
-from nlpcli.engine.published import open_published, part_shapes
+from nlpcli.engine.published import open_published
+from nlpcli.engine.shapes import part_shapes
 
 BERT = family_of("bert")
 RULES, POOLER_RULES, MLM_RULES, NSP_RULES = (

@@ -34,10 +34,12 @@ SHARED = ROOT / ".." / "shared"
 def _started_anyhow() -> Iterator[None]:
     """The tests run alike in a terminal, a pipe or the background, and their children.
 
-    A background job of a shell without job control is born deaf to Ctrl-C, and a
-    process hands that on to every process it starts.
+    A background job of a shell without job control is born deaf to Ctrl-C, one of nohup
+    to hangups, and a process hands that on to every process it starts.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, lambda *_: None)  # children hear it, we do not
     with pytest.MonkeyPatch.context() as patch:
         for name in _NOT_OURS:
             patch.delenv(name, raising=False)

@@ -7,7 +7,7 @@ from safetensors.numpy import save_file
 
 from nlpcli.backbones import family_of
 from nlpcli.checkpoints.rules import dump
-from nlpcli.engine.published import part_shapes
+from nlpcli.engine.shapes import part_shapes
 from nlpcli.runtime.tf_checkpoint import write_tf_checkpoint
 
 T5 = family_of("t5")

@@ -8,8 +8,7 @@ from typing import Any
 
 from nlpcli.errors import CheckpointError
 from nlpcli.files.json_file import short
-from nlpcli.layers.feed_forward import ACTIVATIONS
-from nlpcli.layers.norms import NORMS
+from nlpcli.layers.choices import ACTIVATIONS, NORMS
 
 
 @dataclass(frozen=True)
@@ -265,7 +264,7 @@ _KINDS: dict[str, tuple[type, ...]] = {
     "bool": (bool,),
 }
 _CHOICES: dict[str, tuple[str, ...]] = {
-    "hidden_act": tuple(ACTIVATIONS),
+    "hidden_act": ACTIVATIONS,
     "head_act": ("", *ACTIVATIONS),
     "projected": ("sum", "tokens"),
     "attention": ("softmax", "linear"),

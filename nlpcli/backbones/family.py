@@ -10,10 +10,16 @@ from typing import Any
 import numpy as np
 
 from nlpcli.backbones.config import TransformerConfig
-from nlpcli.backbones.transformer import Transformer
 from nlpcli.checkpoints.table import RuleTable
 
 Raw = Mapping[str, Any]
+
+
+def stack(config: TransformerConfig) -> Any:
+    """One stack of blocks; what builds a model is imported when one is built."""
+    from nlpcli.backbones.transformer import Transformer
+
+    return Transformer(config)
 
 
 @dataclass(frozen=True)
@@ -44,7 +50,7 @@ class Family:
     claims: Callable[[Raw, Collection[str]], str | None] = lambda raw, names: None
     dialect: Callable[[Collection[str], str], str] = lambda names, given: given
     written: Callable[[TransformerConfig], str] = lambda config: "hf"
-    build: Callable[[TransformerConfig], Any] = Transformer
+    build: Callable[[TransformerConfig], Any] = stack
     buffers: Callable[[TransformerConfig], Mapping[str, np.ndarray]] = lambda config: {}
     foreign: str | None = None
     refuses: str | None = None

@@ -13,7 +13,6 @@ writes is taken: hard links, numbers that lie in this file in one piece.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -302,8 +301,9 @@ def _flat_bias(name: str, tensor: Tensor) -> Tensor:
 def _reason(error: Exception) -> str:
     """What HDF5 says, without what it was asked to do."""
     text = " ".join(str(error).split())
-    inner = re.search(r"\((.+)\)$", text)
-    return _short(inner[1] if inner else text or type(error).__name__)
+    start = text.find("(") + 1
+    inner = text[start:-1] if start and text.endswith(")") else ""
+    return _short(inner or text or type(error).__name__)
 
 
 def _short(value: Any) -> str:

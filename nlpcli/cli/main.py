@@ -19,7 +19,7 @@ from nlpcli.cli.console import (
     show_error,
     show_traceback,
 )
-from nlpcli.cli.standard import drop, open_standard_streams
+from nlpcli.cli.standard import drop, drop_gone, open_standard_streams
 from nlpcli.errors import NlpcliError, UsageError
 
 EXAMPLES = """\
@@ -206,16 +206,30 @@ def root(
 
 def run() -> None:
     """The console script."""
-    if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
-        signal.signal(signal.SIGTERM, _leave)
+    _leave_in_order()
     open_standard_streams()
     app()
 
 
-def _leave(number: int, frame: Any) -> None:
-    """SIGTERM: clean up on the way out; a second one does not wait for that."""
-    signal.signal(number, signal.SIG_DFL)
-    raise SystemExit(128 + number)
+def _leave_in_order() -> None:
+    """SIGTERM and SIGHUP clean up on the way out; a second SIGTERM does not wait."""
+    left: list[int] = []
+
+    def leave(number: int, frame: Any) -> None:
+        hangup = number != signal.SIGTERM
+        # the system and the shell both send a hangup, some send it with SIGTERM:
+        # neither may disturb the cleaning up that the other began
+        signal.signal(number, signal.SIG_IGN if hangup else signal.SIG_DFL)
+        if hangup:
+            drop_gone()
+        if not left:
+            left.append(number)
+            raise SystemExit(128 + number)
+
+    for name in ("SIGTERM", "SIGHUP"):  # Windows has no hangup
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) is signal.SIG_DFL:
+            signal.signal(number, leave)
 
 
 def _fail(lines: list[str], code: int) -> int:

@@ -221,10 +221,10 @@ def _found(path: str | None) -> dict[str, Any] | None:
 def _look(folder: Path) -> dict[str, Any]:
     """The report of an inspection."""
     from nlpcli.cli.console import quiet_imports
+    from nlpcli.engine.inspect import inspect as look
 
-    with quiet_imports():
-        from nlpcli.engine.inspect import inspect as look
-    return look(folder).as_dict()
+    with quiet_imports():  # keras, where a family's shapes are compared
+        return look(folder).as_dict()
 
 
 def _folder(path: str) -> Path:

@@ -26,8 +26,8 @@ def open_standard_streams() -> None:
             os.open(os.devnull, mode)  # takes the lowest number that is free
     if sys.stdout is None or type(sys.stdout) is io.TextIOWrapper:
         sys.stdout = _Stdout(sys.stdout)
-    if sys.stderr is None:
-        sys.stderr = os.fdopen(2, "w", closefd=False)
+    if sys.stderr is None or type(sys.stderr) is io.TextIOWrapper:
+        sys.stderr = _Stderr(sys.stderr)
     for stream in (sys.stdout, sys.stderr):
         reconfigure = getattr(stream, "reconfigure", None)
         if reconfigure is not None:
@@ -41,18 +41,40 @@ def drop(stream: Any) -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
-class _Stdout(io.TextIOWrapper):
-    """stdout, where a full disk is an error that says so, whoever writes."""
+def drop_gone() -> None:
+    """Send what goes to a terminal that is no longer there nowhere.
+
+    A buffer that cannot be written would give the process another exit code.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            os.write(stream.fileno(), b"")
+        except (ValueError, OSError):
+            drop(stream)
+
+
+class _Standard(io.TextIOWrapper):
+    """A standard stream as it was, or one on its number where it was closed."""
+
+    number: int
 
     def __init__(self, old: io.TextIOWrapper | None) -> None:
         line_buffering = old is not None and old.line_buffering
         write_through = old is not None and old.write_through
         super().__init__(
-            os.fdopen(1, "wb", closefd=False) if old is None else old.detach(),
+            os.fdopen(self.number, "wb", closefd=False)
+            if old is None
+            else old.detach(),
             "utf-8",
             line_buffering=line_buffering,
             write_through=write_through,
         )
+
+
+class _Stdout(_Standard):
+    """stdout, where a full disk is an error that says so, whoever writes."""
+
+    number = 1
 
     def write(self, text: str, /) -> int:
         try:
@@ -65,6 +87,25 @@ class _Stdout(io.TextIOWrapper):
             super().flush()
         except OSError as error:
             raise _told(error) from error
+
+
+class _Stderr(_Standard):
+    """stderr, which ends no work when its terminal is closed or its disk is full."""
+
+    number = 2
+
+    def write(self, text: str, /) -> int:
+        try:
+            return super().write(text)
+        except OSError:
+            drop(self)
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            super().flush()
+        except OSError:
+            drop(self)
 
 
 def _told(error: OSError) -> Exception:

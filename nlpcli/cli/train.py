@@ -27,7 +27,8 @@ Examples:
   nlpcli train ner -c my.yaml --set train.accumulate=4 --dry-run
   nlpcli train ner --resume runs/rbt3
 
-Ctrl-C saves last/ and exits with 130, SIGTERM with 143; a second one leaves at once.
+Ctrl-C saves last/ and exits with 130, SIGTERM with 143, a terminal that is closed
+(SIGHUP) with 129; a second Ctrl-C or SIGTERM leaves at once.
 --resume exits with 3 when data or nlpcli changed since; --accept-changes goes on."""
 
 app = verb("train")
@@ -118,6 +119,7 @@ def train(
     """Train, score on dev, keep best and last weights."""
     from nlpcli.cli.console import duration, open_progress, quiet_imports
     from nlpcli.cli.output import print_text
+    from nlpcli.cli.standard import drop_gone
     from nlpcli.cli.table import pairs
     from nlpcli.config.loader import resolve
     from nlpcli.errors import UsageError
@@ -174,6 +176,8 @@ def train(
         progress=open_progress(),
         accept_changes=accept_changes,
     )
+    if result.stopped_by.name == "SIGHUP":
+        drop_gone()
     scores = {k: v for k, v in result.scores.items() if not isinstance(v, dict)}
     summary = {
         "run": result.run,

@@ -22,10 +22,10 @@ from nlpcli.checkpoints.safetensors import SafetensorsSource
 from nlpcli.config import BackboneOptions, RunConfig
 from nlpcli.engine.published import (
     Published,
-    backbone_shapes,
     check_run_sizes,
     open_published,
 )
+from nlpcli.engine.shapes import backbone_shapes
 from nlpcli.errors import CheckpointError, ConfigError
 from nlpcli.files.atomic import write_atomic
 from nlpcli.files.json_file import read_json_object, short

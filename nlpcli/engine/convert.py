@@ -12,7 +12,8 @@ from nlpcli.backbones.config import TransformerConfig
 from nlpcli.backbones.family import Family
 from nlpcli.checkpoints.hf_folder import refuse_destination, write_hf_folder
 from nlpcli.checkpoints.rules import RuleTable, load
-from nlpcli.engine.published import open_published, part_shapes
+from nlpcli.engine.published import open_published
+from nlpcli.engine.shapes import part_shapes
 from nlpcli.errors import UsageError
 from nlpcli.text.layouts import start_id
 from nlpcli.text.tokenizers.load import load_tokenizer

@@ -14,7 +14,7 @@ from nlpcli.checkpoints.inspect import Found, Inspection
 from nlpcli.checkpoints.inspect import inspect as look
 from nlpcli.checkpoints.rules import Plan, resolve
 from nlpcli.checkpoints.source import Shape, Source
-from nlpcli.engine.published import backbone_shapes, part_shapes
+from nlpcli.engine.shapes import backbone_shapes, part_shapes
 from nlpcli.runtime.tf_checkpoint import open_tf_checkpoint
 
 

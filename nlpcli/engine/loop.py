@@ -337,25 +337,35 @@ class Loop:
 
     @contextmanager
     def _graceful_interrupt(self) -> Iterator[None]:
-        """First Ctrl-C or SIGTERM: finish the step and save; the second leaves."""
+        """First Ctrl-C, SIGTERM or SIGHUP: finish the step and save.
+
+        A second one leaves, but for SIGHUP: the system and the shell both send it,
+        some send it with SIGTERM, and none of that asks twice.
+        """
         if threading.current_thread() is not threading.main_thread():
             yield
             return
+        hangup = getattr(signal, "SIGHUP", None)  # Windows has none
+        asked = threading.Event()
 
         def handler(number: int, frame: Any) -> None:
-            if self.stop.is_set():
+            if asked.is_set() and number != hangup:
                 if number == signal.SIGINT:
                     signal.signal(number, signal.default_int_handler)
                     raise KeyboardInterrupt
                 signal.signal(number, signal.SIG_DFL)
                 raise SystemExit(128 + number)
-            self.stop.set()
-            self.stopped_by = signal.Signals(number)
-            logger.warning("stopping after this step; again to leave at once")
+            if number != hangup:
+                asked.set()
+            if not self.stop.is_set():
+                self.stop.set()
+                self.stopped_by = signal.Signals(number)
+                logger.warning("stopping after this step; again to leave at once")
 
         caught = [signal.SIGINT]
-        if signal.getsignal(signal.SIGTERM) is not signal.SIG_IGN:
-            caught.append(signal.SIGTERM)
+        for number in filter(None, (signal.SIGTERM, hangup)):
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                caught.append(number)
         previous = {number: signal.signal(number, handler) for number in caught}
         try:
             yield

@@ -11,21 +11,19 @@ from typing import Any
 
 from nlpcli.backbones import Guess, recognise
 from nlpcli.backbones.config import TransformerConfig
-from nlpcli.backbones.described import described
 from nlpcli.backbones.family import Family
 from nlpcli.checkpoints.folder import open_checkpoint
 from nlpcli.checkpoints.rows import Rows
 from nlpcli.checkpoints.rules import Plan, resolve, stream
 from nlpcli.checkpoints.source import Shape, Source
 from nlpcli.checkpoints.storage import config_file
+from nlpcli.engine.shapes import backbone_shapes
 from nlpcli.errors import CheckpointError, NotFoundError
 from nlpcli.files.json_file import read_json_object
-from nlpcli.heads.published_parts import PARTS
 from nlpcli.runtime import weights
 from nlpcli.runtime.tf_checkpoint import open_tf_checkpoint
 
 _OURS = "backbone/"  # before each path, where a run keeps it
-MANY_BLOCKS = 200
 MOST_GAPS = 100  # lines of a message; twelve wrong layers are 192
 
 
@@ -157,33 +155,6 @@ def read_config_file(folder: Path, dialect: str) -> tuple[Path, dict[str, Any]]:
 def open_source(folder: Path) -> Source:
     """The published weights of a folder, in any format that nlpcli reads."""
     return open_checkpoint(folder, openers=[open_tf_checkpoint])
-
-
-def backbone_shapes(
-    family: Family, config: TransformerConfig, source: Source
-) -> dict[str, Shape]:
-    """Those of a backbone that weights are compared with.
-
-    Raises CheckpointError for many blocks and few tensors, which would take long to
-    describe.
-    """
-    blocks, tensors = config.num_blocks, len(source.describe())
-    if blocks > max(tensors, MANY_BLOCKS):
-        raise CheckpointError(
-            f"{source.label}: expected the tensors of {blocks} layers (its "
-            f"configuration), found {tensors} in all"
-        )
-    return part_shapes(family, config)
-
-
-def part_shapes(
-    family: Family, config: TransformerConfig, part: str = "backbone"
-) -> dict[str, Shape]:
-    """Paths and shapes of a part, those of the model that would be built."""
-    if part != "backbone":
-        return described(lambda: PARTS[part][1](config))
-    found = described(lambda: family.build(config))
-    return {path.split("/", 1)[1]: shape for path, shape in found.items()}
 
 
 def backbone_variables(backbone: Any) -> dict[str, Any]:

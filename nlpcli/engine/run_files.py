@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any, Literal
 
 from nlpcli.errors import DataError, NlpcliError, UsageError
 from nlpcli.files import swap
-from nlpcli.files.atomic import explained, write_atomic
+from nlpcli.files.atomic import explained, unfinished, write_atomic
 from nlpcli.files.json_file import read_json_object
 from nlpcli.files.lock import LOCK
 
@@ -26,7 +25,6 @@ EVENTS = "tensorboard"
 _FILES = (CONFIG, "environment.json", METRICS, SCORES)
 _FOLDERS = (*CHECKPOINTS, EVENTS)
 _LARGEST = 2**24  # bytes of a JSON file of a run
-_CUT_SHORT = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{16}\.partial")
 
 
 def is_run(path: Path) -> bool:
@@ -102,10 +100,8 @@ def repair(path: Path) -> None:
             swap.repair(path / name)
         if (scores := _stale_scores(path)) is not None:
             write_atomic(path / SCORES, scores)
-        for left in path.iterdir():
-            found = _CUT_SHORT.fullmatch(left.name)
-            if found is not None and found["name"] in (STATE, *_FILES):
-                left.unlink()
+        for left in unfinished(path, (STATE, *_FILES)):
+            left.unlink()
 
 
 def read_json(path: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import errno
 import os
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
 from pathlib import Path
@@ -20,6 +20,7 @@ _FULL = {
     errno.EDQUOT: "no space left in the disk quota",
     errno.EFBIG: "no space left under the file size limit of this process",
 }
+_PARTIAL = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{16}\.partial")
 _LONGEST = 200  # bytes of a name; the system takes 255, and endings come to it
 
 
@@ -81,6 +82,12 @@ def whole_file(
 def beside(path: Path) -> Path:
     """A hidden name in the same folder, long enough at random that it is free."""
     return path.with_name(f".{_cut(path.name)}.{os.urandom(8).hex()}.partial")
+
+
+def unfinished(folder: Path, names: Collection[str]) -> list[Path]:
+    """What is left in a folder where the writing of files of these names was killed."""
+    found = [(path, _PARTIAL.fullmatch(path.name)) for path in folder.iterdir()]
+    return [path for path, left in found if left is not None and left["name"] in names]
 
 
 def put_new(made: Path, path: Path, shown: Path) -> None:

@@ -61,10 +61,14 @@ def publish_folder(
     """
     refuse_other(target, is_ours, force)
     shown, target = target, followed(target)
-    made = beside(target)
+    made, ours = beside(target), True
     try:
         with explained(shown):
-            made.mkdir()
+            try:
+                made.mkdir()
+            except FileExistsError:
+                ours = False  # another's, and it stays
+                raise
             write(made)
             sync_tree(made)
             if force and is_ours(target):
@@ -72,7 +76,8 @@ def publish_folder(
             else:
                 put_new(made, target, shown)
     finally:
-        shutil.rmtree(made, ignore_errors=True)
+        if ours:
+            shutil.rmtree(made, ignore_errors=True)
 
 
 def refuse_other(target: Path, is_ours: Callable[[Path], bool], force: bool) -> None:

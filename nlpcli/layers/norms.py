@@ -7,8 +7,6 @@ from typing import Any
 import keras
 from keras import ops
 
-NORMS = ("layer", "rms", "rms_plain")
-
 
 def norm(kind: str, epsilon: float, name: str, policy: Any) -> Any:
     """A norm over the last axis: "layer", "rms", or "rms_plain" without a gain."""

@@ -47,6 +47,7 @@ def check(
 ) -> dict[str, Any]:
     """Read a file, at most ``limit`` examples of it, and report what is in it.
 
+    The rest of a file is counted, not read; what else has come by a pipe stays there.
     ``longest``: bytes of a line. Plain data, ready for JSON: ``bad_lines`` holds the
     message of every bad line (of very many ``unlisted`` counts the rest),
     ``labels`` the rows of the form's table, ``lengths`` a histogram in characters,
@@ -73,9 +74,10 @@ def check(
                 tally.add(facts, item.origin)
                 found.append((facts, item.origin))
             measure.add(found)
-        for _ in lines:  # the rest is counted, not read
-            pass
-        count = lines.number
+        if limit is None or not lines.flows():
+            for _ in lines:  # the rest is counted, not read
+                pass
+        count = lines.taken
     return {
         "file": lines.name,
         "format": name,

@@ -7,6 +7,7 @@ import gzip
 import io
 import os
 import shutil
+import stat
 import sys
 import tempfile
 import zlib
@@ -70,6 +71,7 @@ class Lines:
         self.name = _shown(source)
         self.longest = longest
         self.number = 0  # of the last line that was read from the input
+        self.taken = 0  # of the last line that was given out
         self.ended = False  # whether that was the last
         self._stream = stream  # else opened when the first line is wanted
         self._ahead: deque[Line] = deque()
@@ -101,13 +103,20 @@ class Lines:
 
     def __iter__(self) -> Iterator[Line]:
         while True:
-            if self._ahead:
-                yield self._ahead.popleft()
-                continue
-            line = next(self._rest, None)
+            line = self._ahead.popleft() if self._ahead else next(self._rest, None)
             if line is None:
                 return
+            self.taken = line[0]
             yield line
+
+    def flows(self) -> bool:
+        """Whether the input is a pipe or a device, which may have no end."""
+        self.open()
+        try:
+            number = cast(IO[bytes], self._stream).fileno()
+        except (OSError, ValueError):  # a stand-in of a test or a notebook
+            return False
+        return not stat.S_ISREG(os.fstat(number).st_mode)
 
     def head(self, count: int = _HEAD) -> list[Line]:
         """The next ``count`` lines, which stay to be read."""

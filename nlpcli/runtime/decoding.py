@@ -14,17 +14,15 @@ from typing import Any
 
 import numpy as np
 import tensorflow as tf
-from keras import tree
 
 from nlpcli.decoders.autoregressive import Decoder, Numbers, Search
 from nlpcli.decoders.constraints import Constraint
 from nlpcli.decoders.hypothesis import Hypothesis
 from nlpcli.decoders.options import GenerateOptions
 from nlpcli.files.programs import seal_programs
-from nlpcli.layers.dense import shared_products
 from nlpcli.runtime.batches import Loose, in_batches
-from nlpcli.runtime.blocks import read_compiled
-from nlpcli.runtime.device import cpu_threads, explain_memory
+from nlpcli.runtime.decode_program import Program
+from nlpcli.runtime.device import explain_memory
 from nlpcli.runtime.forward import Forward
 from nlpcli.text.batching import Features, Field, Sizes, collate, sizes_of
 
@@ -57,7 +55,7 @@ class Decoding:
         self.compiled = compiled
         self.compile_seconds = 0.0
         self.decode_seconds = 0.0
-        self._programs: dict[Any, _Program] = {}
+        self._programs: dict[Any, Program] = {}
         self._loss = tf.function(self._losses, autograph=False, reduce_retracing=True)
         self._token_loss = tf.function(
             self._each_loss, autograph=False, reduce_retracing=True
@@ -211,7 +209,7 @@ class Decoding:
 
     def _program(
         self, options: GenerateOptions, constraints: tuple[Constraint, ...], slots: int
-    ) -> _Program:
+    ) -> Program:
         num = options.num or 1
         fixed: dict[str, Any] = {
             "width": num if options.samples else options.beam or 1,
@@ -227,64 +225,8 @@ class Decoding:
         if key not in self._programs:
             speaker = self.model.speaker(fixed["width"], slots)
             decoder = Decoder(speaker, self.end_id, constraints=constraints, **fixed)
-            self._programs[key] = _Program(decoder, self.model.stacks, self.compiled)
+            self._programs[key] = Program(decoder, self.model.stacks, self.compiled)
         return self._programs[key]
-
-
-class _Program:
-    """Two functions: read the prompts, of any shape, and go on, traced for each.
-
-    ``compiled``: the loop as a whole, and of reading what lies inside the blocks.
-    """
-
-    def __init__(self, decoder: Decoder, stacks: Sequence[Any], compiled: bool) -> None:
-        self.decoder = decoder
-        self.stacks = stacks
-        self._structure: Search | None = None
-        self._compiled = compiled
-        self._shares = cpu_threads() if compiled else 1
-        self._begin = tf.function(
-            self._flat_begin, autograph=False, reduce_retracing=True
-        )
-        self._advance = tf.function(
-            self._flat_advance, autograph=False, jit_compile=compiled
-        )
-
-    def begin(self, prompt: Any, numbers: Numbers) -> Search:
-        return self._packed(self._begin(prompt, numbers))
-
-    def advance(
-        self, search: Search, prompt: Any, numbers: Numbers, until: int
-    ) -> Search:
-        leaves = self._advance(
-            tree.flatten(search), prompt, numbers, tf.constant(until, tf.int32)
-        )
-        return self._packed(leaves)
-
-    def traces(self) -> int:
-        """How many shapes were traced, and compiled where that is wanted."""
-        return int(
-            self._begin.experimental_get_tracing_count()
-            + self._advance.experimental_get_tracing_count()
-        )
-
-    def _flat_begin(self, prompt: Any, numbers: Numbers) -> Any:
-        with read_compiled(self.stacks, self._compiled):
-            search = self.decoder.begin(prompt, numbers)
-        self._structure = tree.map_structure(lambda _: 0, search)
-        return tuple(tree.flatten(search))
-
-    def _flat_advance(
-        self, leaves: Any, prompt: Any, numbers: Numbers, until: Any
-    ) -> Any:
-        search = self._packed(leaves)
-        with shared_products(self._shares):
-            search = self.decoder.advance(search, prompt, numbers, until)
-        return tuple(tree.flatten(search))
-
-    def _packed(self, leaves: Any) -> Search:
-        packed: Search = tree.pack_sequence_as(self._structure, list(leaves))
-        return packed
 
 
 class _Batch:
@@ -293,7 +235,7 @@ class _Batch:
     def __init__(
         self,
         owner: Decoding,
-        program: _Program,
+        program: Program,
         count: int,
         batch: Features,
         limits: np.ndarray,

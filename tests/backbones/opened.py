@@ -9,7 +9,8 @@ import keras
 import numpy as np
 
 from nlpcli.checkpoints.rules import dump
-from nlpcli.engine.published import open_published, part_shapes
+from nlpcli.engine.published import open_published
+from nlpcli.engine.shapes import part_shapes
 from nlpcli.heads.language_model import language_model_head
 from nlpcli.heads.published_parts import PARTS
 from nlpcli.runtime.tf_checkpoint import write_tf_checkpoint

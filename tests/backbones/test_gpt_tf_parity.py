@@ -13,7 +13,8 @@ from nlpcli.backbones import family_of, recognise
 from nlpcli.checkpoints.rules import dump
 from nlpcli.engine.convert import convert_model
 from nlpcli.engine.inspect import inspect
-from nlpcli.engine.published import open_published, part_shapes
+from nlpcli.engine.published import open_published
+from nlpcli.engine.shapes import part_shapes
 from nlpcli.runtime.tf_checkpoint import write_tf_checkpoint
 from tests.backbones.decoder_forms import (
     POSITIONS,

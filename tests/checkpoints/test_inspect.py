@@ -70,7 +70,7 @@ def test_what_is_missing(tmp_path):
     assert report.notes == ["vocab.txt has 29 tokens, the configuration 30"]
     assert not report.loads
     (folder / "vocab.txt").unlink()
-    assert look(folder).missing_files == ["vocab.txt or tokenizer.json"]
+    assert look(folder).missing_files == ["vocab.txt or tokenizer.json or spiece.model"]
 
 
 def test_a_folder_without_weights(tmp_path):

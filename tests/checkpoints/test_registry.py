@@ -8,7 +8,7 @@ import pytest
 from nlpcli.backbones import family_of
 from nlpcli.backbones.families.bert import TINY
 from nlpcli.checkpoints.registry import MODELS, find_model
-from nlpcli.engine.published import part_shapes
+from nlpcli.engine.shapes import part_shapes
 from nlpcli.errors import NotFoundError
 from nlpcli.text.tokenizers.load import tiny_tokenizer
 
@@ -16,6 +16,15 @@ from nlpcli.text.tokenizers.load import tiny_tokenizer
 MORE = {
     "gpt2-chinese": {"n_positions": 1024},
     "cdial-gpt": {"n_positions": 513},
+    "mt5-small": {
+        "model_type": "mt5",
+        "d_model": 512,
+        "d_kv": 64,
+        "d_ff": 1024,
+        "num_layers": 8,
+        "num_heads": 6,
+        "feed_forward_proj": "gated-gelu",
+    },
     "qwen2.5-0.5b": {
         "model_type": "qwen2",
         "intermediate_size": 4864,
@@ -30,7 +39,8 @@ def test_every_entry_is_complete():
     for name, model in MODELS.items():
         assert model.name == name == name.lower()
         assert model.note and model.licence and family_of(model.family) is not None
-        assert min(model.size) > 0 and model.size.hidden % model.size.heads == 0
+        assert min(model.size) > 0
+        assert model.size.hidden % model.size.heads == 0 or model.family == "t5"
         if model.is_built_in:
             assert name == "tiny" and not model.files
             continue

@@ -13,11 +13,11 @@ from tests.backbones.decoder_forms import END, SPECIAL, VOCAB, open_pair
 
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
-pytestmark = [pytest.mark.parity, pytest.mark.slow]
+pytestmark = [pytest.mark.parity, pytest.mark.slow, pytest.mark.timeout(900)]
 FORMS = ("gpt2", "openai-gpt", "llama", "qwen2", "qwen3")
 # beams, length penalty
 SEARCHES = ((1, 0.0), (4, 0.0), (4, 1.0), (3, 0.6))
-PROMPTS, LONGEST = 20, 40
+PROMPTS, LENGTHS, LEAST, LONGEST = 32, (1, 7, 12), 4, 40
 
 
 @pytest.fixture
@@ -38,50 +38,62 @@ def narrow(monkeypatch):
 def test_the_same_search_finds_the_same_answers(tmp_path, name, narrow):
     """transformers' early_stopping "never" stops where ours does: where nothing that
     is still being written can become better than the worst of what has ended. What
-    did not end in time competes there and not here: all ends in time."""
-    pair = open_pair(name, tmp_path, ends=0.3)
+    did not end in time competes there and not here, so that those where it won are no
+    case; twenty are left."""
+    pair = open_pair(name, tmp_path, ends=1.0)
     model = pair.ours
     model.backbone.segment_rows = None
-    decode = Decoding(Forward(model, xla=False), sequence_fields(0), END, 20, False)
+    decode = Decoding(Forward(model, xla=False), sequence_fields(0), END, 32, False)
     rng = np.random.default_rng(0)
     prompts = [
-        rng.integers(len(SPECIAL), VOCAB, n) for n in rng.integers(1, 16, PROMPTS)
+        rng.integers(len(SPECIAL), VOCAB, n) for n in rng.choice(LENGTHS, PROMPTS)
     ]
     features = [prompt_features(ids, np.zeros(len(ids)), 0) for ids in prompts]
+    lengths: set[int] = set()
     for beams, penalty in SEARCHES:
         options = GenerateOptions(
-            beam=beams, num=beams, max_length=LONGEST, length_penalty=penalty
+            beam=beams,
+            num=beams,
+            min_length=LEAST,
+            max_length=LONGEST,
+            length_penalty=penalty,
         )
         found = decode(features, options)
         ours = [
             best.token_ids.tolist() + [END] * (best.finish_reason == "end")
             for best, *_ in found
         ]
-        assert ours == theirs(pair.theirs, prompts, beams, penalty), (beams, penalty)
-        assert beams == 1 or all(answer[-1] == END for answer in ours)
-        assert len(set(map(len, ours))) > 1, "they end at different places"
+        expected = theirs(pair.theirs, prompts, beams, penalty)
+        cases = [
+            (one, other)
+            for one, other in zip(ours, expected, strict=True)
+            if beams == 1 or other[-1] == END
+        ]
+        assert len(cases) >= 20
+        assert [one for one, _ in cases] == [other for _, other in cases]
+        lengths |= {len(one) for one, _ in cases}
+    assert len(lengths) > 3, "they end at different places"
 
 
 def theirs(model, prompts, beams, penalty):
-    """What transformers finds, prompts padded on the left."""
-    longest = max(map(len, prompts))
-    ids = np.zeros((len(prompts), longest), np.int64)
-    mask = np.zeros((len(prompts), longest), np.int64)
-    for row, prompt in enumerate(prompts):
-        ids[row, longest - len(prompt) :] = prompt
-        mask[row, longest - len(prompt) :] = 1
+    """What transformers finds; of one length at a time, since its first GPT looks at
+    padding."""
     more = {"early_stopping": "never", "length_penalty": penalty} if beams > 1 else {}
-    with torch.no_grad():
-        out = model.generate(
-            torch.tensor(ids),
-            attention_mask=torch.tensor(mask),
-            num_beams=beams,
-            do_sample=False,
-            max_new_tokens=LONGEST,
-            **more,
-        )
-    answers = []
-    for row in out[:, longest:].tolist():
-        ended = row.index(END) + 1 if END in row else len(row)
-        answers.append(row[:ended])
-    return answers
+    answers = {}
+    for length in {len(prompt) for prompt in prompts}:
+        rows = [i for i, prompt in enumerate(prompts) if len(prompt) == length]
+        ids = torch.tensor(np.array([prompts[i] for i in rows]))
+        with torch.no_grad():
+            out = model.generate(
+                ids,
+                attention_mask=torch.ones_like(ids),
+                num_beams=beams,
+                do_sample=False,
+                min_new_tokens=LEAST - 1,
+                max_new_tokens=LONGEST,
+                **more,
+            )
+        for i, row in zip(rows, out[:, length:].tolist(), strict=True):
+            ended = row.index(END) + 1 if END in row else len(row)
+            answers[i] = row[:ended]
+    return [answers[i] for i in range(len(prompts))]

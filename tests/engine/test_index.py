@@ -249,3 +249,29 @@ def test_one_process_at_a_time(tmp_path):
     with store, pytest.raises(UsageError, match="in use by process"):
         open_store(address)
     open_store(address).close()
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_what_a_kill_left_goes(begun, tmp_path):
+    """A kill while index.json is written: the build is begun again, or goes on."""
+    embedder = HashedWords()
+    address = tmp_path / "faq.idx"
+    if begun:
+        create_store(str(address), meta_of(embedder)).close()
+    address.mkdir(exist_ok=True)
+    left = address / ".index.json.0123456789abcdef.partial"
+    left.write_text('{"fingerpr')
+    opened = open_store if begun else lambda x: create_store(x, meta_of(embedder))
+    with opened(str(address)) as store:
+        fill(store, embedder, [lines(*WORDS)])
+        assert store.count() == len(WORDS)
+    assert not left.exists()
+
+
+def test_a_file_of_others_is_no_leftover(tmp_path):
+    other = tmp_path / "faq.idx" / ".notes.0123456789abcdef.partial"
+    other.parent.mkdir()
+    other.write_text("mine")
+    with pytest.raises(UsageError, match="a folder of something else"):
+        create_store(str(other.parent), meta_of(HashedWords()))
+    assert other.read_text() == "mine"

@@ -60,6 +60,7 @@ CODES = {
     signal.SIGKILL: -signal.SIGKILL,
     signal.SIGINT: 130,
     signal.SIGTERM: 143,
+    signal.SIGHUP: 129,
 }
 
 

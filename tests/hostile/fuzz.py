@@ -51,6 +51,7 @@ EVIL = [
         b"I-X",
     ),
 ]
+_DENSE = ("attention.output.dense", "intermediate.dense", "output.dense")
 # What no output for people or machines may hold: controls but line feed and tab,
 # marks that turn the direction of text.
 UNSAFE = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
@@ -177,13 +178,8 @@ class Fuzzer:
         if found := UNSAFE.search(told):
             name = unicodedata.name(found[0], f"U+{ord(found[0]):04X}")
             yield f"raw {name} in the output"
-        helped = {"-h", "--help"} & set(words)
-        if (
-            "--json" in words
-            and not helped
-            and result.exit_code in (0, 4)
-            and result.stdout.strip()
-        ):
+        answered = result.exit_code in (0, 4) and not {"-h", "--help"} & {*words}
+        if "--json" in words and answered and result.stdout.strip():
             try:
                 json.loads(result.stdout, parse_constant=_refuse)
             except ValueError as error:
@@ -208,7 +204,7 @@ class Fuzzer:
                     out.unlink()
 
     def _model_folder(self) -> dict[str, bytes]:
-        """A tiny BERT in Hugging Face's form, file by file."""
+        """A tiny BERT of one layer in Hugging Face's form, file by file."""
         folder = self.folder / "good-model"
         folder.mkdir()
         rng = np.random.default_rng(0)
@@ -216,24 +212,30 @@ class Fuzzer:
             "embeddings.word_embeddings.weight": (9, 8),
             "embeddings.position_embeddings.weight": (16, 8),
             "embeddings.token_type_embeddings.weight": (2, 8),
-            "embeddings.LayerNorm.weight": (8,),
-            "embeddings.LayerNorm.bias": (8,),
         }
+        layer, own = "encoder.layer.0.", "attention.self."
+        for name in (f"{own}query", f"{own}key", f"{own}value", *_DENSE):
+            shapes |= {f"{layer}{name}.weight": (8, 8), f"{layer}{name}.bias": (8,)}
+        for name in ("embeddings", f"{layer}attention.output", f"{layer}output"):
+            norm = f"{name}.LayerNorm"
+            shapes |= {f"{norm}.weight": (8,), f"{norm}.bias": (8,)}
         tensors = {k: rng.normal(size=s).astype(np.float32) for k, s in shapes.items()}
         save_file(tensors, folder / "model.safetensors")
         sizes = {
             "model_type": "bert",
             "vocab_size": 9,
             "hidden_size": 8,
-            "num_hidden_layers": 0,
+            "num_hidden_layers": 1,
             "num_attention_heads": 2,
-            "intermediate_size": 16,
+            "intermediate_size": 8,
             "max_position_embeddings": 16,
         }
         (folder / "config.json").write_text(json.dumps(sizes))
         tokens = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", *"今天北京"]
         (folder / "vocab.txt").write_text("".join(f"{t}\n" for t in tokens), "utf-8")
         (folder / "tokenizer_config.json").write_text('{"do_lower_case": true}')
+        looked = self.runner.invoke(app, ["models", "inspect", str(folder)])
+        assert looked.exit_code == 0, looked.output
         return {path.name: path.read_bytes() for path in folder.iterdir()}
 
     def _damaged(self, name: str, data: bytes) -> Path:

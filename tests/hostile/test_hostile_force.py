@@ -17,7 +17,7 @@ from nlpcli.checkpoints.hf_folder import write_hf_folder
 from nlpcli.checkpoints.rules import Rule
 from nlpcli.config.loader import resolve
 from nlpcli.engine.run_dir import RunDir
-from nlpcli.errors import UsageError
+from nlpcli.errors import NlpcliError, UsageError
 from nlpcli.files import swap
 from tests.checkpoints.tiny_bert import write_hf
 from tests.cli.fake_engine import call
@@ -278,6 +278,19 @@ def test_training_does_not_replace_what_it_starts_from(tmp_path: Path) -> None:
         result = call("train", "ner", *words, "--out", str(run.path), "--force")
         assert (result.exit_code, result.stderr.count("\n")) == (2, 1), result.output
         assert "would be gone" in result.stderr
+    assert picture(tmp_path) == before
+
+
+@pytest.mark.parametrize("force", [False, True])
+def test_a_folder_of_a_foreseen_name_stays(
+    force: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Protects what another has under the name that the work would have had."""
+    precious(tmp_path / "taken")
+    before = picture(tmp_path)
+    monkeypatch.setattr(swap, "beside", lambda path: tmp_path / "taken")
+    with pytest.raises(NlpcliError, match="out: cannot write, File exists"):
+        export(tmp_path / "out", force=force)
     assert picture(tmp_path) == before
 
 

@@ -1,7 +1,10 @@
 """The report of ``check``: counted by hand, whatever the form is."""
 
 import json
+import os
+import threading
 from collections import Counter
+from contextlib import suppress
 from types import SimpleNamespace
 
 import numpy as np
@@ -125,6 +128,20 @@ def test_a_limit_is_one_of_lines_read_and_the_rest_is_counted(path):
     report = check(FORM, path, limit=3)
     assert (report["examples"], len(report["bad_lines"])) == (2, 1)
     assert report["lines"] == 9
+
+
+def test_a_limit_ends_on_a_pipe_without_an_end(path, tmp_path):
+    pipe, line = tmp_path / "pipe", path.read_bytes().splitlines(keepends=True)[0]
+    os.mkfifo(pipe)
+
+    def write():
+        with suppress(BrokenPipeError), pipe.open("wb") as stream:
+            while True:
+                stream.write(line * 1000)
+
+    threading.Thread(target=write, daemon=True).start()
+    report = check(FORM, pipe, limit=300)
+    assert (report["examples"], report["lines"]) == (300, 300)
 
 
 def test_marks_are_no_lines_of_data(tmp_path):

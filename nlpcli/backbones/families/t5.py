@@ -21,7 +21,6 @@ from itertools import product
 from typing import Any
 
 from nlpcli.backbones.config import TransformerConfig
-from nlpcli.backbones.encoder_decoder import EncoderDecoder
 from nlpcli.backbones.family import Family
 from nlpcli.checkpoints.table import Rule, RuleTable
 from nlpcli.errors import CheckpointError, UsageError
@@ -248,6 +247,14 @@ _DIALECTS = {
     form + gate + head: (form == "tf", not gate, not head)
     for form, gate, head in product(("hf", "tf"), ("", _PLAIN), ("", _TIED))
 }
+
+
+def _build(config: TransformerConfig) -> Any:
+    from nlpcli.backbones.encoder_decoder import EncoderDecoder
+
+    return EncoderDecoder(config)
+
+
 FAMILY = Family(
     name="t5",
     model_types=("t5", "mt5"),
@@ -266,5 +273,5 @@ FAMILY = Family(
     rank=20,
     dialect=dialect,
     written=written,
-    build=EncoderDecoder,
+    build=_build,
 )

@@ -27,7 +27,7 @@ from lancedb.index import IvfFlat, IvfRq
 
 from nlpcli.engine.index.table import EXISTS, Hit
 from nlpcli.errors import DataError, NlpcliError, NotFoundError, UsageError
-from nlpcli.files.atomic import explained, sync_tree, write_atomic
+from nlpcli.files.atomic import explained, sync_tree, unfinished, write_atomic
 from nlpcli.files.lock import LOCK, exclusive
 from nlpcli.files.plain_file import read_plain
 
@@ -57,8 +57,8 @@ def create(
         raise UsageError(f"{address}: expected a new folder, got a file")
     if exists(address) and not force:
         raise UsageError(f"{address}: {EXISTS}")
-    ours = {META, LOCK, f"{TABLE}.lance"}
-    if folder.is_dir() and not {path.name for path in folder.iterdir()} <= ours:
+    ours = {folder / name for name in (META, LOCK, f"{TABLE}.lance")}
+    if folder.is_dir() and not {*folder.iterdir()} <= {*ours, *_cut_short(folder)}:
         raise UsageError(f"{address}: a folder of something else, not an index")
     if not folder.parent.is_dir():
         raise NotFoundError(f"{address}: there is no folder {folder.parent}")
@@ -68,6 +68,7 @@ def create(
     with explained(folder):
         Path(folder, META).unlink(missing_ok=True)
         shutil.rmtree(folder / f"{TABLE}.lance", ignore_errors=True)
+        _sweep(folder)
     base = lancedb.connect(folder)
     table = base.create_table(TABLE, schema=_schema(dimension))
     # last: a folder without it is no index yet, and may be made again
@@ -142,6 +143,7 @@ class LanceTable:
             # it warns of readers of old versions: the lock keeps them out
             warnings.simplefilter("ignore")
             self.table.optimize(cleanup_older_than=timedelta(0), delete_unverified=True)
+        _sweep(self.folder)
         sync_tree(self.folder)
 
     def search(
@@ -209,6 +211,16 @@ def _alone(folder: Path, held: ExitStack) -> os.stat_result:
         )
     with explained(folder):
         return (folder / LOCK).lstat()
+
+
+def _cut_short(folder: Path) -> list[Path]:
+    """What a kill has left of an index.json that was being written."""
+    return [path for path in unfinished(folder, (META,)) if path.is_file()]
+
+
+def _sweep(folder: Path) -> None:
+    for path in _cut_short(folder):
+        path.unlink()
 
 
 def _links(folder: Path) -> Iterator[str]:
