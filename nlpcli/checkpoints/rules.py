@@ -241,7 +241,7 @@ def _blocks(
 ) -> Blocks:
     """What a rule makes of a file's tensors, in order of our rows."""
     if rule.vocab_axis == 0 and (rows.kept is not None or len(rows.compound)):
-        yield 0, _chosen_rows(names[0], source, rows)
+        yield 0, _chosen_rows(names[0], source, rows, rule.transpose)
         return
     first, sizes = 0, cuts(rule, shape[0] if shape else 1, shares) or ()
     for name, size in zip(names, sizes, strict=True):
@@ -253,8 +253,13 @@ def _blocks(
         first += size
 
 
-def _chosen_rows(name: str, source: Source, rows: Rows) -> np.ndarray:
-    """The table that ``rows`` asks for; of the file's only those rows are kept."""
+def _chosen_rows(name: str, source: Source, rows: Rows, turned: bool) -> np.ndarray:
+    """The table that ``rows`` asks for; of the file's only those rows are kept.
+
+    ``turned``: the file has them as columns.
+    """
+    if turned:
+        return _single(take_rows(source.read(name).T, rows.kept, rows.compound))
     shape = source.describe()[name]
     compound = [np.asarray(group, np.int64) for group in rows.compound]
     kept = np.arange(shape[0]) if rows.kept is None else rows.kept

@@ -135,8 +135,9 @@ def test_keras_names_of_transformers_4(tmp_path, form):
         elif not path.endswith(("norm", "shared")):
             ending, value = "kernel", value.T
         layer = path.split(".")[0]
-        path = path.replace("block.", "block_._").replace("layer.", "layer_._")
-        scope = f"tf_t5_for_conditional_generation/{path.replace('.', '/')}"
+        path = path.replace(".", "/")
+        path = path.replace("block/", "block_._").replace("/layer/", "/layer_._")
+        scope = f"tf_t5_for_conditional_generation/{path}"
         layers.setdefault(layer, {})[f"{scope}/{ending}:0"] = value
     with h5py.File(tmp_path / "tf_model.h5", "w") as file:
         write_layers(file, layers)

@@ -216,6 +216,26 @@ def test_take_rows_keeps_then_means():
     np.testing.assert_array_equal(take_rows(matrix[:, 0], [2], [[0, 3]]), [6, 4.5])
 
 
+def test_a_sub_vocabulary_of_a_table_that_lies_in_columns():
+    """As T5's table of scores in TensorFlow."""
+    table = np.arange(12, dtype=np.float32).reshape(3, 4)
+    rules = [Rule("head/kernel", "logits", transpose=True, vocab_axis=0)]
+    source = Fabricated({"logits": table})
+    whole = load(rules, {"head/kernel": (4, 3)}, source)["head/kernel"]
+    np.testing.assert_array_equal(whole, table.T)
+    some = load(rules, {"head/kernel": (2, 3)}, source, kept_rows=[3, 1])
+    np.testing.assert_array_equal(some["head/kernel"], table.T[[3, 1]])
+    with pytest.raises(CheckpointError, match="row 4 is asked for"):
+        load(rules, {"head/kernel": (2, 3)}, source, kept_rows=[4, 1])
+
+
+def test_layers_of_one_stack_are_not_those_of_another():
+    rules = [Rule(f"{x}/layer_{{i}}/k", f"{x}.{{iii}}.k") for x in ("one", "other")]
+    values = {"one/layer_0/k": np.ones(2), "other/layer_0/k": np.ones(2)}
+    values["other/layer_1/k"] = np.zeros(2)
+    assert sorted(dump(rules, values)) == ["one.000.k", "other.000.k", "other.001.k"]
+
+
 def test_a_sub_vocabulary_is_taken_while_loading(tensors):
     targets = {**SIZES, "token/embeddings": (4, 4)}
     table = tensors["net.token.weight"]
