@@ -244,8 +244,8 @@ def open_recipe(
     setup = Setup(config, tokenizer, backbone)
     recipe: Recipe[Any] = find_recipe(config.recipe).load().build_recipe(setup)
     if backbone.num_decoder_layers and not recipe.apart:
-        problem = "expected one stack, got an encoder and a decoder, which are for"
-        raise ConfigError([f"backbone.model: {problem} recipes that write"])
+        problem = "expected one stack, got an encoder and a decoder, which"
+        raise ConfigError([f"backbone.model: {problem} {config.recipe} does not take"])
     return recipe
 
 

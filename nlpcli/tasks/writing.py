@@ -41,11 +41,13 @@ class Writing(Recipe[E], Writes[E]):
 
     Its options are SequenceOptions. ``attention``: "unilm" or "causal". ``room``:
     tokens that stay for the target where a source is too long and loses its end.
-    ``own_fields``: how further features of its prompts pad.
+    ``own_fields``: how further features of its prompts pad. ``takes_both``: whether
+    source and target may stand apart, in an encoder and a decoder.
     """
 
     main_score = "log_likelihood"
     attention = "unilm"
+    takes_both = True
     defaults = GenerateOptions(beam=4, num=1)
 
     def __init__(
@@ -54,7 +56,8 @@ class Writing(Recipe[E], Writes[E]):
         super().__init__(setup)
         self.vocab = self.tokenizer.vocab
         self.longest = setup.config.data.max_length
-        self.apart = _apart(self.options.model, setup.backbone)
+        told = getattr(self.options, "model", "auto")
+        self.apart = _apart(told, setup.backbone) and self.takes_both
         self.layout: Layout = (
             Apart(self.vocab, start_id(self.vocab, setup.backbone.decoder_start))
             if self.apart

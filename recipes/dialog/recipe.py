@@ -10,7 +10,6 @@ import numpy as np
 
 from nlpcli.decoders.hypothesis import Hypothesis
 from nlpcli.decoders.options import GenerateOptions
-from nlpcli.errors import ConfigError
 from nlpcli.metrics.bleu import bleu
 from nlpcli.metrics.distinct import distinct
 from nlpcli.metrics.exact_match import accuracy
@@ -27,6 +26,7 @@ class DialogRecipe(Writing[DialogExample], Talks):
     """The turns as one sequence; each is learnt after those before it."""
 
     attention = "causal"
+    takes_both = False  # turns are one sequence
     defaults = GenerateOptions(
         num=1,
         top_k=8,
@@ -42,9 +42,6 @@ class DialogRecipe(Writing[DialogExample], Talks):
 
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)
-        if self.apart:
-            problem = "expected a model without a decoder of its own: turns are one"
-            raise ConfigError([f"backbone.model: {problem} sequence"])
         self.longest = min(self.longest, setup.backbone.longest or self.longest)
 
     def ask(self, row: Row) -> DialogExample:

@@ -48,6 +48,7 @@ class SimBertRecipe(
     """Vectors by contrast inside a batch; with the objective simbert it also writes."""
 
     main_score = _MAIN_SCORES["pair"]
+    takes_both = False  # a vector is of one stack
 
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup)

@@ -80,8 +80,9 @@ def assert_transformers_reads(folder):
     ("recipe", "flags", "told"),
     [
         ("couplet", {"task.model": "unilm"}, "task.model: expected auto"),
-        ("dialog", {}, "turns are one sequence"),
-        ("ner", {}, "expected one stack, got an encoder and a decoder"),
+        ("dialog", {}, "an encoder and a decoder, which dialog does not take"),
+        ("simbert", {}, "which simbert does not take"),
+        ("ner", {}, "expected one stack, got an encoder and a decoder, which ner"),
     ],
 )
 def test_what_does_not_go_together_is_told(tmp_path, recipe, flags, told):

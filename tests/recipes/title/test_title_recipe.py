@@ -19,8 +19,10 @@ from nlpcli.text.tokenizers.load import tiny_tokenizer
 
 TOKENIZER = tiny_tokenizer()
 VOCAB = TOKENIZER.vocab
-SIZES = SimpleNamespace(vocab_size=len(VOCAB.tokens) + 3, longest=512)
-CLS, SEP = VOCAB.tokens[VOCAB.cls_id], VOCAB.tokens[VOCAB.sep_id]
+SIZES = SimpleNamespace(
+    vocab_size=len(VOCAB.tokens) + 3, longest=512, num_decoder_layers=0
+)
+CLS, SEP = VOCAB.tokens[VOCAB.begin_id], VOCAB.tokens[VOCAB.end_id]
 TEXT = "北京是中国的首都"
 
 
