@@ -1,6 +1,9 @@
 """Recipes that write, trained from encoder-decoders through the command line."""
 
 import json
+import subprocess
+import sys
+import time
 
 import pytest
 from typer.testing import CliRunner
@@ -98,3 +101,27 @@ def test_one_stack_is_no_encoder_decoder(tmp_path):
     words = ["train", "couplet", "--set=task.model=seq2seq", "--out", tmp_path / "run"]
     done = CliRunner().invoke(app, [*map(str, words)])
     assert done.exit_code == 3 and "backbone.model has no decoder" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_killed_training_ends_with_the_same_bits(tmp_path):
+    write_t5(tmp_path / "model", "t5-1.1", "hf", 0.05, tiny_tokenizer())
+    sets = {**SMALL, "train.max_steps": 40, "train.save_every": 3, "train.epochs": 9}
+    words = [sys.executable, "-m", "nlpcli", "train", "couplet", "--no-xla"]
+    words += [f"--set={key}={value}" for key, value in sets.items()]
+    words += ["--model", str(tmp_path / "model"), "--out"]
+    whole, run = tmp_path / "whole", tmp_path / "run"
+    assert subprocess.run([*words, str(whole)], capture_output=True).returncode == 0
+    killed = subprocess.Popen([*words, str(run)], stderr=subprocess.DEVNULL)
+    while not (run / "last/state.json").exists():
+        assert killed.poll() is None
+        time.sleep(0.05)
+    killed.kill()
+    killed.wait()
+    done = subprocess.run(
+        [*words[:5], "--resume", str(run)], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr[-2000:]
+    for part in ("best", "last"):
+        name = f"{part}/model.safetensors"
+        assert (whole / name).read_bytes() == (run / name).read_bytes()
