@@ -136,7 +136,7 @@ def fill(variable: Any, blocks: Blocks) -> None:
     """
     _pending.pop(id(variable), None)
     shape = tuple(variable.shape)
-    value = variable.value
+    value = variable if isinstance(variable, tf.Variable) else variable.value
     if not shape or isinstance(value, tf.distribute.DistributedValues):
         variable.assign(joined(blocks, shape))
         return

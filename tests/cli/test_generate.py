@@ -31,7 +31,13 @@ class Generator:
     defaults = GenerateOptions(beam=4, num=1, max_length=40)
 
     def __init__(
-        self, run: Any, recipe: str, batch_size: int, precision: Any, sets: Any
+        self,
+        run: Any,
+        recipe: str,
+        batch_size: int,
+        precision: Any,
+        sets: Any,
+        model: Any,
     ) -> None:
         self.made.append(self)
         self.run, self.name, self.sets = run, recipe, list(sets)

@@ -101,7 +101,7 @@ def test_all_problems_at_once_with_place_and_nearest_key(
         f"runtime: expected a section (key: value), got 3 (from {path}:7)",
         f"epochs: unknown key, did you mean train.epochs? (from {path}:8)",
         "backbone.dropout: expected number >= 0 and < 1 or null, got true (from --set)",
-        'task.head: expected crf | global-pointer, got "crv" (from --set)',
+        'task.head: expected crf | global-pointer | softmax, got "crv" (from --set)',
     }
 
 

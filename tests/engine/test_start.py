@@ -26,7 +26,7 @@ def test_the_lowest_layers_of_a_published_encoder(tmp_path: Path) -> None:
     values = write_google_folder(folder, ["backbone"])
     start = start_of(folder, model=str(folder), num_hidden_layers=1)
     assert start.config.num_hidden_layers == 1
-    backbone = build.Transformer(start.config)
+    backbone = start.family.build(start.config)
     assert start.published is not None
     start.published.fill_backbone(backbone)
     found = backbone_variables(backbone)

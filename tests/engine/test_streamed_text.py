@@ -18,7 +18,7 @@ def test_a_character_is_told_when_it_is_whole():
             yield [SimpleNamespace(token_ids=ids[:length])]
 
     told = []
-    recipe = SimpleNamespace(tokenizer=tokenizer)
+    recipe = SimpleNamespace(tokenizer=tokenizer, shown=str)
     decode = _Streaming(SimpleNamespace(stream=stream), told.append, recipe)
     decode([{}], GenerateOptions())
     assert told[-1] == "好😀了" and "好😀" in told and "好" in told

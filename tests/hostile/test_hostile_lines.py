@@ -197,7 +197,9 @@ def first_value(content: bytes) -> Any:
 
 
 JSON_FORMATS = [
-    name for name in FORMATS if not name.endswith(("columns", "objects", "blocks"))
+    name
+    for name in FORMATS
+    if not name.endswith(("columns", "objects", "blocks", "csl", "lcsts"))
 ]
 
 

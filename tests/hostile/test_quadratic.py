@@ -273,7 +273,7 @@ def test_of_the_targets_of_windows(kind: Any) -> None:
     """Each window of a long text looks for the gold that is near, not through all."""
     recipe = kind.__new__(kind)
     recipe.labels = recipe.predicates = Labels(names=["A", "p"])
-    recipe.crf = recipe.casrel = False
+    recipe.casrel, recipe.pointer = False, True
 
     def made(size: int) -> Any:
         row = entities(2 * size) if kind is NerRecipe else placed_triples(size)
