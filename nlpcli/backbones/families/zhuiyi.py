@@ -32,8 +32,8 @@ def read(raw: Mapping[str, Any], origin: str, dialect: str) -> TransformerConfig
 
 def claims(raw: Mapping[str, Any], names: Collection[str]) -> str | None:
     bert = [n for n in names if n.startswith(("bert/encoder/", "bert.encoder."))]
-    if not any("position_embeddings" in name for name in names):
-        return None  # a RoFormer or NEZHA with a narrow table
+    if raw.get("model_type", "bert") not in ("bert", "zhuiyi"):
+        return None  # a RoFormer with a narrow table
     if any(_MAPPING in name for name in bert) and not any("group_" in n for n in bert):
         return "BERT's names, and a projection behind the token table"
     if bert and ("attention_key_size" in raw or "attention_head_size" in raw):
