@@ -26,8 +26,9 @@ PARTS = {
 ROWS = {"hierarchical": 6}  # so that most positions are past the table
 
 
+CAUSAL = ("linear", "causal")  # its sums are made in another way
 QUICK = (("rotary", "unilm"), ("linear", "unilm"))
-CASES = [(name, attention) for name in PARTS for attention in ("unilm", "causal")]
+CASES = [*((name, "unilm") for name in PARTS), ("distances", "causal"), CAUSAL]
 
 
 @pytest.fixture(

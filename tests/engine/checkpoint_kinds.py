@@ -57,8 +57,8 @@ KINDS = [
     *(Kind("hf", parts) for parts in PARTS),
     *(Kind("tf", parts) for parts in (PARTS[0], PARTS[3])),
     Kind("hf", PARTS[3], "nezha"),
-    *(Kind("tf", p, "nezha", told=NEZHA) for p in (PARTS[3], ())),
-    *(Kind("tf", parts, words=True) for parts in (PARTS[0], PARTS[3])),
+    Kind("tf", PARTS[3], "nezha", told=NEZHA),
+    Kind("tf", PARTS[3], words=True),
 ]
 ROFORMER = (("model_type", "roformer"),)
 SMALL = (*ROFORMER, ("embedding_size", 8))  # a narrower table

@@ -25,7 +25,6 @@ WRITERS = {entry.name for entry in TRAINED if "generate" in entry.verbs}
 VARIANTS = {
     "ner": [{"task.head": "crf"}, {"task.head": "global-pointer"}],
     "couplet": [{"task.model": "unilm"}, {"task.model": "nar"}],
-    "title": [{"task.model": "unilm"}, {"task.model": "causal"}],
     "triple-extract": [
         {"task.model": model, "train.head_lr": 5e-3, "train.ema": None}
         for model in ("gplinker", "casrel")
