@@ -227,6 +227,11 @@ def _mismatch(config: TransformerConfig, names: Mapping[str, str]) -> str | None
             f"{told('hidden_size')} {config.hidden_size} is not a multiple of "
             f"{told('num_attention_heads')} {heads}"
         )
+    if config.decoder_start >= config.vocab_size:
+        return (
+            f"{told('decoder_start')}: expected a token of {config.vocab_size}, got "
+            f"{config.decoder_start}"
+        )
     if config.attention == "linear" and config.scored_positions:
         return (
             f"{told('attention')} linear needs positions in the embeddings or turned "

@@ -134,7 +134,8 @@ def inspect(
 @app.command(
     "convert",
     cls=Command,
-    epilog="Examples:\n  nlpcli models convert chinese_L-12_H-768_A-12 bert-hf",
+    epilog="Examples:\n  nlpcli models convert chinese_L-12_H-768_A-12 bert-hf\n"
+    "  nlpcli models convert mt5-small mt5-zh --pieces chinese",
 )
 def convert(
     source: Annotated[
@@ -146,6 +147,20 @@ def convert(
     destination: Annotated[
         Path, typer.Argument(metavar="DST", help="Folder to write.")
     ],
+    pieces: Annotated[
+        str | None,
+        typer.Option(
+            metavar="chinese|FILE",
+            help="Keep only the pieces of the vocabulary that Chinese needs, or that "
+            "the lines of a text file need.",
+        ),
+    ] = None,
+    least: Annotated[
+        int,
+        typer.Option(
+            min=1, metavar="N", help="With a file: pieces found N times or more."
+        ),
+    ] = 1,
     as_json: Json = False,
     force: Force = False,
 ) -> None:
@@ -158,7 +173,7 @@ def convert(
     folder = resolve_model(source, progress=open_progress())
     with quiet_imports():
         from nlpcli.engine.convert import convert_model
-    report = convert_model(folder, destination, force=force)
+    report = convert_model(folder, destination, force, pieces, least)
     if as_json:
         print_json(report)
     else:

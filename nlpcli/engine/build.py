@@ -20,6 +20,7 @@ from nlpcli.checkpoints.download import resolve_model
 from nlpcli.checkpoints.rows import Rows
 from nlpcli.checkpoints.safetensors import SafetensorsSource
 from nlpcli.config import BackboneOptions, RunConfig
+from nlpcli.engine.pruning import pruned
 from nlpcli.engine.published import (
     Published,
     check_run_sizes,
@@ -35,7 +36,7 @@ from nlpcli.recipe import find_recipe
 from nlpcli.runtime import weights
 from nlpcli.tasks.protocol import Buckets, Model, Recipe, Setup, Writes
 from nlpcli.text.tokenizers.encoding import Tokenizer
-from nlpcli.text.tokenizers.load import extend, load_tokenizer, subset, tiny_tokenizer
+from nlpcli.text.tokenizers.load import extend, load_tokenizer, tiny_tokenizer
 from nlpcli.text.tokenizers.vocab import check_rows
 
 logger = logging.getLogger("nlpcli")
@@ -215,26 +216,12 @@ def _lowest_layers(
 
 def prune(start: Start, used: Iterable[int]) -> np.ndarray:
     """Keep only the token rows that are used (and the special ones); the ids kept."""
-    index, first = start.tokenizer.vocab.index, start.config.decoder_start
-    told = [index[x] for x in start.config.segment_tokens.split() if x in index]
-    told += [first] * (first >= 0)
-    tokenizer, kept = subset(start.tokenizer, [*used, *told])
     old = len(start.tokenizer.vocab.tokens) - len(start.rows.compound)
+    start.tokenizer, start.config, kept = pruned(start.tokenizer, start.config, used)
     start.rows = Rows(
         kept[kept < old], [start.rows.compound[i - old] for i in kept[kept >= old]]
     )
-    start.tokenizer = tokenizer
-    start.config = replace(
-        start.config,
-        vocab_size=len(tokenizer.vocab.tokens),
-        decoder_start=_moved(start.config.decoder_start, kept),
-    )
     return kept
-
-
-def _moved(told: int, kept: np.ndarray) -> int:
-    """Where an id is among those kept; -1, which is none, stays."""
-    return told if told < 0 else int(np.searchsorted(kept, told))
 
 
 def open_recipe(

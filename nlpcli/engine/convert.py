@@ -11,7 +11,9 @@ from typing import Any
 from nlpcli.backbones.config import TransformerConfig
 from nlpcli.backbones.family import Family
 from nlpcli.checkpoints.hf_folder import refuse_destination, write_hf_folder
+from nlpcli.checkpoints.rows import Rows
 from nlpcli.checkpoints.rules import RuleTable, load
+from nlpcli.engine.pruning import CHINESE, chosen_pieces, pruned
 from nlpcli.engine.published import open_published
 from nlpcli.engine.shapes import part_shapes
 from nlpcli.errors import UsageError
@@ -23,15 +25,24 @@ logger = logging.getLogger("nlpcli")
 
 
 def convert_model(
-    source: Path, destination: Path, force: bool = False
+    source: Path,
+    destination: Path,
+    force: bool = False,
+    pieces: str | None = None,
+    least: int = 1,
 ) -> dict[str, Any]:
     """Write the backbone and every head that is all there, in float32.
+
+    ``pieces``: keep only the rows of the vocabulary that Chinese needs ("chinese"), or
+    that the lines of a file are cut into ``least`` times (``chosen_pieces``).
 
     Returns what was written. Raises CheckpointError that lists the gaps of the
     backbone, or for a vocabulary larger than its table, and UsageError for a
     destination that exists; ``force`` replaces one that was written so before, never
     what is read. The folder appears whole.
     """
+    if least != 1 and pieces in (None, CHINESE):
+        raise UsageError("--least: expected a file of text beside it (--pieces FILE)")
     if destination.resolve() == source.resolve():
         raise UsageError(f"{destination}: expected another folder than {source}")
     refuse_destination(destination, force, [source])
@@ -40,12 +51,19 @@ def convert_model(
     tokenizer = load_tokenizer(source)
     check_rows(tokenizer.vocab, config.vocab_size, str(source))
     published.check_sizes()
+    kept, size = None, config.vocab_size
+    if pieces is not None:
+        used = chosen_pieces(tokenizer, pieces, least)
+        tokenizer, config, kept = pruned(tokenizer, config, used)
+        logger.info("%d of %d pieces are kept", len(kept), size)
+        published = published.with_config(config)
+    rows = Rows() if kept is None else Rows(kept, (), size)
     shapes = {part: part_shapes(family, config, part) for part in family.tables}
     parts = [
         part
         for part in family.tables
         if part == "backbone"
-        or (shapes[part] and not published.plan(part, shapes[part]).gaps)
+        or (shapes[part] and not published.plan(part, shapes[part], rows).gaps)
     ]
     logger.info(
         "reading %s (%s): %s; %s tokenizer of %d tokens",
@@ -59,7 +77,14 @@ def convert_model(
         logger.info("not all there, so not written: %s", ", ".join(absent))
     wanted = {path: shape for part in parts for path, shape in shapes[part].items()}
     rules = _rules(family, parts, published.dialect)
-    values = load(rules, wanted, checkpoint, shares=config.shares)
+    values = load(
+        rules,
+        wanted,
+        checkpoint,
+        shares=config.shares,
+        kept_rows=kept,
+        table_rows=None if kept is None else size,
+    )
     write_hf_folder(
         destination,
         values,
@@ -78,6 +103,7 @@ def convert_model(
         "destination": str(destination),
         "format": checkpoint.container,
         "parts": parts,
+        "pieces": len(tokenizer.vocab.tokens),
         "parameters": parameters,
         "files": sorted(path.name for path in destination.iterdir()),
     }

@@ -12,12 +12,15 @@ import pytest
 
 from nlpcli.checkpoints.folder import open_checkpoint
 from nlpcli.checkpoints.rules import load
+from nlpcli.checkpoints.safetensors import SafetensorsSource
 from nlpcli.config.loader import resolve
 from nlpcli.engine import build
 from nlpcli.engine.convert import convert_model
-from nlpcli.errors import CheckpointError, UsageError
+from nlpcli.errors import CheckpointError, DataError, UsageError
+from nlpcli.text.tokenizers.load import load_tokenizer, tiny_tokenizer
 from tests.bert_family import BERT, expected_shapes
 from tests.engine.google_folder import write_google_folder
+from tests.t5_family import write_t5
 
 SHORT = {"data.max_length": 16, "data.stride": 4}
 
@@ -115,3 +118,43 @@ def test_it_says_what_it_does(
     assert absent == "not all there, so not written: pooler, nsp"
     parameters = report["parameters"]
     assert written == f"{tmp_path / 'hf'}: written, {parameters} parameters in float32"
+
+
+@pytest.mark.parametrize("form", ["t5-1.0", "mt5"])  # the output tied, and apart
+def test_only_the_pieces_that_a_file_needs(tmp_path: Path, form: str) -> None:
+    write_t5(tmp_path / "t5", form, "hf", 0.05, tiny_tokenizer())
+    (tmp_path / "text").write_text("春风又绿\n江南岸春\n", "utf-8")
+    whole = convert_model(tmp_path / "t5", tmp_path / "whole")
+    report = convert_model(
+        tmp_path / "t5", tmp_path / "small", pieces=str(tmp_path / "text")
+    )
+    big, small = (load_tokenizer(tmp_path / name) for name in ("whole", "small"))
+    ids, new = (each.encode("春江").token_ids for each in (big, small))
+    assert report["pieces"] == len(small.vocab.tokens) < whole["pieces"] / 10
+    before, after = (SafetensorsSource(tmp_path / name) for name in ("whole", "small"))
+    assert before.describe().keys() == after.describe().keys()
+    for name in before.describe():
+        old, kept = before.read(name), after.read(name)
+        if old.shape != kept.shape:
+            assert len(kept) == report["pieces"]
+            old, kept = old[ids], kept[new]
+        np.testing.assert_array_equal(old, kept)
+    config = json.loads((tmp_path / "small" / "config.json").read_text())
+    assert config["vocab_size"] == report["pieces"]
+    assert config["decoder_start_token_id"] == small.vocab.pad_id
+    twice = convert_model(
+        tmp_path / "t5", tmp_path / "few", pieces=str(tmp_path / "text"), least=2
+    )
+    assert report["pieces"] - twice["pieces"] == 6  # all but 春
+
+
+def test_pieces_of_nothing_are_refused(tmp_path: Path) -> None:
+    write_google_folder(tmp_path / "google", ["backbone"])
+    (tmp_path / "empty").write_text("\n")
+    with pytest.raises(DataError, match="lines of text"):
+        convert_model(
+            tmp_path / "google", tmp_path / "hf", pieces=str(tmp_path / "empty")
+        )
+    with pytest.raises(UsageError, match="--least"):
+        convert_model(tmp_path / "google", tmp_path / "hf", pieces="chinese", least=2)
+    assert not (tmp_path / "hf").exists()

@@ -24,9 +24,11 @@ from nlpcli.engine.convert import convert_model
 from nlpcli.engine.published import open_published
 from nlpcli.errors import CheckpointError
 from nlpcli.samples import shipped_run
+from nlpcli.text.tokenizers.load import tiny_tokenizer
 from tests.backbones.opened import write_google
 from tests.checkpoints.tiny_bert import CONFIG, write_hf
 from tests.engine.checkpoint_kinds import DECODERS, OTHERS, Kind, write_model
+from tests.t5_family import write_t5
 
 SIZES = {
     "hidden_size": 10_000_000,
@@ -143,6 +145,22 @@ def test_sizes_of_those_that_write_are_compared_as_well(
                 open_published(folder).check_sizes()
             assert len(str(caught.value).splitlines()) <= 101
             assert named in str(caught.value)
+
+
+@pytest.mark.parametrize("form", ["t5-1.0", "mt5", "pegasus"])
+def test_sizes_of_an_encoder_and_a_decoder_as_well(
+    form: str, tmp_path: Path, unbuilt: None
+) -> None:
+    folder = tmp_path / "model"
+    write_t5(folder, form, "tf" if form == "pegasus" else "hf", 0.05, tiny_tokenizer())
+    path = folder / "config.json"
+    raw = json.loads(path.read_text())
+    for key in [key for key, value in raw.items() if type(value) is int]:
+        for size in (10_000_000, 10**30, -2, "7"):
+            path.write_text(json.dumps({**raw, key: size}))
+            with pytest.raises(CheckpointError) as caught:
+                open_published(folder).check_sizes()
+            assert len(str(caught.value).splitlines()) <= 101, (key, size)
 
 
 def test_dropout_may_be_a_whole_zero() -> None:

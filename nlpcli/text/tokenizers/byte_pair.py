@@ -138,9 +138,9 @@ class BytePairTokenizer:
         size = len(self.vocab.tokens)
         if list(ids) != list(range(size)):
             raise CheckpointError(
-                f"{self.origin}: expected all tokens (backbone.prune_vocab: false): "
-                "byte-pair encoding makes each token of shorter ones, so that none "
-                "can be left out"
+                f"{self.origin}: expected all tokens (backbone.prune_vocab: false, no "
+                "--pieces): byte-pair encoding makes each token of shorter ones, so "
+                "that none can be left out"
             )
         flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
         new = [
