@@ -17,6 +17,7 @@ from recipes.lm.likelihood import windows_of
 from recipes.lm.recipe import total_of
 from tests.backbones.decoder_forms import POSITIONS, SPECIAL, VOCAB, save_form
 from tests.engine.checkpoint_kinds import Kind, write_model
+from tests.text import made_tokenizers as made
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
@@ -38,6 +39,30 @@ def uncompiled(monkeypatch):
         "open_device",
         lambda options, seed: open_device(replace(options, xla="off"), seed),
     )
+
+
+@pytest.fixture(scope="module")
+def qwen(tmp_path_factory):
+    """Qwen2 on a vocabulary of bytes: a folder, transformers' model and cutter."""
+    folder = tmp_path_factory.mktemp("lm") / "qwen"
+    made.write(folder, made.qwen(), made.QWEN)
+    cutter = transformers.AutoTokenizer.from_pretrained(folder)
+    torch.manual_seed(7)
+    config = transformers.Qwen2Config(
+        vocab_size=len(cutter),
+        hidden_size=32,
+        intermediate_size=48,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=POSITIONS,
+        initializer_range=0.2,
+        eos_token_id=cutter.eos_token_id,
+        pad_token_id=cutter.pad_token_id,
+    )
+    model = transformers.Qwen2ForCausalLM(config).eval()
+    model.save_pretrained(folder)
+    return folder, model, cutter
 
 
 def text_of(ids):
@@ -228,3 +253,32 @@ def test_a_model_without_its_output_is_refused(tmp_path):
     save_file(tensors, path)
     with pytest.raises(Exception, match="expected an output head, found none"):
         open_model(tmp_path, "lm")
+
+
+@pytest.mark.parity
+def test_bytes_that_are_no_characters_yet(qwen, tmp_path):
+    """What a model of bytes writes and how it weighs a text, as transformers has it."""
+    folder, model, cutter = qwen
+    text = "今天天气很好，去公园𠮷吗？"
+    ids = cutter(text)["input_ids"]
+    added = sorted({*cutter.all_special_ids} - {cutter.eos_token_id})
+    with torch.no_grad():
+        out = model.generate(
+            torch.tensor([ids]),
+            attention_mask=torch.ones((1, len(ids)), dtype=torch.long),
+            max_new_tokens=16,
+            do_sample=False,
+            suppress_tokens=added,
+        )
+    wanted = out[0, len(ids) :].tolist()
+    words = ["generate", "lm", text, "--model", folder, "--beam", 1]
+    (output,) = json.loads(run(*words, "--max-length", 16).stdout)["outputs"]
+    assert output["text"] == cutter.decode(wanted, skip_special_tokens=True)
+    total = their_logp(model, [*ids, *wanted])[-len(wanted) :].sum()
+    assert abs(output["score"] - total) < 1e-3
+    (tmp_path / "text").write_text(f"{text}\n", "utf-8")
+    words = ["evaluate", "lm", "--model", folder, "--data", tmp_path / "text"]
+    scores = json.loads(run(*words, "--json").stdout)
+    assert scores["perplexity"] == pytest.approx(
+        math.exp(-their_logp(model, ids).mean()), rel=1e-4
+    )
