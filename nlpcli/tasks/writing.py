@@ -56,8 +56,7 @@ class Writing(Recipe[E], Writes[E]):
         super().__init__(setup)
         self.vocab = self.tokenizer.vocab
         self.longest = setup.config.data.max_length
-        told = getattr(self.options, "model", "auto")
-        self.apart = _apart(told, setup.backbone) and self.takes_both
+        self.apart = self.takes_both and _apart(self.options.model, setup.backbone)
         self.layout: Layout = (
             Apart(self.vocab, start_id(self.vocab, setup.backbone.decoder_start))
             if self.apart

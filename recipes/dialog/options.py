@@ -16,6 +16,9 @@ from .form import DialogForm
 class TaskOptions(SequenceOptions):
     """How replies are learnt and chosen."""
 
+    model: Literal["auto", "prefix"] = option(
+        "auto", "prefix: all turns in one stack, which is all there is; auto: the same"
+    )
     loss_on: Literal["all", "replies"] = option(
         "all", "all: every turn is a target; replies: the second speaker's, 2, 4, 6 ..."
     )
