@@ -29,7 +29,7 @@ test: $(VENV)/.ready-test
 	$(PYTEST) loadfile -m "not slow"
 
 test-slow: $(VENV)/.ready-test
-	$(PYTEST) worksteal -m slow
+	$(PYTEST) worksteal -m slow --durations 20
 
 lint: $(VENV)/.ready-test
 	$(BIN)/ruff format --check .

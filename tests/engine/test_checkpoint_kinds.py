@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from safetensors.numpy import load_file
 from typer.testing import CliRunner
 
@@ -96,6 +98,18 @@ def published(tmp_path_factory):
     yield find
 
 
+@pytest.fixture
+def untraced(kind: Kind) -> Iterator[None]:
+    """BERT's blocks are traced in the tests of every recipe: not for each file too,
+    which takes longer than all the rest."""
+    tf.config.run_functions_eagerly(kind in KINDS)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(False)
+
+
+@pytest.mark.usefixtures("untraced")
 @pytest.mark.parametrize(("kind", "recipe", "flags"), cases(), ids=str)
 def test_two_steps_from_a_published_model(published, tmp_path, kind, recipe, flags):
     folder, values = published(kind)
