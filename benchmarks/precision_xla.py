@@ -61,7 +61,8 @@ def measure(options: argparse.Namespace, precision: str, xla: str) -> dict[str, 
     from nlpcli.heads.crf import CrfHead
     from nlpcli.heads.task_model import TaskModel
     from nlpcli.runtime.device import open_device
-    from nlpcli.runtime.optimizer import AdamW, learning_rate_scales
+    from nlpcli.runtime.loss import model_loss, tape
+    from nlpcli.runtime.optimizer import AdamW
     from nlpcli.runtime.step import LossScale, TrainStep
 
     runtime = RuntimeOptions(precision=precision, xla=xla, deterministic=False)
@@ -77,9 +78,9 @@ def measure(options: argparse.Namespace, precision: str, xla: str) -> dict[str, 
     head.build((None, None, options.hidden))
     model = TaskModel(Transformer(config), {"tags": head}, {"tags": "tags"})
     train = TrainOptions(lr=1e-4)
-    scales = learning_rate_scales(model, train)
-    optimizer = AdamW(model.trainable_variables, train, scales)
-    step = TrainStep(model, optimizer, device.strategy, 1.0, device.xla, None)
+    optimizer = AdamW(model.parameters(), train)
+    gradient = tape(model_loss(model), optimizer.variables)
+    step = TrainStep(gradient, optimizer, device.strategy, 1.0, device.xla)
     rng = np.random.default_rng(0)
     shape = (options.batch, options.length)
     batch = {

@@ -37,6 +37,9 @@ def main() -> None:
     parser.add_argument("--model", required=True)
     parser.add_argument("--sentences", type=int, default=800)
     parser.add_argument("--batch-size", type=int, default=16)
+    parser.add_argument(
+        "--batch-tokens", type=int, help="in place of --batch-size: padding included"
+    )
     parser.add_argument("--predict-batch-size", type=int, default=32)
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=2)
@@ -64,8 +67,9 @@ def main() -> None:
             best[work] = max(best.get(work, 0.0), row[work])
             for key in row.keys() - best.keys():
                 best[key] = row[key]
+    size = f"{options.batch_tokens} tokens" if options.batch_tokens else None
     print(
-        f"{options.sentences} sentences, batch {options.batch_size}, "
+        f"{options.sentences} sentences, batch {size or options.batch_size}, "
         f"{options.threads} threads, float32; best of {options.rounds} rounds"
     )
     print(
@@ -106,13 +110,18 @@ def prepared(options: argparse.Namespace) -> Any:
     from nlpcli.config.loader import resolve
     from nlpcli.engine.train import prepare
 
+    size = (
+        {"train.batch_tokens": options.batch_tokens}
+        if options.batch_tokens
+        else {"train.batch_size": options.batch_size}
+    )
     config = resolve(
         "ner",
         flags={
+            **size,
             "backbone.model": options.model,
             "data.train": options.data,
             "data.limit": options.sentences,
-            "train.batch_size": options.batch_size,
             "train.epochs": 1,
             "runtime.threads": options.threads,
             "runtime.deterministic": False,
@@ -160,13 +169,22 @@ def measure_nlpcli(options: argparse.Namespace) -> dict[str, float]:
     for batch in batches:
         loop.train_on(batch)
     train = tokens_in(batches) / (time.perf_counter() - started)
-    return {"train": train, "compile": compile_seconds}
+    return {
+        "train": train,
+        "compile": compile_seconds,
+        "padding": loop.padding,
+        "steps": len(batches),
+        "shapes": len(shapes),
+    }
 
 
 def compiled_shape(loop: Any, batch: Any) -> Any:
     """What of a batch's shape a program is compiled for."""
-    sizes = loop.shape_of(batch)
-    return sizes if loop.device.xla else sizes["tokens"] if loop.blocks else None
+    from nlpcli.text.batching import sizes_of
+
+    plan = loop.plan
+    sizes = plan.shape_of([sizes_of(item, plan.fields) for item in batch])
+    return sizes if plan.static is None else {axis: sizes[axis] for axis in plan.static}
 
 
 def measure_torch(options: argparse.Namespace) -> dict[str, float]:

@@ -6,13 +6,16 @@ from typing import Any
 
 import keras
 import numpy as np
+import tensorflow as tf
 from keras import ops
 
 from nlpcli.backbones.config import TransformerConfig
 from nlpcli.backbones.transformer import Transformer
 from nlpcli.config import TrainOptions
 from nlpcli.heads.task_model import TaskModel
-from nlpcli.runtime.optimizer import AdamW, learning_rate_scales
+from nlpcli.runtime.loss import model_loss, tape
+from nlpcli.runtime.optimizer import AdamW
+from nlpcli.runtime.step import TrainStep
 
 CONFIG = TransformerConfig(
     vocab_size=40,
@@ -51,8 +54,21 @@ def make_model(config: TransformerConfig = CONFIG) -> TaskModel:
 
 
 def make_optimizer(model: TaskModel, options: TrainOptions) -> AdamW:
-    scales = learning_rate_scales(model, options)
-    return AdamW(model.trainable_variables, options, scales)
+    return AdamW(model.parameters(), options)
+
+
+def make_step(
+    model: TaskModel,
+    optimizer: AdamW,
+    strategy: Any = None,
+    clip_norm: float | None = 1.0,
+    blocks: Any = None,
+    **options: Any,
+) -> TrainStep:
+    """The plain step; ``strategy`` is one device where none is given."""
+    gradient = tape(model_loss(model, blocks), optimizer.variables)
+    strategy = strategy or tf.distribute.get_strategy()
+    return TrainStep(gradient, optimizer, strategy, clip_norm, **options)
 
 
 def make_batch(seed: int, rows: int = 8, length: int = 12) -> dict[str, np.ndarray]:

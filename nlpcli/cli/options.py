@@ -60,7 +60,7 @@ Offline = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="One JSON value on stdout.")]
 Force = Annotated[bool, typer.Option("--force", help="Replace an output that exists.")]
 BatchSize = Annotated[
-    int, typer.Option("--batch-size", min=1, metavar="N", help="Windows a batch.")
+    int, typer.Option("--batch-size", min=1, metavar="N", help="Most windows a batch.")
 ]
 Texts = Annotated[
     list[str] | None,

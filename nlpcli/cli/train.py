@@ -62,6 +62,14 @@ def train(
     batch_size: Annotated[
         int | None, typer.Option("--batch-size", metavar="N", help="Windows a step.")
     ] = None,
+    batch_tokens: Annotated[
+        int | None,
+        typer.Option(
+            "--batch-tokens",
+            metavar="N",
+            help="Tokens a step, padding included, in place of --batch-size.",
+        ),
+    ] = None,
     lr: Annotated[
         float | None,
         typer.Option("--lr", metavar="RATE", help="Peak rate of the backbone."),
@@ -134,6 +142,7 @@ def train(
         "data.longest_line": ("--longest-line", longest_line),
         "train.epochs": ("--epochs", epochs),
         "train.batch_size": ("--batch-size", batch_size),
+        "train.batch_tokens": ("--batch-tokens", batch_tokens),
         "train.lr": ("--lr", lr),
         "train.max_steps": ("--max-steps", max_steps),
         "seed": ("--seed", seed),

@@ -143,7 +143,17 @@ class TrainOptions:
 
     epochs: int = option(5, "passes over the training data", minimum=1)
     max_steps: int | None = option(None, "stop after this many steps", minimum=1)
-    batch_size: int = option(16, "windows a step, over all devices", minimum=1)
+    batch_size: int | None = option(
+        16,
+        "windows a step, over all devices; null where batch_tokens counts",
+        minimum=1,
+    )
+    batch_tokens: int | None = option(
+        None,
+        "tokens a step, padding included, over all devices: many short windows or few "
+        "long ones, in the place of batch_size",
+        minimum=1,
+    )
     accumulate: int = option(1, "micro-batches a step is cut into", minimum=1)
     lr: float | None = option(
         None,

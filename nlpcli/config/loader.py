@@ -31,6 +31,8 @@ from nlpcli.files.json_text import readable
 from nlpcli.recipe import find_recipe
 
 _ABSENT = object()
+FLAGS = "the command line"
+TYPED = (FLAGS, "--set")
 
 
 def resolve(
@@ -49,7 +51,7 @@ def resolve(
     layers = [entry.defaults()]
     layers += [read_yaml(path) for path in config_files]
     layers += [
-        nested("the command line", tuple(key.split(".")), value)
+        nested(FLAGS, tuple(key.split(".")), value)
         for key, value in (flags or {}).items()
     ]
     layers += [parse_set(assignment) for assignment in sets]
@@ -97,6 +99,7 @@ def build(recipe: str, layers: Sequence[Layer], task_type: type) -> RunConfig:
     """
     builder = _Builder([Layer(*layer) for layer in layers], task_type)
     values = merge(layer.values for layer in builder.layers)
+    builder.choose(values, ("train", "batch_size"), ("train", "batch_tokens"))
     values.setdefault("recipe", recipe)
     config: RunConfig | None = builder.section(RunConfig, values, ())
     if config is not None:
@@ -215,6 +218,25 @@ class _Builder:
         self.problems.append(f"{'.'.join(map(str, path))}: {what}{come}")
         self.faulty.add(path)
 
+    def choose(self, values: dict[Any, Any], usual: KeyPath, other: KeyPath) -> None:
+        """Of two keys the one that the later layer gives; the other becomes null.
+
+        Flags and ``--set`` are one layer here. Both in one are a problem.
+        """
+        if _lookup(values, other, None) is None:
+            return
+        if _lookup(values, usual, None) is not None:
+            ranks = [self._rank(path) for path in (usual, other)]
+            if ranks[0] == ranks[1]:
+                self.add(other, f"expected this or {'.'.join(usual)}, got both")
+                return
+            if ranks[0] > ranks[1]:
+                usual, other = other, usual
+        under = values
+        for key in usual[:-1]:
+            under = under.setdefault(key, {})
+        under[usual[-1]] = None
+
     def section(self, kind: type, values: Any, path: KeyPath) -> Any:
         """The dataclass of a section, with defaults in the place of what is wrong.
 
@@ -272,6 +294,12 @@ class _Builder:
                 return place, layer
         return None
 
+    def _rank(self, path: KeyPath) -> int:
+        """The number of the last layer that gives a key."""
+        given = [n for n, x in enumerate(self.layers) if x.where(path) is not None]
+        typed = bool(given) and self.layers[given[-1]].origin in TYPED
+        return len(self.layers) if typed else max(given, default=-1)
+
     def _hint(self, path: KeyPath) -> str:
         dotted = tuple(".".join(map(str, path)).split("."))
         if dotted != path and dotted in self.known:
@@ -287,7 +315,12 @@ def _did_you_mean(path: KeyPath, known: Sequence[KeyPath]) -> str:
 def _conflicts(config: RunConfig) -> Iterator[tuple[list[KeyPath], str]]:
     """Keys that do not go together, and why; the first is the one to change."""
     data, train = config.data, config.train
-    if train.batch_size % train.accumulate:
+    if train.batch_size is None and train.batch_tokens is None:
+        yield (
+            [("train", "batch_size"), ("train", "batch_tokens")],
+            "expected this or train.batch_tokens, got null for both",
+        )
+    if (train.batch_size or 0) % train.accumulate:
         yield (
             [("train", "accumulate"), ("train", "batch_size")],
             f"expected a divisor of train.batch_size ({train.batch_size}), "

@@ -71,9 +71,7 @@ def answer_all(
     windows = recipe.encode(examples, gold=False)
     found = in_batches(
         [window.features for own in windows for window in own],
-        recipe.fields,
-        forward,
-        batch_size,
+        forward.plan(recipe.fields, batch_size),
         lambda batch: recipe.predict(forward, batch),
     )
     if tuning and isinstance(recipe, Tunes):
@@ -109,9 +107,8 @@ def answering(
         return answer_all(recipe, forward, examples, batch_size, tuning)
 
     def run(features: Sequence[Features], output: str) -> list[Any]:
-        return in_batches(
-            features, recipe.fields, forward, batch_size, lambda b: forward(b)[output]
-        )
+        plan = forward.plan(recipe.fields, batch_size)
+        return in_batches(features, plan, lambda batch: forward(batch)[output])
 
     return answer
 

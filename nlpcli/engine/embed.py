@@ -197,9 +197,7 @@ class Embedder:
     def _vectors(self, features: list[Features]) -> np.ndarray:
         rows = in_batches(
             features,
-            self.fields,
-            self.forward,
-            self.batch_size,
+            self.forward.plan(self.fields, self.batch_size),
             lambda batch: self.forward(batch)["vectors"],
         )
         return np.array(rows, np.float32).reshape(len(rows), self.dimension)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import array
 import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,7 @@ from nlpcli.records.lines import LONGEST_LINE, reusable
 from nlpcli.records.read import read
 from nlpcli.samples import sample
 from nlpcli.tasks.protocol import Recipe
-from nlpcli.text.batching import Features, Sizes, length_grouped, sizes_of
+from nlpcli.text.batching import Bound, Features, Sizes, length_grouped, sizes_of
 from nlpcli.text.windows import Window
 
 logger = logging.getLogger("nlpcli")
@@ -156,8 +157,8 @@ class TrainingWindows:
     """The windows of the training examples, in memory or streamed from disk.
 
     ``add`` takes the examples of the one pass, ``finish`` ends it. An epoch is then a
-    seeded sequence of batches, the same each time it is asked for, so a resumed run
-    skips to where it was.
+    seeded sequence of batches within ``bound``, the same each time it is asked for, so
+    a resumed run skips to where it was.
     """
 
     def __init__(self, recipe: Recipe[Any], split: Split, config: RunConfig) -> None:
@@ -166,12 +167,23 @@ class TrainingWindows:
         self.config = config
         self.sizes: list[Sizes] = []
         self.cached: list[Features] | None = None
-        self.count = 0
-        self.example_count = 0
+        self.bound = Bound(config.train.batch_size)
+        self.lengths = array.array("i")  # tokens of each window
+        self.numbers = array.array("i")  # windows of each example
         self.windowed = 0
         self.sample: Features | None = None
         self.used: set[int] = set()
         self._held: list[_Held] = []
+
+    @property
+    def count(self) -> int:
+        """How many windows there are."""
+        return len(self.lengths)
+
+    @property
+    def example_count(self) -> int:
+        """How many examples they are of."""
+        return len(self.numbers)
 
     @property
     def is_whole(self) -> bool:
@@ -182,13 +194,13 @@ class TrainingWindows:
         """Learn from the next examples, and hold their windows while there is room."""
         for example in examples:
             self.recipe.learn(example)
-        self.example_count += len(examples)
         most = max(self.config.data.cache_examples, 1)
         encoded = self.recipe.encode(examples, gold=True)
         for example, windows in zip(examples, encoded, strict=True):
             self.windowed += len(windows) > 1
+            self.numbers.append(len(windows))
             for features, window in windows:
-                self.count += 1
+                self.lengths.append(len(features["token_ids"]))
                 if self.config.backbone.prune_vocab:
                     self.used.update(*self._token_ids(features))
                 if len(self._held) < most:
@@ -204,9 +216,9 @@ class TrainingWindows:
         new = np.zeros(int(kept.max()) + 1, np.int32)
         new[kept] = np.arange(len(kept))
         for item in self._held:
-            for name, array in item.features.items():
+            for name, values in item.features.items():
                 if self.recipe.fields[name].tokens:
-                    item.features[name] = new[array].astype(array.dtype)
+                    item.features[name] = new[values].astype(values.dtype)
 
     def finish(self) -> None:
         """All labels are known: add the targets; raises DataError for no windows."""
@@ -228,8 +240,30 @@ class TrainingWindows:
     def epoch(self, epoch: int) -> Iterator[list[Features]]:
         """Batches of unpadded features, each a whole epoch's share once."""
         rng = np.random.default_rng([self.config.seed, epoch])
+        for block in self._blocks():
+            lengths = np.array([len(item["token_ids"]) for item in block])
+            for indices in self._grouped(lengths, rng):
+                yield [block[i] for i in indices]
+
+    def epoch_lengths(self, epoch: int) -> Iterator[np.ndarray]:
+        """The lengths of the windows of each batch of an epoch; nothing is encoded."""
+        rng = np.random.default_rng([self.config.seed, epoch])
+        lengths, start = np.array(self.lengths), 0
+        for size in self._block_sizes():
+            block = lengths[start : start + size]
+            for indices in self._grouped(block, rng):
+                yield block[indices]
+            start += size
+
+    def _grouped(
+        self, lengths: np.ndarray, rng: np.random.Generator
+    ) -> Iterator[list[int]]:
+        return length_grouped(lengths, self.bound.most(lengths), rng)
+
+    def _blocks(self) -> Iterator[list[Features]]:
+        """What is shuffled together: all windows, or one buffer after another."""
         if self.cached is not None:
-            yield from self._group(self.cached, rng)
+            yield self.cached
             return
         buffer: list[Features] = []
         for chunk in chunks(self.split.kept()):
@@ -240,19 +274,26 @@ class TrainingWindows:
                     for features, window in windows
                 ]
             if len(buffer) >= self.config.data.shuffle_buffer:
-                yield from self._group(buffer, rng)
+                yield buffer
                 buffer = []
         if buffer:
-            yield from self._group(buffer, rng)
+            yield buffer
+
+    def _block_sizes(self) -> Iterator[int]:
+        """How many windows each of ``_blocks`` has."""
+        if self.cached is not None:
+            yield self.count
+            return
+        size = 0
+        for start in range(0, len(self.numbers), CHUNK):
+            size += sum(self.numbers[start : start + CHUNK])
+            if size >= self.config.data.shuffle_buffer:
+                yield size
+                size = 0
+        if size:
+            yield size
 
     def _token_ids(self, features: Features) -> Iterator[list[int]]:
-        for name, array in features.items():
+        for name, values in features.items():
             if self.recipe.fields[name].tokens:
-                yield array.tolist()
-
-    def _group(
-        self, features: Sequence[Features], rng: np.random.Generator
-    ) -> Iterator[list[Features]]:
-        lengths = [len(item["token_ids"]) for item in features]
-        for indices in length_grouped(lengths, self.config.train.batch_size, rng):
-            yield [features[i] for i in indices]
+                yield values.tolist()

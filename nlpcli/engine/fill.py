@@ -59,9 +59,7 @@ class Filler:
         asked = ask_all(self.reader, rows)
         found = in_batches(
             [example.features for example in asked.examples],
-            self.fields,
-            self.forward,
-            self.batch_size,
+            self.forward.plan(self.fields, self.batch_size),
             lambda batch: self.forward(batch)["targets"],
         )
         pairs = zip(asked.examples, found, strict=True)

@@ -8,6 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -24,23 +25,26 @@ from nlpcli.files.atomic import write_atomic
 from nlpcli.files.programs import seal_programs
 from nlpcli.progress import Progress
 from nlpcli.runtime import weights
+from nlpcli.runtime.batches import (
+    micro_batches,
+    padding_share,
+    signature,
+    training_plan,
+)
 from nlpcli.runtime.blocks import shared_blocks
 from nlpcli.runtime.datasets import prefetch, to_device
 from nlpcli.runtime.device import Device, explain_memory
 from nlpcli.runtime.diagnose import first_not_finite
-from nlpcli.runtime.forward import Forward, signature
-from nlpcli.runtime.optimizer import AdamW, learning_rate_scales, schedule
+from nlpcli.runtime.forward import Forward
+from nlpcli.runtime.loss import model_loss, tape
+from nlpcli.runtime.optimizer import AdamW, schedule
 from nlpcli.runtime.step import LossScale, StepResult, TrainStep
-from nlpcli.text.batching import (
-    Features,
-    Sizes,
-    collate,
-    collate_halves,
-    padded_sizes,
-    sizes_of,
-)
+from nlpcli.text.batching import Features
 
 logger = logging.getLogger("nlpcli")
+
+MEASURED = 1000  # batches whose padding is told
+ANSWERED = 32  # most rows of an evaluation where steps are measured by tokens
 
 
 class Loop:
@@ -70,29 +74,33 @@ class Loop:
         self.progress = progress
         self.state = State()
         options = config.train
-        scales = learning_rate_scales(model, options)
-        self.optimizer = AdamW(model.trainable_variables, options, scales)
-        self.blocks = shared_blocks(model.stacks, device.blocks)
-        # Micro-batches are for those short of memory: they go one by one.
-        alone = options.accumulate > 1 or self.blocks is not None
-        alone = alone or model.whole_batches
-        self.lanes = 1 if alone else device.lanes
-        self.train_step = TrainStep(
+        blocks = shared_blocks(model.stacks, device.blocks)
+        self.plan = training_plan(
+            self.recipe.fields,
+            self.windows.bound,
+            self.buckets,
             model,
+            device,
+            options.accumulate,
+            blocks is not None,
+        )
+        self.optimizer = AdamW(model.parameters(), options, compiled=blocks is not None)
+        self.train_step = TrainStep(
+            tape(model_loss(model, blocks), self.optimizer.variables),
             self.optimizer,
             device.strategy,
             options.clip_norm,
             device.xla,
-            None if device.xla else signature(self.recipe.fields, self.windows.sample),
-            self.blocks,
-            self.lanes,
+            signature(self.plan, self.windows.sample),
         )
         self.forward = Forward(model, device.xla, self.buckets, device.lanes)
-        batch_size = options.batch_size * 2
+        batch_size = 2 * options.batch_size if options.batch_size else ANSWERED
         decode = decoding(self.recipe, self.forward, device, batch_size)
         self.answer = answering(
             self.recipe, self.forward, decode, batch_size, tuning=True
         )
+        first = islice(self.windows.epoch_lengths(0), MEASURED)
+        self.padding = padding_share(first, self.plan)
         self.loss_scale = LossScale(device.precision == "float16")
         self.stop = threading.Event()
         self.stopped_by = signal.SIGINT
@@ -104,6 +112,7 @@ class Loop:
         tensorboard = self.config.runtime.tensorboard and self.device.chief
         self.log = RunLog(self.run, self.progress, tensorboard)
         self.log.pending = list(self.state.pending_losses)
+        logger.info("padding %.0f %% of tokens", 100 * self.padding)
         self.progress.start(f"train {self.config.recipe}", self.steps)
         try:
             with self._graceful_interrupt():
@@ -124,15 +133,19 @@ class Loop:
         """One update on a batch of unpadded features; DivergedError ends it."""
         state, options = self.state, self.config.train
         state.step += 1
-        micro_batches = self._micro_batches(features)
+        batches = [
+            to_device(batch, self.device.strategy)
+            for batch in micro_batches(features, self.plan)
+        ]
         longest = max(len(item["token_ids"]) for item in features)
         with explain_memory(
-            f"training step {state.step}, {options.batch_size // options.accumulate} "
-            f"rows of {longest} tokens",
-            "train.batch_size or data.max_length, or raise train.accumulate",
+            f"training step {state.step}, "
+            f"{-(-len(features) // options.accumulate)} rows of {longest} tokens",
+            f"{'train.batch_tokens' if options.batch_tokens else 'train.batch_size'} "
+            "or data.max_length, or raise train.accumulate",
         ):
             result = self.train_step(
-                micro_batches,
+                batches,
                 options.head_lr * schedule(state.step, self.steps, options),
                 self.optimizer.host_scalars(state.step),
                 self.loss_scale.value,
@@ -140,40 +153,6 @@ class Loop:
         if not self.loss_scale.update(result.finite):
             self._diverged(features, result)
         return result
-
-    def _micro_batches(self, features: list[Features]) -> list[Any]:
-        """The batch on its device, in the pieces that the step takes."""
-        options, strategy = self.config.train, self.device.strategy
-        if self.lanes > 1:
-            parts = collate_halves(features, self.recipe.fields)
-            return [[to_device(part, strategy) for part in parts]]
-        fixed = (
-            self.device.xla
-            or self.blocks is not None
-            or self.device.replicas > 1
-            or options.accumulate > 1
-        )
-        rows = options.batch_size if fixed else len(features)
-        # A compact batch has shapes of its own, and its rows cannot be dealt out.
-        compact = options.accumulate == self.device.replicas == 1
-        whole = collate(
-            features,
-            self.recipe.fields,
-            self.shape_of(features),
-            rows,
-            compact and not self.device.xla,
-        )
-        count = rows // options.accumulate
-        return [
-            to_device({name: v[at : at + count] for name, v in whole.items()}, strategy)
-            for at in range(0, rows, count)
-        ]
-
-    def shape_of(self, features: list[Features]) -> Sizes:
-        """Padded sizes of a batch: its bucket's where something is compiled."""
-        sizes = [sizes_of(item, self.recipe.fields) for item in features]
-        static = () if self.blocks is None else self.model.axes
-        return padded_sizes(sizes, self.buckets, None if self.device.xla else static)
 
     def _epochs(self) -> str:
         state, options = self.state, self.config.train
@@ -232,8 +211,7 @@ class Loop:
         state.seconds += seconds or 0.0
 
     def _diverged(self, features: list[Features], result: StepResult) -> None:
-        batch = collate(features, self.recipe.fields, self.shape_of(features))
-        place = first_not_finite(self.model, batch)
+        place = first_not_finite(self.model, self.plan.pad(features))
         raise DivergedError(
             f"step {self.state.step} (epoch {self.state.epoch + 1}): loss "
             f"{result.loss}, gradient norm {result.grad_norm}; first non-finite "

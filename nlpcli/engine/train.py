@@ -30,6 +30,7 @@ from nlpcli.engine.examples import (
 from nlpcli.engine.loop import Loop
 from nlpcli.engine.run_dir import RunDir, default_out
 from nlpcli.engine.state import Fingerprint, fingerprint, refuse_changes
+from nlpcli.engine.steps import row_bound, total_steps
 from nlpcli.errors import DataError, NotFoundError, UsageError
 from nlpcli.progress import SILENT, Progress
 from nlpcli.records.lines import STDIN
@@ -103,11 +104,11 @@ def train(
         RunDir(out, config).refuse_sources(_sources(config))
     device = open_device(config.runtime, config.seed)
     prepared = prepare(config, offline, progress, meet)
-    if config.train.batch_size % (config.train.accumulate * device.replicas):
+    rows, parts = config.train.batch_size, config.train.accumulate * device.replicas
+    if rows is not None and rows % parts:
         raise UsageError(
             f"train.batch_size: expected a multiple of accumulate x replicas "
-            f"({config.train.accumulate} x {device.replicas}), "
-            f"got {config.train.batch_size}"
+            f"({config.train.accumulate} x {device.replicas}), got {rows}"
         )
     config = _with_rate(config, prepared.start)
     with device.strategy.scope():
@@ -132,6 +133,7 @@ def train(
                     "seed": config.seed,
                     "parameters": weights.total_size(model.trainable_variables),
                     "buckets": prepared.buckets,
+                    "padding": round(loop.padding, 4),
                 }
             )
         status, scores = loop.run_all(resume is not None)
@@ -188,10 +190,8 @@ def prepare(
         config.runtime.buckets or (8 if few else 20),
         multiple=8 if few else 4,
     )
-    batches = -(-windows.count // config.train.batch_size)
-    steps = batches * config.train.epochs
-    if config.train.max_steps is not None:
-        steps = min(steps, config.train.max_steps)
+    windows.bound = row_bound(config, windows, buckets)
+    steps = total_steps(config, windows)
     return Prepared(start, recipe, windows, dev, buckets, steps, data)
 
 

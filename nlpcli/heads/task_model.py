@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import keras
 
@@ -25,6 +25,18 @@ class Head(Protocol):
 
     def loss(self, labels: Any, logits: Any, mask: Any) -> tuple[Any, Any]:
         """(total, weight)."""
+
+
+class Parameter(NamedTuple):
+    """A trainable variable and how it learns.
+
+    ``depth``: blocks from the top one down to it; None for what starts fresh.
+    ``decays``: weight decay acts on it.
+    """
+
+    variable: Any
+    depth: int | None
+    decays: bool
 
 
 class BackboneModel(keras.Model):
@@ -55,6 +67,24 @@ class BackboneModel(keras.Model):
     def published_parts(self) -> dict[str, Any]:
         """Layers beside the backbone that a published model may have, by part."""
         return {}
+
+    def parameters(self) -> list[Parameter]:
+        """The trainable variables, in their order, and how each learns.
+
+        Embeddings lie below the lowest block, published parts beside the top one.
+        Matrices decay, biases and norms do not.
+        """
+        blocks = [block for stack in self.stacks for block in stack.blocks]
+        depths: dict[int, int | None] = dict.fromkeys(
+            map(id, self.backbone.trainable_variables), len(blocks)
+        )
+        for depth, block in enumerate(reversed(blocks)):
+            depths |= dict.fromkeys(map(id, block.trainable_variables), depth)
+        depths |= dict.fromkeys(map(id, self.head_variables()), None)
+        return [
+            Parameter(v, depths.get(id(v), 0), len(v.shape) > 1)
+            for v in self.trainable_variables
+        ]
 
     def head_variables(self) -> list[Any]:
         """Trainable variables of what starts fresh: they learn at the head's rate."""

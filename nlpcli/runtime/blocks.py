@@ -8,8 +8,8 @@ as arguments, and run it for each. A second or two for each shape.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import keras
@@ -27,13 +27,20 @@ class SharedBlocks:
     @contextmanager
     def active(self) -> Iterator[None]:
         """Models traced in here call the compiled blocks."""
-        for stack, runner in self.runners:
-            stack.block_runner = runner
-        try:
+        with ExitStack() as entered:
+            for stack, runner in self.runners:
+                entered.enter_context(walked_by(stack, runner))
             yield
-        finally:
-            for stack, _ in self.runners:
-                stack.block_runner = None
+
+
+@contextmanager
+def walked_by(stack: Any, runner: Callable[..., Any]) -> Iterator[None]:
+    """A stack walked by ``runner`` in here, and then as it was before."""
+    before, stack.block_runner = stack.block_runner, runner
+    try:
+        yield
+    finally:
+        stack.block_runner = before
 
 
 class _Runner:

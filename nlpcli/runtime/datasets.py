@@ -55,12 +55,16 @@ def prefetch(items: Iterable[Item], depth: int = 4) -> Iterator[Item]:
         stop.set()
 
 
-def to_device(batch: Features, strategy: tf.distribute.Strategy) -> Any:
-    """A padded batch as tensors; under distribution, rows cut among all replicas.
+def to_device(
+    batch: Features | list[Features], strategy: tf.distribute.Strategy
+) -> Any:
+    """Padded batches as tensors; under distribution, rows cut among all replicas.
 
     Every worker makes the same batches and takes its own rows, so that n replicas
     do exactly what one device does.
     """
+    if isinstance(batch, list):
+        return [to_device(part, strategy) for part in batch]
     replicas = strategy.num_replicas_in_sync
     if replicas == 1:
         return {name: tf.constant(array) for name, array in batch.items()}

@@ -20,15 +20,20 @@ from nlpcli.decoders.constraints import Constraint
 from nlpcli.decoders.hypothesis import Hypothesis
 from nlpcli.decoders.options import GenerateOptions
 from nlpcli.files.programs import seal_programs
-from nlpcli.runtime.batches import Loose, in_batches
+from nlpcli.runtime.batches import (
+    PROMPTS,
+    Plan,
+    in_batches,
+    in_order,
+    pad_prompts,
+    prompt_length,
+)
 from nlpcli.runtime.decode_program import Program
 from nlpcli.runtime.device import explain_memory
-from nlpcli.runtime.forward import Forward
-from nlpcli.text.batching import Features, Field, Sizes, collate, sizes_of
+from nlpcli.runtime.forward import AT_ONCE, Forward
+from nlpcli.text.batching import Bound, Features, Field, cut_falling, sizes_of
 
-LENGTHS = (16, 32, 64, 128, 256, 512)
 NO_LIMIT = 2**30
-AT_ONCE = 4096  # tokens of a batch whose likelihood is asked for
 SCORES = 2**24  # numbers of a block of scores, 64 MB
 STREAMED = 128  # least padded prompt of a conversation: it grows without compiling
 
@@ -74,11 +79,8 @@ class Decoding:
         prompt; with the seed it decides what is sampled, whatever shares the batch.
         """
         numbers = range(len(prompts)) if keys is None else keys
-        sizes = [sizes_of(item, self.fields) for item in prompts]
-        order = sorted(range(len(prompts)), key=lambda i: -sizes[i]["tokens"])
-        answers: list[list[Hypothesis]] = [[] for _ in prompts]
-        for start in range(0, len(order), self.batch_size):
-            chosen = order[start : start + self.batch_size]
+
+        def run(chosen: list[int]) -> list[list[Hypothesis]]:
             batch = self._open(
                 [prompts[i] for i in chosen],
                 [numbers[i] for i in chosen],
@@ -86,10 +88,13 @@ class Decoding:
                 tuple(constraints),
             )
             search = batch.begin()
-            search = batch.advance(search, batch.program.decoder.slots)
-            for i, found in zip(chosen, batch.read(search), strict=False):
-                answers[i] = found
-        return answers
+            return batch.read(batch.advance(search, batch.program.decoder.slots))
+
+        return in_order(
+            [sizes_of(item, self.fields) for item in prompts],
+            lambda lengths: cut_falling(Bound(self.batch_size).most(lengths)),
+            run,
+        )
 
     def stream(
         self,
@@ -113,8 +118,7 @@ class Decoding:
         def work(batch: Features) -> Any:
             return self._loss({k: tf.constant(v) for k, v in batch.items()}).numpy()
 
-        size = self.batch_size * 2
-        losses = in_batches(features, self.fields, Loose(), size, work)
+        losses = in_batches(features, self._plan(), work)
         counts = [len(item["target_ids"]) for item in features]
         return [(float(x), count) for x, count in zip(losses, counts, strict=True)]
 
@@ -125,22 +129,18 @@ class Decoding:
             found = self._token_loss({k: tf.constant(v) for k, v in batch.items()})
             return found.numpy()
 
-        longest = max((len(item["token_ids"]) for item in features), default=1)
-        size = max(1, min(2 * self.batch_size, AT_ONCE // longest))
-        losses = in_batches(features, self.fields, Loose(), size, work)
+        losses = in_batches(features, self._plan(), work)
         counts = [len(item["target_ids"]) for item in features]
         return [x[:count] for x, count in zip(losses, counts, strict=True)]
 
     def run(self, features: Sequence[Features], output: str) -> list[np.ndarray]:
         """One output of the model for each row, in order, as padded."""
-        size = self.batch_size * 2
-        return in_batches(
-            features,
-            self.fields,
-            self.forward,
-            size,
-            lambda batch: self.forward(batch)[output],
-        )
+        plan = self.forward.plan(self.fields, self.batch_size * 2)
+        return in_batches(features, plan, lambda batch: self.forward(batch)[output])
+
+    def _plan(self) -> Plan:
+        """Of rows whose likelihood is asked for."""
+        return Plan(self.fields, Bound(self.batch_size * 2, AT_ONCE))
 
     def _losses(self, batch: Any) -> Any:
         logits = self.model(batch, training=False)["targets"]
@@ -185,23 +185,13 @@ class Decoding:
         constraints: tuple[Constraint, ...],
         least: int = 1,
     ) -> _Batch:
-        sizes: Sizes = {"tokens": least}
-        for item in prompts:
-            for axis, length in sizes_of(item, self.fields).items():
-                sizes[axis] = max(sizes.get(axis, 1), length)
-        # What is one for all, as the start of a decoder, stays one.
-        sizes = {
-            axis: 1 if length == 1 else _bucket(length, LENGTHS)
-            for axis, length in sizes.items()
-        }
-        rows = 1 if len(prompts) == 1 else self.batch_size
-        batch = collate(prompts, self.fields, sizes, rows)
+        batch = pad_prompts(prompts, self.fields, self.batch_size, least)
         limits = np.zeros(len(batch["token_ids"]), np.int32)
-        longest = options.max_length or LENGTHS[-1]
+        longest = options.max_length or PROMPTS[-1]
         for row, item in enumerate(prompts):
             room = self.model.room(len(item["token_ids"]))
             limits[row] = max(0, min(longest, NO_LIMIT if room is None else room))
-        slots = _bucket(int(limits.max(initial=1)), LENGTHS)
+        slots = prompt_length(int(limits.max(initial=1)))
         program = self._program(options, constraints, slots)
         seeds = np.zeros(len(limits), np.int32)
         seeds[: len(keys)] = [_seed(options.seed or 0, key) for key in keys]
@@ -344,14 +334,6 @@ class _Batch:
         else:
             self.owner.decode_seconds += seconds
         return search
-
-
-def _bucket(length: int, sizes: Sequence[int]) -> int:
-    return next((size for size in sizes if size >= length), _power_of_two(length))
-
-
-def _power_of_two(number: int) -> int:
-    return 1 << (number - 1).bit_length()
 
 
 def _seed(seed: int, key: int) -> int:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
+from nlpcli.runtime.blocks import walked_by
 from nlpcli.text.batching import Features
 
 
@@ -20,15 +22,11 @@ def first_not_finite(model: Any, batch: Features) -> str:
             return f"weight {variable.path}"
     inputs = {name: tf.constant(array) for name, array in batch.items()}
     walk = _Watched()
-    for stack in model.stacks:
-        stack.block_runner = walk
-    try:
-        with tf.GradientTape() as tape:
-            logits = model(inputs, training=False)
-            total, _ = model.task_loss(inputs, logits)
-    finally:
+    with ExitStack() as entered, tf.GradientTape() as tape:
         for stack in model.stacks:
-            stack.block_runner = None
+            entered.enter_context(walked_by(stack, walk))
+        logits = model(inputs, training=False)
+        total, _ = model.task_loss(inputs, logits)
     if walk.first is not None:
         return walk.first
     for name, value in logits.items():

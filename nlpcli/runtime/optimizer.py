@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
 from nlpcli.config import TrainOptions
+from nlpcli.heads.task_model import Parameter
 
 
 class AdamW:
@@ -17,22 +18,27 @@ class AdamW:
     Keras's AdamW has one rate and makes a dozen passes over each variable; this one
     has a rate for each variable and makes two. The step count lives on the host, so
     rate and bias corrections arrive as scalars. ``ema`` averages start at once:
-    their decay is min(ema, (1 + t) / (10 + t)).
+    their decay is min(ema, (1 + t) / (10 + t)). ``compiled``: XLA compiles the update.
     """
 
     def __init__(
         self,
-        variables: Sequence[Any],
+        parameters: Sequence[Parameter],
         options: TrainOptions,
-        scales: Mapping[str, float],
+        compiled: bool = False,
     ) -> None:
-        self.variables = list(variables)
+        self.variables = [p.variable for p in parameters]
         self.options = options
-        self.scales = [scales[v.path] for v in self.variables]
-        self.decays = [options.weight_decay * decays(v) for v in self.variables]
+        self.scales = [rate_scale(p, options) for p in parameters]
+        self.decays = [options.weight_decay * p.decays for p in parameters]
         self.moments = [_zeros(v, "m") for v in self.variables]
         self.squares = [_zeros(v, "v") for v in self.variables]
         self.averages = [_copy(v) for v in self.variables] if options.ema else []
+        self._apply = (
+            tf.function(self._update, jit_compile=True, autograph=False)
+            if compiled
+            else self._update
+        )
 
     def apply(
         self, grads: Sequence[tf.Tensor], factor: Any, rate: Any, hyper: Any
@@ -40,32 +46,9 @@ class AdamW:
         """One update; call inside a replica, with gradients already all-reduced.
 
         factor: scalar float32 on every gradient. rate: scalar float32, the head's rate
-        at this step. hyper: (4,) float32 of
-        ``host_scalars``.
+        at this step. hyper: (4,) float32 of ``host_scalars``.
         """
-        for index, (variable, grad) in enumerate(
-            zip(self.variables, grads, strict=True)
-        ):
-            value = _raw(variable)
-            step = rate * self.scales[index]
-            if self.decays[index]:
-                # First, as in torch: the decay sees the weight before the step.
-                value.assign(value * (1.0 - step * self.decays[index]))
-            tf.raw_ops.ResourceApplyAdam(
-                var=value.handle,
-                m=self.moments[index].handle,
-                v=self.squares[index].handle,
-                beta1_power=hyper[0],
-                beta2_power=hyper[1],
-                lr=step,
-                beta1=self.options.beta1,
-                beta2=self.options.beta2,
-                epsilon=hyper[2],
-                grad=grad * factor,
-            )
-            if self.averages:
-                average = self.averages[index]
-                average.assign_add((value - average) * (1.0 - hyper[3]))
+        self._apply(grads, factor, rate, hyper)
 
     def host_scalars(self, step: int) -> np.ndarray:
         """beta1^t, beta2^t, the kernel's epsilon and the EMA decay of step t >= 1.
@@ -95,28 +78,45 @@ class AdamW:
                 slots[f"ema/{variable.path}"] = self.averages[index]
         return slots
 
+    def _update(
+        self, grads: Sequence[tf.Tensor], factor: Any, rate: Any, hyper: Any
+    ) -> None:
+        for index, (variable, grad) in enumerate(
+            zip(self.variables, grads, strict=True)
+        ):
+            value = _raw(variable)
+            step = rate * self.scales[index]
+            if self.decays[index]:
+                # First, as in torch: the decay sees the weight before the step.
+                value.assign(value * (1.0 - step * self.decays[index]))
+            tf.raw_ops.ResourceApplyAdam(
+                var=value.handle,
+                m=self.moments[index].handle,
+                v=self.squares[index].handle,
+                beta1_power=hyper[0],
+                beta2_power=hyper[1],
+                lr=step,
+                beta1=self.options.beta1,
+                beta2=self.options.beta2,
+                epsilon=hyper[2],
+                grad=grad * factor,
+            )
+            if self.averages:
+                average = self.averages[index]
+                average.assign_add((value - average) * (1.0 - hyper[3]))
 
-def decays(variable: Any) -> bool:
-    """Whether weight decay acts on a variable: matrices, not biases or norms."""
-    return len(variable.shape) > 1
 
-
-def learning_rate_scales(model: Any, options: TrainOptions) -> dict[str, float]:
-    """Rate of each trainable variable, by path, relative to the head's.
+def rate_scale(parameter: Parameter, options: TrainOptions) -> float:
+    """The rate of a parameter relative to the head's.
 
     What starts fresh learns at the head's rate. The top block learns at ``lr``, and so
     does a head that published weights had; each block further down at ``layer_decay``
     times the one above, the embeddings at the end of the chain.
     """
+    if parameter.depth is None:
+        return 1.0
     top = (options.head_lr if options.lr is None else options.lr) / options.head_lr
-    scales = {v.path: top for v in model.trainable_variables}
-    blocks = [block for stack in model.stacks for block in stack.blocks]
-    for variable in model.backbone.trainable_variables:
-        scales[variable.path] = top * options.layer_decay ** len(blocks)
-    for depth, block in enumerate(reversed(blocks)):
-        for variable in block.trainable_variables:
-            scales[variable.path] = top * options.layer_decay**depth
-    return scales | {v.path: 1.0 for v in model.head_variables()}
+    return top * options.layer_decay**parameter.depth
 
 
 def schedule(step: int, total: int, options: TrainOptions) -> float:

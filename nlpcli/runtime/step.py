@@ -1,17 +1,15 @@
-"""The training step: loss, gradients, all-reduce, update; inside tf.distribute."""
+"""The training step: gradients reduced, clipped, applied; inside tf.distribute."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from nlpcli.heads.task_model import TaskModel
-from nlpcli.runtime.blocks import SharedBlocks
+from nlpcli.runtime.loss import Gradient
 from nlpcli.runtime.optimizer import AdamW
 
 
@@ -27,43 +25,31 @@ class StepResult:
 class TrainStep:
     """Call it with one micro-batch or several: they make one update.
 
-    A micro-batch is a dict of tensors, or a list of ``lanes`` dicts: parts of it
-    that one program computes side by side.
-
-    Totals and weights are summed over micro-batches and replicas before the
-    division, so the update is that of the whole batch at once. A step whose loss or
-    gradient is not finite leaves every variable as it was.
+    A micro-batch is what the gradient takes. Totals and weights are summed over
+    micro-batches and replicas before the division, so the update is that of the whole
+    batch at once. A step whose loss or gradient is not finite leaves every variable as
+    it was. ``signature``: of a micro-batch of any size, where one program serves all.
     """
 
     def __init__(
         self,
-        model: TaskModel,
+        gradient: Gradient,
         optimizer: AdamW,
         strategy: tf.distribute.Strategy,
         clip_norm: float | None,
-        xla: bool,
-        signature: Mapping[str, tf.TensorSpec] | None,
-        blocks: SharedBlocks | None = None,
-        lanes: int = 1,
+        xla: bool = False,
+        signature: Any = None,
     ) -> None:
-        self.model = model
+        self.gradient = gradient
         self.optimizer = optimizer
         self.strategy = strategy
         self.clip_norm = clip_norm
-        self.blocks = blocks
-        self._apply = (
-            tf.function(optimizer.apply, jit_compile=True, autograph=False)
-            if blocks is not None
-            else optimizer.apply
-        )
         self.distributed = strategy.num_replicas_in_sync > 1
         self.accumulators: list[tf.Variable] = []
         scalars = [tf.TensorSpec((), tf.float32), tf.TensorSpec((4,), tf.float32)]
         dynamic = None
         if signature is not None and not self.distributed:
-            part = dict(signature)
-            batch = part if lanes == 1 else [part] * lanes
-            dynamic = [batch, tf.TensorSpec((), tf.float32)]
+            dynamic = [signature, tf.TensorSpec((), tf.float32)]
         self._one = tf.function(
             self._run_one,
             autograph=False,
@@ -126,14 +112,14 @@ class TrainStep:
 
     def _run_one(self, batch: Any, scale: Any, rate: Any, hyper: Any) -> Any:
         def replica(batch: Any) -> Any:
-            grads, total, weight = self._gradients(batch, scale)
+            grads, total, weight = self.gradient(batch, scale)
             return self._update(grads, total, weight, scale, rate, hyper)
 
         return self._local(self.strategy.run(replica, args=(batch,)))
 
     def _run_add(self, batch: Any, scale: Any) -> Any:
         def replica(batch: Any) -> Any:
-            grads, total, weight = self._gradients(batch, scale)
+            grads, total, weight = self.gradient(batch, scale)
             for accumulator, grad in zip(self.accumulators, grads, strict=True):
                 accumulator.assign_add(grad)
             if self.distributed:
@@ -162,23 +148,6 @@ class TrainStep:
             return values
         return [self.strategy.experimental_local_results(v)[0] for v in values]
 
-    def _gradients(self, batch: Any, scale: Any) -> tuple[list[Any], Any, Any]:
-        sources = [v.value for v in self.optimizer.variables]
-        with tf.GradientTape(watch_accessed_variables=False) as tape:
-            for source in sources:
-                tape.watch(source)
-            total = weight = tf.constant(0.0)
-            for part in batch if isinstance(batch, (list, tuple)) else [batch]:
-                with nullcontext() if self.blocks is None else self.blocks.active():
-                    logits = self.model(part, training=True)
-                loss, count = self.model.task_loss(part, logits)
-                total, weight = total + loss, weight + count
-            scaled = total * scale
-        grads = tape.gradient(
-            scaled, sources, unconnected_gradients=tf.UnconnectedGradients.ZERO
-        )
-        return [tf.convert_to_tensor(grad) for grad in grads], total, weight
-
     def _update(
         self,
         grads: list[Any],
@@ -202,7 +171,7 @@ class TrainStep:
             factor *= tf.minimum(1.0, self.clip_norm / (norm + 1e-6))
 
         def update() -> tf.Tensor:
-            self._apply(grads, factor, rate, hyper)
+            self.optimizer.apply(grads, factor, rate, hyper)
             return tf.constant(1.0)
 
         done = tf.cond(finite, update, lambda: tf.constant(0.0))

@@ -10,6 +10,9 @@ import numpy as np
 
 Features = dict[str, np.ndarray]
 Sizes = dict[str, int]
+Ranges = list[tuple[int, int]]  # half-open
+
+MANY = 2**30
 
 
 @dataclass(frozen=True)
@@ -24,6 +27,38 @@ class Field:
     pad: int | float | bool = 0
     tokens: bool = False
     sparse: bool = False
+
+
+@dataclass(frozen=True)
+class Bound:
+    """How many rows a batch may hold: by number, by padded tokens, or by both.
+
+    ``lengths``: those that batches are padded to, ascending; a row beyond them takes
+    the next power of two. None where a batch is padded to its own longest row.
+    """
+
+    rows: int | None = None
+    tokens: int | None = None
+    lengths: tuple[int, ...] | None = None
+
+    def padded(self, lengths: Sequence[int] | np.ndarray) -> np.ndarray:
+        """The length of a batch whose longest row has each of ``lengths``."""
+        padded = np.array(lengths, np.int64)
+        if self.lengths is None:
+            return padded
+        index = np.searchsorted(self.lengths, padded)
+        beyond = index == len(self.lengths)
+        padded[~beyond] = np.array(self.lengths, np.int64)[index[~beyond]]
+        padded[beyond] = [next_power(int(length)) for length in padded[beyond]]
+        return padded
+
+    def most(self, lengths: Sequence[int] | np.ndarray) -> np.ndarray:
+        """The rows of a batch whose longest has each of ``lengths``, at least one."""
+        most = np.full(len(lengths), MANY if self.rows is None else self.rows)
+        if self.tokens is None:
+            return most
+        room = self.tokens // np.maximum(self.padded(lengths), 1)
+        return np.maximum(np.minimum(most, room), 1)
 
 
 def sizes_of(features: Features, fields: Mapping[str, Field]) -> Sizes:
@@ -68,27 +103,6 @@ def collate(
             out[place] = array
         batch[name] = out
     return batch
-
-
-def collate_halves(
-    features: Sequence[Features], fields: Mapping[str, Field]
-) -> list[Features]:
-    """The shorter and the longer rows as two batches, each padded to its own longest.
-
-    A lone row gets a row of filler for its partner.
-    """
-    sizes = [sizes_of(item, fields) for item in features]
-    if len(features) == 1:
-        both = collate(features, fields, sizes[0], 2)
-        return [{k: v[at : at + 1] for k, v in both.items()} for at in (0, 1)]
-    return [
-        collate(
-            [features[i] for i in half],
-            fields,
-            round_up([sizes[i] for i in half], 1),
-        )
-        for half in halves([size["tokens"] for size in sizes])
-    ]
 
 
 def round_up(sizes: Iterable[Sizes], multiple: int = 8) -> Sizes:
@@ -161,37 +175,73 @@ def padded_sizes(
     wanted = {axis: longest[axis] for axis in axes}
     index = fit(wanted, buckets)
     bucket = (
-        {axis: 2 ** (length - 1).bit_length() for axis, length in wanted.items()}
+        {axis: next_power(length) for axis, length in wanted.items()}
         if index is None
         else buckets[index]
     )
     return {**longest, **{axis: bucket[axis] for axis in axes}}
 
 
-def cut_sorted(
-    lengths: Sequence[int], most: int, overhead: int = 64
-) -> list[tuple[int, int]]:
-    """Half-open ranges of at most ``most`` rows that cost the least in all.
+def next_power(number: int) -> int:
+    """The smallest power of two that is not below a number."""
+    return 1 << (number - 1).bit_length()
 
-    lengths: sorted, either way. A batch costs its padded positions and ``overhead``
+
+def cut_sorted(
+    lengths: Sequence[int], most: int | np.ndarray, overhead: int = 64
+) -> Ranges:
+    """Ranges of at most ``most`` rows that cost the least in all.
+
+    lengths: sorted, either way. most: one for all, or for each row the rows of a batch
+    of which it is the longest. A batch costs its padded positions and ``overhead``
     more, so neighbours of unlike length part where that saves more than a batch
     costs. Exact, by dynamic programming.
     """
     ranked = np.asarray(lengths, np.int64)
+    caps = np.broadcast_to(most, ranked.shape)
     cost = np.zeros(len(ranked) + 1)
     begin = np.zeros(len(ranked) + 1, np.int64)
+    widest = int(caps.max(initial=1))
     for end in range(1, len(ranked) + 1):
-        starts = np.arange(max(0, end - most), end)
+        starts = np.arange(max(0, end - widest), end)
+        counts = end - starts
         longest = np.maximum(ranked[starts], ranked[end - 1])
-        options = cost[starts] + (end - starts) * longest + overhead
+        options = cost[starts] + counts * longest + overhead
+        options[counts > np.minimum(caps[starts], caps[end - 1])] = np.inf
         best = int(np.argmin(options))
         cost[end], begin[end] = options[best], starts[best]
-    ranges: list[tuple[int, int]] = []
+    ranges: Ranges = []
     end = len(ranked)
     while end > 0:
         ranges.append((int(begin[end]), end))
         end = int(begin[end])
     return ranges[::-1]
+
+
+def cut_rising(most: np.ndarray) -> Ranges:
+    """Full ranges of rows sorted by length, the shortest first.
+
+    most: for each row, the rows of a batch of which it is the longest; never rises.
+    """
+    reach = np.arange(len(most)) - most
+    ranges: Ranges = []
+    start = 0
+    while start < len(most):
+        end = int(np.searchsorted(reach, start - 1, side="right"))
+        ranges.append((start, end))
+        start = end
+    return ranges
+
+
+def cut_falling(most: np.ndarray) -> Ranges:
+    """Full ranges of rows sorted by length, the longest first; ``most`` as there."""
+    ranges: Ranges = []
+    start = 0
+    while start < len(most):
+        end = min(start + int(most[start]), len(most))
+        ranges.append((start, end))
+        start = end
+    return ranges
 
 
 def halves(lengths: Sequence[int]) -> tuple[list[int], list[int]]:
@@ -209,21 +259,23 @@ def halves(lengths: Sequence[int]) -> tuple[list[int], list[int]]:
 
 
 def length_grouped(
-    lengths: Sequence[int], batch_size: int, rng: np.random.Generator, window: int = 50
+    lengths: Sequence[int] | np.ndarray,
+    most: int | np.ndarray,
+    rng: np.random.Generator,
+    window: int = 50,
 ) -> Iterator[list[int]]:
     """Shuffled index batches whose members have similar lengths.
 
     Shuffle, sort inside windows of ``window`` batches, cut, shuffle the batches.
+    most: one for all, or for each row the rows of a batch of which it is the longest.
     """
-    order = rng.permutation(len(lengths))
-    span = batch_size * window
-    batches: list[list[int]] = []
+    ranks, caps = np.asarray(lengths), np.broadcast_to(most, len(lengths))
+    order = rng.permutation(len(ranks))
+    span = int(caps.mean()) * window if len(caps) else 1
+    batches: list[np.ndarray] = []
     for start in range(0, len(order), span):
         part = order[start : start + span]
-        ranked = part[np.argsort([lengths[i] for i in part], kind="stable")]
-        batches += [
-            ranked[at : at + batch_size].tolist()
-            for at in range(0, len(ranked), batch_size)
-        ]
+        ranked = part[np.argsort(ranks[part], kind="stable")]
+        batches += [ranked[a:b] for a, b in cut_rising(caps[ranked])]
     for index in rng.permutation(len(batches)):
-        yield batches[index]
+        yield batches[index].tolist()

@@ -347,6 +347,42 @@ def test_values_that_do_not_go_together() -> None:
     )
 
 
+def test_batches_are_measured_one_way_by_the_later_word(
+    write: Callable[[str], Path],
+) -> None:
+    by_tokens = resolve("ner", sets=["train.batch_tokens=2048"]).train
+    assert (by_tokens.batch_size, by_tokens.batch_tokens) == (None, 2048)
+    file = write("train: {batch_tokens: 2048}")
+    by_rows = resolve("ner", [file], flags={"train.batch_size": 8}).train
+    assert (by_rows.batch_size, by_rows.batch_tokens) == (8, None)
+    again = resolve("ner", [file], ["train.batch_tokens=null"]).train
+    assert (again.batch_size, again.batch_tokens) == (16, None)
+    file = write("train: {batch_size: 8}")
+    by_tokens = resolve("ner", [file], ["train.batch_tokens=64"]).train
+    assert (by_tokens.batch_size, by_tokens.batch_tokens) == (None, 64)
+    config = resolve("ner", sets=["train.batch_tokens=2048", "train.accumulate=3"])
+    assert load_config(write(to_yaml(config))) == config
+    assert resolve("ner", [write(diff(config))]) == config
+
+
+def test_batches_are_not_measured_both_ways_or_none(
+    write: Callable[[str], Path],
+) -> None:
+    both = ["train.batch_tokens=2048", "train.batch_size=8"]
+    expected = "train.batch_tokens: expected this or train.batch_size, got both"
+    assert problems(both) == [f"{expected} (from --set)"]
+    file = write("train:\n  batch_size: 8\n  batch_tokens: 9")
+    assert problems(files=[file]) == [f"{expected} (from {file}:3)"]
+    flags = {"train.batch_size": 8}
+    with pytest.raises(ConfigError, match="got both"):
+        resolve("ner", sets=["train.batch_tokens=9"], flags=flags)
+    (problem,) = problems(["train.batch_size=null"])
+    assert problem.startswith("train.batch_size: expected this or train.batch_tokens")
+    for wrong in ("0", "-5", "many", "1.5"):
+        (problem,) = problems([f"train.batch_tokens={wrong}"])
+        assert problem.startswith("train.batch_tokens: expected integer >= 1 or null")
+
+
 def test_a_wrong_value_brings_no_second_problem() -> None:
     (problem,) = problems(["train.batch_size=x", "train.accumulate=3"])
     assert problem.startswith("train.batch_size")

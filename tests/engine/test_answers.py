@@ -9,9 +9,9 @@ from nlpcli.decoders.options import GenerateOptions
 from nlpcli.engine.answers import answer_all, answering, ask_all
 from nlpcli.errors import DataError, UsageError
 from nlpcli.records.row import Row
-from nlpcli.runtime.batches import Loose
+from nlpcli.runtime.batches import Plan
 from nlpcli.tasks.protocol import Answers, EncodedWindow, Fits, Recipe, Tunes, Writes
-from nlpcli.text.batching import Field
+from nlpcli.text.batching import Bound, Field
 from nlpcli.text.windows import whole_window
 
 FIELDS = {
@@ -72,9 +72,12 @@ class Predicts(Base, Answers):
         return {"found": [part for _, part in parts]}
 
 
-class Forward(Loose):
+class Forward:
     def __init__(self):
         self.model = "model"
+
+    def plan(self, fields, batch_size):
+        return Plan(fields, Bound(batch_size))
 
     def __call__(self, batch):
         return {"vectors": batch["token_ids"] * 2}

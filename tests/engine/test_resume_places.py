@@ -25,14 +25,24 @@ COMMON = {
     "train.lr": 3e-3,
     "runtime.tensorboard": False,
 }
+BY_TOKENS = {"train.batch_size": None, "train.batch_tokens": 300}
 PLANS = {
     "plain": {},
+    "by tokens": BY_TOKENS,
+    "by tokens, streamed": {
+        **BY_TOKENS,
+        "data.cache_examples": 9,
+        "data.shuffle_buffer": 17,
+    },
+    "by tokens, in compiled blocks": {**BY_TOKENS, "backbone.num_hidden_layers": 6},
+    "by tokens, accumulated": {**BY_TOKENS, "train.accumulate": 2},
     "evaluated inside epochs": {"train.eval_every": 4},
     "accumulated and averaged": {"train.accumulate": 2, "train.ema": 0.9},
     "streamed": {"data.cache_examples": 9, "data.shuffle_buffer": 17},
     "float16": {"runtime.precision": "float16"},
     "global pointer": {"task.head": "global-pointer"},
 }
+OTHERS = [plan for plan in PLANS if plan != "by tokens"]
 TIMED = {"seconds", "tokens_per_second", "eval_seconds", "programs"}
 
 
@@ -119,7 +129,7 @@ def assert_resumes(run, expected):
         assert found[name] == value, name
 
 
-@pytest.mark.parametrize("plan", first_is_quick(PLANS))
+@pytest.mark.parametrize("plan", ["by tokens", *first_is_quick(OTHERS)])
 def test_killed_in_a_step(plan, undisturbed, tmp_path, monkeypatch):
     expected = undisturbed(plan)
     with monkeypatch.context() as patched:

@@ -11,6 +11,7 @@ import pytest
 from nlpcli.config.loader import resolve
 from nlpcli.engine.examples import ExampleFile
 from nlpcli.engine.train import prepare
+from nlpcli.errors import ConfigError
 from nlpcli.records import lines
 from nlpcli.samples import sample
 
@@ -124,3 +125,51 @@ def test_limit_counts_lines():
     assert ready.windows.example_count == 60
     source = ExampleFile(ready.recipe, sample("ner", "dev"))
     assert len(list(source)) == len(ready.dev) and source.skipped == 0
+
+
+BY_TOKENS = {"train.batch_tokens": 400, "train.epochs": 3}
+STREAMED = {"data.cache_examples": 50, "data.shuffle_buffer": 60}
+
+
+@pytest.mark.parametrize("more", [{}, STREAMED])
+def test_batches_by_tokens_are_counted_before_they_are_made(more):
+    ready = prepare(resolve("ner", flags={**BY_TOKENS, **more}))
+    own = ready.windows
+    assert (own.cached is None) == bool(more)
+    every = Counter(own.lengths)
+    steps = 0
+    for epoch in range(3):
+        batches = list(own.epoch(epoch))
+        lengths = [[len(item["token_ids"]) for item in batch] for batch in batches]
+        assert [found.tolist() for found in own.epoch_lengths(epoch)] == lengths
+        assert Counter(n for batch in lengths for n in batch) == every
+        for batch in lengths:
+            (padded,) = own.bound.padded([max(batch)])
+            assert len(batch) * padded <= 400
+        steps += len(batches)
+    assert ready.steps == steps
+    assert len({len(batch) for batch in lengths}) > 2, "many short or few long"
+    most = {**BY_TOKENS, **more, "train.max_steps": 5}
+    assert prepare(resolve("ner", flags=most)).steps == 5
+
+
+def test_batches_by_tokens_do_not_know_into_how_many_pieces_they_go():
+    whole = prepare(resolve("ner", flags=BY_TOKENS))
+    flags = {**BY_TOKENS, "train.accumulate": 3}
+    dealt = prepare(resolve("ner", flags=flags))
+    assert whole.steps == dealt.steps
+    for one, other in zip(whole.windows.epoch(1), dealt.windows.epoch(1), strict=True):
+        assert [x["token_ids"].tolist() for x in one] == [
+            x["token_ids"].tolist() for x in other
+        ]
+
+
+def test_a_window_longer_than_a_batch_may_be_is_told_before_training():
+    longest = max(windows().lengths)
+    flags = {"train.batch_tokens": 20}
+    with pytest.raises(ConfigError) as caught:
+        prepare(resolve("ner", flags=flags))
+    (problem,) = caught.value.problems
+    assert problem.startswith("train.batch_tokens: expected at least ")
+    assert f"longest window ({longest} tokens)" in problem
+    assert problem.endswith("got 20; raise it or lower data.max_length")

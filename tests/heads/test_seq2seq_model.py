@@ -14,7 +14,7 @@ from nlpcli.heads.seq2seq_model import Seq2SeqModel
 from nlpcli.heads.sequence_options import SequenceOptions
 from nlpcli.runtime.blocks import SharedBlocks
 from nlpcli.runtime.diagnose import first_not_finite
-from nlpcli.runtime.optimizer import learning_rate_scales
+from nlpcli.runtime.optimizer import rate_scale
 from nlpcli.text.batching import collate, sizes_of
 from nlpcli.text.layouts import Apart
 
@@ -98,9 +98,8 @@ def test_compiled_blocks_give_the_same_loss_and_gradients():
 
 
 def test_rates_fall_from_the_decoders_top_to_the_encoders_bottom():
-    scales = learning_rate_scales(
-        model_of(), TrainOptions(lr=1e-3, head_lr=1e-3, layer_decay=0.5)
-    )
+    options = TrainOptions(lr=1e-3, head_lr=1e-3, layer_decay=0.5)
+    scales = {p.variable.path: rate_scale(p, options) for p in model_of().parameters()}
     last = "feed_forward/output/kernel"
     found = [scales[f"backbone/decoder/layer_{i}/{last}"] for i in (2, 1, 0)]
     found += [scales[f"backbone/encoder/layer_{i}/{last}"] for i in (1, 0)]

@@ -8,10 +8,9 @@ import pytest
 import tensorflow as tf
 
 from nlpcli.config import TrainOptions
-from nlpcli.runtime.blocks import WORTH_IT, SharedBlocks, shared_blocks
-from nlpcli.runtime.step import TrainStep
+from nlpcli.runtime.blocks import WORTH_IT, SharedBlocks, shared_blocks, walked_by
 from tests.slow import first_is_quick
-from tests.tiny_task import CONFIG, make_batch, make_model, make_optimizer
+from tests.tiny_task import CONFIG, make_batch, make_model, make_optimizer, make_step
 
 DEEP = replace(CONFIG, num_hidden_layers=3)
 
@@ -24,8 +23,7 @@ def train(with_blocks, dropout, steps=4):
     model = make_model(config)
     optimizer = make_optimizer(model, TrainOptions(lr=1e-3, head_lr=1e-2))
     blocks = SharedBlocks(model.backbone) if with_blocks else None
-    one = tf.distribute.get_strategy()
-    step = TrainStep(model, optimizer, one, 1.0, False, None, blocks)
+    step = make_step(model, optimizer, blocks=blocks)
     losses = []
     for number in range(1, steps + 1):
         batch = {k: tf.constant(v) for k, v in make_batch(number).items()}
@@ -48,6 +46,22 @@ def test_training_in_blocks_repeats_bit_for_bit():
     _, first = train(True, 0.3)
     _, second = train(True, 0.3)
     assert all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+
+
+def test_of_two_walks_the_inner_one_counts_and_the_outer_one_comes_back():
+    stack = make_model(DEEP).backbone
+    blocks = SharedBlocks(stack)
+    with blocks.active():
+        outer = stack.block_runner
+        with walked_by(stack, print), blocks.active():
+            assert stack.block_runner is outer
+        with walked_by(stack, print):
+            assert stack.block_runner is print
+        assert stack.block_runner is outer
+        with pytest.raises(ZeroDivisionError), walked_by(stack, print):
+            raise ZeroDivisionError
+        assert stack.block_runner is outer
+    assert stack.block_runner is None
 
 
 def test_few_blocks_are_not_compiled():

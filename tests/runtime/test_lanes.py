@@ -8,12 +8,12 @@ import pytest
 import tensorflow as tf
 
 from nlpcli.config import TrainOptions
-from nlpcli.runtime.batches import side_by_side
-from nlpcli.runtime.forward import Forward
-from nlpcli.runtime.step import TrainStep
-from nlpcli.text.batching import Field, collate_halves
+from nlpcli.runtime.batches import Plan, micro_batches, side_by_side, signature
+from nlpcli.runtime.datasets import to_device
+from nlpcli.runtime.forward import AT_ONCE, Forward
+from nlpcli.text.batching import Bound, Field
 from tests.slow import first_is_quick
-from tests.tiny_task import CONFIG, make_batch, make_model, make_optimizer
+from tests.tiny_task import CONFIG, make_batch, make_model, make_optimizer, make_step
 
 FIELDS = {
     "token_ids": Field(("tokens",), 0),
@@ -30,10 +30,6 @@ def unpadded(batch):
     ]
 
 
-def tensors(batch):
-    return {name: tf.constant(array) for name, array in batch.items()}
-
-
 def train(lanes, dropout=0.0, rows=8):
     keras.utils.set_random_seed(0)
     model = make_model(
@@ -42,16 +38,14 @@ def train(lanes, dropout=0.0, rows=8):
         )
     )
     optimizer = make_optimizer(model, TrainOptions(lr=1e-3, head_lr=1e-2))
-    spec = {
-        name: tf.TensorSpec((None, None), v.dtype) for name, v in make_batch(0).items()
-    }
-    one = tf.distribute.get_strategy()
-    step = TrainStep(model, optimizer, one, 1.0, False, spec, None, lanes)
+    plan = Plan(FIELDS, Bound(rows), lanes=lanes)
+    sample = unpadded(make_batch(0))[0]
+    step = make_step(model, optimizer, signature=signature(plan, sample))
     results = []
     for number in range(1, 5):
-        batch = make_batch(number, rows)
-        parts = [tensors(part) for part in collate_halves(unpadded(batch), FIELDS)]
-        micro = parts if lanes == 2 else tensors(batch)
+        batch = unpadded(make_batch(number, rows))
+        (whole,) = micro_batches(batch, plan)
+        micro = to_device(whole, tf.distribute.get_strategy())
         results.append(step([micro], 1e-2, optimizer.host_scalars(number)))
     assert step.programs() == 1
     return [v.numpy() for v in model.trainable_variables], results
@@ -104,9 +98,21 @@ def test_a_failure_comes_out_and_ends_the_rest():
 def test_cuts_follow_what_runs():
     model = make_model()
     lengths = [9, 9, 8, 3, 3, 3, 3]
-    assert Forward(model, True).ranges(lengths, 4) == [(0, 4), (4, 7)]
-    assert Forward(model, True).rows_of(4) == 4
-    plain = Forward(model, False, lanes=2)
-    assert plain.ranges(lengths, 4) == [(0, 3), (3, 7)]
-    assert plain.rows_of(4) is None
+    whole = Forward(model, True).plan(FIELDS, 4)
+    assert whole.cuts(lengths) == [(0, 4), (4, 7)]
+    assert whole.rows_of(3, {"tokens": 16}) == 4
+    plain = Forward(model, False, lanes=2).plan(FIELDS, 4)
+    assert plain.cuts(lengths) == [(0, 3), (3, 7)]
+    assert plain.rows_of(3, {"tokens": 9}) == 3
     assert plain.shape_of([{"tokens": 3}, {"tokens": 5}]) == {"tokens": 5}
+
+
+@pytest.mark.parametrize("xla", [False, True])
+def test_long_rows_go_in_few(xla):
+    forward = Forward(make_model(), xla, [{"tokens": 128}, {"tokens": 512}])
+    plan = forward.plan(FIELDS, 32)
+    assert {b - a for a, b in plan.cuts([500] * 64)} == {AT_ONCE // 512}
+    assert plan.cuts([128] * 64) == [(0, 32), (32, 64)]
+    assert plan.cuts([AT_ONCE + 1]) == [(0, 1)]
+    if xla:
+        assert plan.rows_of(1, {"tokens": 512}) == AT_ONCE // 512

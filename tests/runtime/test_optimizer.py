@@ -9,8 +9,8 @@ import pytest
 import tensorflow as tf
 
 from nlpcli.config import TrainOptions
-from nlpcli.heads.task_model import BackboneModel
-from nlpcli.runtime.optimizer import AdamW, learning_rate_scales, schedule
+from nlpcli.heads.task_model import BackboneModel, Parameter
+from nlpcli.runtime.optimizer import AdamW, rate_scale, schedule
 
 OPTIONS = TrainOptions(weight_decay=0.1, lr=1e-3, head_lr=1e-2, epsilon=1e-3)
 
@@ -35,12 +35,16 @@ def draw(seed, steps=7):
     return [v.astype(np.float32) for v in values], as_float
 
 
+def fresh(variables):
+    return [Parameter(v, None, len(v.shape) > 1) for v in variables]
+
+
 @pytest.mark.parametrize("xla", [False, True])
 def test_equals_torch_adamw(xla):
     torch = pytest.importorskip("torch")
     values, grads = draw(0)
     variables = [keras.Variable(v, name=f"v{i}") for i, v in enumerate(values)]
-    optimizer = AdamW(variables, OPTIONS, {v.path: 1.0 for v in variables})
+    optimizer = AdamW(fresh(variables), OPTIONS)
     ours = run(optimizer, variables, grads, 1e-2, xla)
     theirs = [torch.nn.Parameter(torch.tensor(v)) for v in values]
     reference = torch.optim.AdamW(
@@ -62,19 +66,21 @@ def test_equals_torch_adamw(xla):
 def test_each_variable_has_its_own_rate():
     values, grads = draw(1)
     results = []
-    for scale in (1.0, 0.5):
+    options = TrainOptions(weight_decay=0.1, layer_decay=0.5, lr=None)
+    for depth, scale in ((None, 1.0), (0, 1.0), (1, 0.5)):
         variables = [keras.Variable(v, name=f"v{i}") for i, v in enumerate(values)]
-        scales = {v.path: scale for v in variables}
-        optimizer = AdamW(variables, OPTIONS, scales)
+        parameters = [p._replace(depth=depth) for p in fresh(variables)]
+        optimizer = AdamW(parameters, options)
         results.append(run(optimizer, variables, grads, 1e-2 / scale))
-    for a, b in zip(*results, strict=True):
-        np.testing.assert_allclose(a, b, rtol=1e-6)
+    for a, b, c in zip(*results, strict=True):
+        np.testing.assert_array_equal(a, b)
+        np.testing.assert_allclose(a, c, rtol=1e-6)
 
 
 def test_averages_start_at_once():
     values, grads = draw(2, steps=40)
     variable = keras.Variable(values[0], name="v")
-    optimizer = AdamW([variable], TrainOptions(ema=0.9), {variable.path: 1.0})
+    optimizer = AdamW(fresh([variable]), TrainOptions(ema=0.9))
     apply = tf.function(optimizer.apply)
     expected = values[0].copy()
     for step, grad in enumerate(grads, 1):
@@ -89,8 +95,10 @@ class Layers:
     """A backbone of three blocks between a table and what has no part in training."""
 
     def __init__(self):
-        block = "backbone/layer_{}/attention/qkv/kernel"
-        self.blocks = [layer(block.format(i)) for i in range(3)]
+        block = "backbone/layer_{}/attention/qkv/{}"
+        self.blocks = [
+            layer(block.format(i, "kernel"), block.format(i, "bias")) for i in range(3)
+        ]
         table = layer("backbone/token_embedding/embeddings")
         own = [v for part in (table, *self.blocks) for v in part.trainable_variables]
         self.trainable_variables = own
@@ -98,7 +106,8 @@ class Layers:
 
 
 def named(path):
-    return SimpleNamespace(path=path)
+    shape = (2,) if path.endswith("bias") else (2, 2)
+    return SimpleNamespace(path=path, shape=shape)
 
 
 def layer(*paths):
@@ -127,6 +136,11 @@ class Parts:
         return {"mlm": self.mlm}
 
     head_variables = BackboneModel.head_variables
+    parameters = BackboneModel.parameters
+
+
+def scales_of(model, options):
+    return {p.variable.path: rate_scale(p, options) for p in model.parameters()}
 
 
 @pytest.mark.parametrize("filled", [(), ("mlm",)])
@@ -134,8 +148,8 @@ def test_layer_wise_rates(filled):
     """What a file had learns as the top block does, what starts fresh as a head."""
     options = TrainOptions(lr=1e-4, head_lr=1e-2, layer_decay=0.5)
     model = Parts(filled)
-    scales = learning_rate_scales(model, options)
-    assert scales.keys() == {v.path for v in model.trainable_variables}
+    scales = scales_of(model, options)
+    assert list(scales) == [v.path for v in model.trainable_variables]
     assert scales["backbone/layer_2/attention/qkv/kernel"] == pytest.approx(0.01)
     assert scales["backbone/layer_1/attention/qkv/kernel"] == pytest.approx(0.005)
     assert scales["backbone/layer_0/attention/qkv/kernel"] == pytest.approx(0.0025)
@@ -146,8 +160,15 @@ def test_layer_wise_rates(filled):
 
 
 def test_without_a_rate_of_its_own_the_backbone_learns_as_the_heads_do():
-    scales = learning_rate_scales(Parts(), TrainOptions(lr=None, head_lr=1e-2))
+    scales = scales_of(Parts(), TrainOptions(lr=None, head_lr=1e-2))
     assert set(scales.values()) == {1.0}
+
+
+def test_matrices_decay_and_biases_do_not():
+    decaying = {p.variable.path for p in Parts().parameters() if p.decays}
+    assert "backbone/layer_0/attention/qkv/kernel" in decaying
+    assert "tags/transitions" in decaying
+    assert not any(path.endswith("bias") for path in decaying)
 
 
 @pytest.mark.parametrize("shape", ["linear", "cosine", "constant"])

@@ -12,8 +12,8 @@ import tensorflow as tf
 from nlpcli.config import TrainOptions
 from nlpcli.runtime.datasets import prefetch, to_device
 from nlpcli.runtime.diagnose import first_not_finite
-from nlpcli.runtime.step import LossScale, TrainStep
-from tests.tiny_task import CONFIG, make_batch, make_model, make_optimizer
+from nlpcli.runtime.step import LossScale
+from tests.tiny_task import CONFIG, make_batch, make_model, make_optimizer, make_step
 
 OPTIONS = TrainOptions(lr=1e-3, head_lr=1e-2)
 ONE = tf.distribute.get_strategy()
@@ -23,7 +23,7 @@ def train(micro, steps=4, xla=False, clip=1.0):
     keras.utils.set_random_seed(0)
     model = make_model()
     optimizer = make_optimizer(model, OPTIONS)
-    step = TrainStep(model, optimizer, ONE, clip, xla, None)
+    step = make_step(model, optimizer, clip_norm=clip, xla=xla)
     results = []
     for number in range(1, steps + 1):
         batch = make_batch(number)
@@ -70,7 +70,7 @@ def test_a_step_that_is_not_finite_changes_nothing_and_is_located():
     keras.utils.set_random_seed(0)
     model = make_model()
     optimizer = make_optimizer(model, OPTIONS)
-    step = TrainStep(model, optimizer, ONE, 1.0, False, None)
+    step = make_step(model, optimizer)
     batch = make_batch(0)
     kernel = model.backbone.blocks[1].feed_forward.intermediate.kernel
     broken = kernel.numpy()
@@ -104,7 +104,7 @@ def test_dynamic_signature_traces_once():
     signature = {
         name: tf.TensorSpec((None, None), array.dtype) for name, array in batch.items()
     }
-    step = TrainStep(model, optimizer, ONE, 1.0, False, signature)
+    step = make_step(model, optimizer, signature=signature)
     for number, (rows, length) in enumerate([(8, 12), (3, 9), (5, 20)], 1):
         batch = make_batch(number, rows, length)
         assert step(

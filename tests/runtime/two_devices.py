@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import tensorflow as tf
 
@@ -15,33 +16,57 @@ import keras
 import numpy as np
 
 from nlpcli.config import TrainOptions
+from nlpcli.runtime.batches import micro_batches, training_plan
 from nlpcli.runtime.datasets import to_device
-from nlpcli.runtime.step import TrainStep
-from tests.tiny_task import make_batch, make_model, make_optimizer
+from nlpcli.text.batching import Bound, Field, length_grouped
+from tests.tiny_task import make_batch, make_model, make_optimizer, make_step
+
+FIELDS = {
+    "token_ids": Field(("tokens",), 0),
+    "padding_mask": Field(("tokens",), False),
+    "labels": Field(("tokens",)),
+}
+BUCKETS = [{"tokens": 4}, {"tokens": 8}, {"tokens": 12}]
+ROWS, TOKENS = Bound(8), Bound(None, 60, (4, 8, 12))
 
 
-def train(strategy: tf.distribute.Strategy, accumulate: int) -> list[np.ndarray]:
+def batches(bound: Bound) -> list[list[dict[str, np.ndarray]]]:
+    """Unpadded rows, as an epoch has them: the same for every worker."""
+    whole = make_batch(1, rows=30)
+    lengths = whole["padding_mask"].sum(1)
+    rng = np.random.default_rng(0)
+    return [
+        [{name: v[i, : lengths[i]] for name, v in whole.items()} for i in chosen]
+        for chosen in length_grouped(lengths, bound.most(lengths), rng)
+    ]
+
+
+def train(
+    strategy: tf.distribute.Strategy, accumulate: int, bound: Bound
+) -> list[np.ndarray]:
     keras.utils.set_random_seed(3)
     options = TrainOptions(lr=1e-3, head_lr=1e-2, ema=0.9)
     with strategy.scope():
         model = make_model()
         optimizer = make_optimizer(model, options)
-        step = TrainStep(model, optimizer, strategy, 1.0, False, None)
-    for number in range(1, 6):
-        batch = make_batch(number, rows=8)
-        rows = 8 // accumulate
-        micro = [
-            to_device({k: v[i : i + rows] for k, v in batch.items()}, strategy)
-            for i in range(0, 8, rows)
-        ]
-        step(micro, 1e-2, optimizer.host_scalars(number))
+        step = make_step(model, optimizer, strategy)
+    replicas = strategy.num_replicas_in_sync
+    device = SimpleNamespace(xla=False, lanes=1, replicas=replicas)
+    plan = training_plan(FIELDS, bound, BUCKETS, model, device, accumulate, False)
+    for number, batch in enumerate(batches(bound), 1):
+        micro = micro_batches(batch, plan)
+        assert len(micro) == accumulate
+        assert all(len(piece["token_ids"]) % replicas == 0 for piece in micro)
+        pieces = [to_device(piece, strategy) for piece in micro]
+        step(pieces, 1e-2, optimizer.host_scalars(number))
     return [v.numpy() for v in [*model.trainable_variables, *optimizer.averages]]
 
 
 mirrored = tf.distribute.MirroredStrategy(["CPU:0", "CPU:1"])
-one = train(tf.distribute.get_strategy(), 1)
-for parts in (1, 2):
-    two = train(mirrored, parts)
-    for a, b in zip(one, two, strict=True):
-        np.testing.assert_allclose(a, b, rtol=5e-4, atol=5e-6)
+for bound in (ROWS, TOKENS):
+    one = train(tf.distribute.get_strategy(), 1, bound)
+    for parts in (1, 2):
+        two = train(mirrored, parts, bound)
+        for a, b in zip(one, two, strict=True):
+            np.testing.assert_allclose(a, b, rtol=5e-4, atol=5e-6)
 print("same weights")

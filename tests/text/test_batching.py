@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from nlpcli.text.batching import (
+    Bound,
     Field,
     choose_buckets,
     collate,
@@ -91,3 +92,25 @@ def test_length_grouping_is_a_seeded_permutation_of_like_lengths():
         for b in batches
     )
     assert waste / sum(lengths) < 0.05
+
+
+def test_length_grouping_by_tokens_is_a_seeded_permutation_within_the_bound():
+    lengths = np.random.default_rng(1).integers(1, 100, 1000)
+    buckets = np.arange(8, 105, 8)
+    most = Bound(None, 600, tuple(buckets)).most(lengths)
+    batches = list(length_grouped(lengths, most, np.random.default_rng(5)))
+    again = list(length_grouped(lengths, most, np.random.default_rng(5)))
+    other = list(length_grouped(lengths, most, np.random.default_rng(6)))
+    assert batches == again != other
+    assert sorted(i for batch in batches for i in batch) == list(range(1000))
+    padded = [len(b) * min(buckets[buckets >= lengths[b].max()]) for b in batches]
+    assert max(padded) <= 600
+    assert lengths.sum() / (600 * len(batches)) > 0.8
+
+
+def test_an_equal_bound_for_every_row_is_a_number_of_rows():
+    lengths = np.random.default_rng(1).integers(1, 100, 500)
+    whole = list(length_grouped(lengths, 24, np.random.default_rng(5), 3))
+    each = np.full(500, 24)
+    assert whole == list(length_grouped(lengths, each, np.random.default_rng(5), 3))
+    assert [len(batch) for batch in whole if len(batch) < 24] == [500 % 24]

@@ -2,11 +2,10 @@
 
 from itertools import combinations
 
-import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from nlpcli.text.batching import Field, collate_halves, cut_sorted, halves
+from nlpcli.text.batching import Bound, cut_falling, cut_rising, cut_sorted, halves
 
 LENGTHS = st.lists(st.integers(1, 60), min_size=1, max_size=9)
 
@@ -48,12 +47,59 @@ def test_halves_hold_every_row_once_and_the_longer_is_as_small_as_can_be(lengths
         assert largest <= max(at * ranked[at - 1], (len(ranked) - at) * ranked[-1])
 
 
-def test_each_half_is_padded_to_its_own_longest_and_a_lone_row_gets_filler():
-    fields = {"token_ids": Field(("tokens",), 7)}
-    rows = [{"token_ids": np.arange(n, dtype=np.int32)} for n in (2, 9, 3, 8)]
-    short, long = collate_halves(rows, fields)
-    assert short["token_ids"].tolist() == [[0, 1, 7], [0, 1, 2]]
-    assert long["token_ids"].shape == (2, 9)
-    one, filler = collate_halves(rows[:1], fields)
-    assert one["token_ids"].tolist() == [[0, 1]]
-    assert filler["token_ids"].tolist() == [[7, 7]]
+@given(LENGTHS, st.integers(1, 200), st.integers(1, 5), st.integers(0, 40))
+def test_a_bound_of_tokens_holds_in_the_cheapest_cut(lengths, tokens, rows, overhead):
+    lengths = sorted(lengths, reverse=True)
+    found = cut_sorted(lengths, Bound(rows, tokens).most(lengths), overhead)
+
+    def within(ranges):
+        return all(
+            b - a == 1 or (b - a <= rows and (b - a) * max(lengths[a:b]) <= tokens)
+            for a, b in ranges
+        )
+
+    assert within(found)
+    inner = range(1, len(lengths))
+    best = min(
+        cost(lengths, ranges, overhead)
+        for count in range(len(lengths))
+        for cuts in combinations(inner, count)
+        for ranges in [list(zip((0, *cuts), (*cuts, len(lengths)), strict=True))]
+        if within(ranges)
+    )
+    assert cost(lengths, found, overhead) == best
+
+
+BUCKETS = st.none() | st.lists(st.integers(1, 60), max_size=4, unique=True).map(
+    lambda ends: tuple(sorted(ends))
+)
+
+
+@given(LENGTHS, st.none() | st.integers(1, 5), st.integers(1, 200), BUCKETS)
+def test_full_cuts_hold_the_bound_and_could_hold_no_row_more(
+    lengths, rows, tokens, buckets
+):
+    bound = Bound(rows, tokens, buckets)
+    for down, cut in ((False, cut_rising), (True, cut_falling)):
+        lengths = sorted(lengths, reverse=down)
+        found = cut(bound.most(lengths))
+        assert [i for a, b in found for i in range(a, b)] == list(range(len(lengths)))
+        for a, b in found:
+            (most,) = bound.most([max(lengths[a:b])])
+            assert b - a <= most
+            padded = int(bound.padded([max(lengths[a:b])])[0])
+            assert padded >= max(lengths[a:b])
+            assert b - a == 1 or (b - a) * padded <= tokens
+            if b < len(lengths):
+                (more,) = bound.most([max(lengths[a : b + 1])])
+                assert b - a + 1 > more
+
+
+def test_a_bound_pads_to_its_lengths_and_then_to_powers_of_two():
+    lengths = [3, 8, 9, 20, 21, 33]
+    assert Bound(2, 9).padded(lengths).tolist() == lengths
+    assert Bound(2, 9, (8, 20)).padded(lengths).tolist() == [8, 8, 20, 20, 32, 64]
+    assert Bound(2, 9, ()).padded(lengths).tolist() == [4, 8, 16, 32, 32, 64]
+    assert Bound(7).most(lengths).tolist() == [7] * 6
+    assert Bound(None, 60, (8, 20)).most(lengths).tolist() == [7, 7, 3, 3, 1, 1]
+    assert Bound(4, 60, (8, 20)).most(lengths).tolist() == [4, 4, 3, 3, 1, 1]
