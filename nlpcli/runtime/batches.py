@@ -28,6 +28,16 @@ class Plan(Protocol):
         """The rows of each batch; None where it may have its own number."""
 
 
+class Runner(Plan, Protocol):
+    """What runs batches that are cut and padded as it says."""
+
+    def __call__(self, batch: Features) -> dict[str, np.ndarray]:
+        """The model's outputs for a padded batch."""
+
+    def decoding(self) -> Mapping[str, np.ndarray]:
+        """What of the model a decoder needs beside them."""
+
+
 class Loose:
     """Batches of a fixed number of rows, each padded to its own longest."""
 

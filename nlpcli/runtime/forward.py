@@ -38,7 +38,7 @@ class Forward:
         )
 
     def __call__(self, batch: Features) -> dict[str, np.ndarray]:
-        rows, length = batch["token_ids"].shape
+        rows, length = next(iter(batch.values())).shape[:2]
         tensors = {name: tf.constant(array) for name, array in batch.items()}
         with explain_memory(
             f"prediction, {rows} rows of {length} tokens",
@@ -46,6 +46,11 @@ class Forward:
         ):
             logits = self._program(tensors)
             return {name: value.numpy() for name, value in logits.items()}
+
+    def decoding(self) -> Mapping[str, np.ndarray]:
+        """What of the model a decoder needs beside its logits."""
+        arrays: dict[str, np.ndarray] = self.model.decoding()
+        return arrays
 
     def shape_of(self, sizes: Sequence[Sizes]) -> Sizes:
         """The padded sizes of a batch of examples with these sizes."""
