@@ -47,6 +47,7 @@ def main() -> None:
     parser.add_argument("--batch-size", type=int, default=32)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--sides", nargs="+", choices=SIDES, default=SIDES)
+    parser.add_argument("--works", nargs="+", choices=WORKS, default=WORKS)
     parser.add_argument("--exports", type=Path, help="where exports are kept")
     parser.add_argument("--side", choices=SIDES, help=argparse.SUPPRESS)
     parser.add_argument("--work", choices=WORKS, help=argparse.SUPPRESS)
@@ -58,7 +59,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         options.exports = options.exports or Path(folder)
         export_all(options)
-        rows = {work: rows_of(options, work) for work in WORKS}
+        rows = {work: rows_of(options, work) for work in options.works}
     print(f"{machine()}; {options.threads} threads, {options.lines} lines of ", end="")
     print(f"{options.texts.name}, batches of {options.batch_size}")
     for work, found in rows.items():
@@ -109,19 +110,18 @@ def apart(work: str, found: dict[str, dict[str, Any]], answers: list[Any]) -> st
 
 def export_all(options: argparse.Namespace) -> None:
     """Write what is not there yet, in a process that leaves nothing behind."""
-    for side, quantize in EXPORTS.items():
-        for work in WORKS:
-            if (
-                side in " ".join(options.sides)
-                and not (options.exports / f"{work}-{side}").exists()
-            ):
-                words = ["--exports", str(options.exports), "--side", side]
-                words += ["--work", work, "--write", quantize or "float32"]
-                subprocess.run(
-                    [sys.executable, __file__, *sys.argv[1:], *words],
-                    check=True,
-                    stdout=subprocess.DEVNULL,
-                )
+    used = {side.removesuffix("-bfloat16") for side in options.sides}
+    for side in used & EXPORTS.keys():
+        for work in options.works:
+            if (options.exports / f"{work}-{side}").exists():
+                continue
+            words = ["--exports", str(options.exports), "--side", side, "--work", work]
+            words += ["--write", EXPORTS[side] or "float32"]
+            subprocess.run(
+                [sys.executable, __file__, *sys.argv[1:], *words],
+                check=True,
+                stdout=subprocess.DEVNULL,
+            )
 
 
 def write_export(options: argparse.Namespace, quantize: str) -> None:

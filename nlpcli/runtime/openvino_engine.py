@@ -30,9 +30,12 @@ def write(program: Traced, path: Path, int8: bool) -> None:
 
     with needs("openvino"):
         import openvino
+        from openvino.frontend import FrontEndManager
+    # openvino.convert_model does the same, and tells its maker of it
+    reader = FrontEndManager().load_by_framework("tf")
     with tempfile.TemporaryDirectory() as folder:
         save([program], Path(folder))
-        converted = openvino.convert_model(folder, share_weights=False)
+        converted = reader.convert(reader.load(folder))
         if int8:
             for product, kernel, by_rows in list(_products(converted)):
                 _make_small(product, kernel, by_rows)
