@@ -62,14 +62,16 @@ def export(
     if quantize is not None and to == "hf":
         raise UsageError(f"--quantize {quantize}: --to hf writes float32")
     chosen = chosen_run(run, find_recipe(recipe).name)
-    with quiet_imports():
-        from nlpcli.engine.export import export_run
-        from nlpcli.engine.export_engine import export_engine
+    if to == "hf":
+        with quiet_imports():
+            from nlpcli.engine.export import export_run
 
-        if to == "hf":
-            report = export_run(chosen, destination, force=force)
-        else:
-            report = export_engine(chosen, destination, to, quantize, force)
+        report = export_run(chosen, destination, force=force)
+    else:
+        with quiet_imports():
+            from nlpcli.engine.export_engine import export_engine
+
+        report = export_engine(chosen, destination, to, quantize, force)
     if as_json:
         print_json(report)
     else:
