@@ -9,14 +9,22 @@ import typer
 
 from nlpcli.cli.command import Command, verb
 from nlpcli.cli.options import Force, Json, Recipe, Run
+from nlpcli.errors import UsageError
 
 EXAMPLES = """\
 Examples:
   nlpcli export ner my-encoder --to hf
   nlpcli export ner my-encoder --run runs/rbt3 --force
+  nlpcli export ner ner-onnx --to onnx --quantize int8
+  nlpcli predict ner --run ner-onnx "王小明在北京大学读书"
 
-A head that transformers has goes with the encoder: ner with task.head softmax, classify
-with task.pooling pooler, the output head of what writes. What is lost is told."""
+hf: a head that transformers has goes with the encoder: ner with task.head softmax,
+classify with task.pooling pooler, the output head of what writes. What is lost is told.
+
+onnx, openvino, savedmodel: the whole model of a recipe that predicts, up to its logits,
+with all that answers need; eight samples are answered on both sides before it is
+handed over. `predict` runs the first two (extras nlpcli[onnx], nlpcli[openvino])
+without TensorFlow, TensorFlow Serving the third."""
 
 app = verb("export")
 
@@ -28,12 +36,18 @@ def export(
         Path, typer.Argument(metavar="DST", help="Folder to write.")
     ],
     to: Annotated[
-        Literal["hf"],
+        Literal["hf", "onnx", "openvino", "savedmodel"],
         typer.Option(
             "--to",
-            help="hf: as transformers loads it, with what it has of the head.",
+            help="hf: as transformers loads it; others: the whole model for an engine.",
         ),
     ] = "hf",
+    quantize: Annotated[
+        Literal["int8"] | None,
+        typer.Option(
+            "--quantize", help="Kernels of int8, for onnx and openvino; else float32."
+        ),
+    ] = None,
     run: Run = None,
     as_json: Json = False,
     force: Force = False,
@@ -45,12 +59,19 @@ def export(
     from nlpcli.cli.table import pairs
     from nlpcli.recipe import find_recipe
 
+    if quantize is not None and to == "hf":
+        raise UsageError(f"--quantize {quantize}: --to hf writes float32")
     chosen = chosen_run(run, find_recipe(recipe).name)
+    if to == "hf":
+        with quiet_imports():
+            from nlpcli.engine.export import export_run
 
-    with quiet_imports():
-        from nlpcli.engine.export import export_run
+        report = export_run(chosen, destination, force=force)
+    else:
+        with quiet_imports():
+            from nlpcli.engine.export_engine import export_engine
 
-    report = export_run(chosen, destination, to=to, force=force)
+        report = export_engine(chosen, destination, to, quantize, force)
     if as_json:
         print_json(report)
     else:

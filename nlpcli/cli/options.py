@@ -45,6 +45,16 @@ Run = Annotated[
         autocompletion=complete_runs,
     ),
 ]
+RunOrExport = Annotated[
+    Path | None,
+    typer.Option(
+        "--run",
+        metavar="DIR",
+        help="Run folder, or an export of one; the newest finished run of the recipe "
+        "when not given.",
+        autocompletion=complete_runs,
+    ),
+]
 AsItIs = Annotated[
     str | None,
     typer.Option(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 import typer
 
@@ -24,7 +26,7 @@ from nlpcli.cli.options import (
     OutputFile,
     PrecisionOption,
     Recipe,
-    Run,
+    RunOrExport,
     Source,
     TextKey,
     Texts,
@@ -36,6 +38,10 @@ from nlpcli.config import Precision, Xla
 from nlpcli.errors import NlpcliError, UsageError
 from nlpcli.files.json_text import dumps
 
+if TYPE_CHECKING:
+    from nlpcli.engine.exported import Engine, ExportDir
+    from nlpcli.engine.run_dir import RunDir
+
 EXAMPLES = """\
 Examples:
   nlpcli predict ner "王小明在北京大学读书"
@@ -43,6 +49,7 @@ Examples:
   nlpcli predict ner --input lines.txt --output answers.jsonl
   nlpcli predict ner --input lines.txt --format label-studio --output tasks.json
   nlpcli predict simbert --input lines.txt --output vectors.npy
+  nlpcli export ner ner-onnx --to onnx; nlpcli predict ner --run ner-onnx "王小明"
   tail -f log.jsonl | nlpcli predict ner --text-key message --on-error skip
 
 Input is plain text, a line each, or JSON Lines when it begins with `{`. An output that
@@ -60,7 +67,11 @@ def predict(
     context: typer.Context,
     recipe: Recipe,
     texts: Texts = None,
-    run: Run = None,
+    run: RunOrExport = None,
+    engine: Annotated[
+        Literal["onnx", "openvino"] | None,
+        typer.Option("--engine", help="What runs an export; else what it is for."),
+    ] = None,
     source: Source = None,
     output: OutputFile = None,
     text_key: TextKey = "text",
@@ -81,8 +92,6 @@ def predict(
     force: Force = False,
 ) -> None:
     """Answer texts: JSON Lines out, answer n for line n."""
-    from nlpcli.cli.console import quiet_imports
-    from nlpcli.cli.runs import chosen_run
     from nlpcli.files.named import refuse_existing
     from nlpcli.recipe import find_recipe
 
@@ -97,26 +106,23 @@ def predict(
     if form in ANNOTATED and form not in entry.task_type()().form().published:
         raise UsageError(f"--format {form}: recipe {name} marks nothing in a text")
     refuse_existing(output, force, source or "-")
-    chosen = chosen_run(run, name)
+    mode: Xla | None = None if xla is None else "on" if xla else "off"
+    opened = _opened(run, name, engine, mode)
     # reading begins while the model loads
     arrivals = Arrivals(requests_of(texts, source, text_key, id_key, longest_line))
-    mode: Xla | None = None if xla is None else "on" if xla else "off"
     ahead = BATCHES_AHEAD * batch_size
+    how = Answering(opened, name, engine, batch_size, precision, mode)
     try:
         if matrix is not None:
-            embedder = _embedder(chosen, name, batch_size, precision, mode)
-            failed = write_vectors(arrivals, ahead, embedder, on_error, matrix, force)
+            failed = write_vectors(
+                arrivals, ahead, _embedder(how), on_error, matrix, force
+            )
         else:
-            with quiet_imports():
-                from nlpcli.engine.predict import Predictor
-
-            sets = flag_sets(context)
-            predictor = Predictor(chosen, name, batch_size, precision, mode, sets)
             show, show_error = SHOWN[form]
             failed = write_answers(
                 arrivals,
                 ahead,
-                predictor.predict,
+                _predictor(how, flag_sets(context)).predict,
                 show,
                 on_error,
                 output,
@@ -130,21 +136,60 @@ def predict(
         raise typer.Exit(4)
 
 
-def _embedder(
-    run: Any,
-    recipe: str,
-    batch_size: int,
-    precision: Precision | None,
-    xla: Xla | None,
-) -> Any:
-    from nlpcli.cli.console import quiet_imports
+class Answering(NamedTuple):
+    """What answers, and how: a run by TensorFlow, or an export by an engine."""
 
+    opened: RunDir | ExportDir
+    recipe: str
+    engine: Engine | None
+    batch_size: int
+    precision: Precision | None
+    xla: Xla | None
+
+
+def _opened(
+    run: Path | None, recipe: str, engine: Engine | None, xla: Xla | None
+) -> RunDir | ExportDir:
+    """The run or the export that answers; UsageError for options of the other."""
+    from nlpcli.cli.runs import chosen_run
+    from nlpcli.engine.exported import ExportDir, is_export
+
+    if run is not None and is_export(run):
+        if xla is not None:
+            raise UsageError(f"--xla, --no-xla: {run} is an export, without TensorFlow")
+        return ExportDir.open(run, recipe)
+    if engine is not None:
+        raise UsageError(
+            f"--engine {engine}: expected an export (`nlpcli export {recipe} DST --to "
+            f"{engine}`) as --run DST, got {run or 'none'}"
+        )
+    return chosen_run(run, recipe)
+
+
+def _predictor(how: Answering, sets: Sequence[str]) -> Any:
+    from nlpcli.cli.console import quiet_imports
+    from nlpcli.engine.exported import ExportDir, ExportedRun
+
+    opened, recipe, engine, size, precision, xla = how
+    if isinstance(opened, ExportDir):
+        return ExportedRun(opened, engine, size, precision, sets)
+    with quiet_imports():
+        from nlpcli.engine.predict import Predictor
+
+    return Predictor(opened, recipe, size, precision, xla, sets)
+
+
+def _embedder(how: Answering) -> Any:
+    from nlpcli.cli.console import quiet_imports
+    from nlpcli.engine.exported import ExportDir, ExportedRun
+
+    opened, recipe, engine, size, precision, xla = how
+    if isinstance(opened, ExportDir):
+        return ExportedRun(opened, engine, size, precision).vectors()
     with quiet_imports():
         from nlpcli.engine.embed import Embedder
 
-    return Embedder.open(
-        run, recipe, batch_size=batch_size, precision=precision, xla=xla
-    )
+    return Embedder.open(opened, recipe, batch_size=size, precision=precision, xla=xla)
 
 
 def _bracketed(request: Request, answer: dict[str, Any]) -> str:

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from nlpcli.errors import DataError, NlpcliError, UsageError
 from nlpcli.records.row import Row
-from nlpcli.runtime.batches import in_batches
-from nlpcli.runtime.decoding import Decoding
-from nlpcli.runtime.forward import Forward
+from nlpcli.runtime.batches import Runner, in_batches
 from nlpcli.tasks.protocol import Answer, Answers, Fits, Recipe, Tunes, Weighs, Writes
 from nlpcli.text.batching import Features
+
+if TYPE_CHECKING:  # an export answers without TensorFlow
+    from nlpcli.runtime.decoding import Decoding
+    from nlpcli.runtime.forward import Forward
 
 
 class Asked(NamedTuple):
@@ -57,7 +59,7 @@ def ask_all(reader: Asks, lines: Sequence[Row | str]) -> Asked:
 
 def answer_all(
     recipe: Recipe[Any],
-    forward: Forward,
+    forward: Runner,
     examples: Sequence[Any],
     batch_size: int,
     tuning: bool = False,

@@ -26,22 +26,20 @@ from nlpcli.engine.published import (
     check_run_sizes,
     open_published,
 )
+from nlpcli.engine.restored import open_recipe, restore
 from nlpcli.engine.shapes import backbone_shapes
 from nlpcli.errors import CheckpointError, ConfigError
 from nlpcli.files.atomic import write_atomic
 from nlpcli.files.json_file import read_json_object, short
 from nlpcli.heads.published_parts import PARTS
 from nlpcli.progress import SILENT, Progress
-from nlpcli.recipe import find_recipe
 from nlpcli.runtime import weights
-from nlpcli.tasks.protocol import Buckets, Model, Recipe, Setup, Writes
+from nlpcli.tasks.protocol import Buckets, Model, Recipe, Writes
 from nlpcli.text.tokenizers.encoding import Tokenizer
 from nlpcli.text.tokenizers.load import extend, load_tokenizer, tiny_tokenizer
 from nlpcli.text.tokenizers.vocab import check_rows
 
 logger = logging.getLogger("nlpcli")
-
-LONGEST_BUCKET = 2**16  # tokens that a batch is padded to
 
 
 @dataclass
@@ -224,18 +222,6 @@ def prune(start: Start, used: Iterable[int]) -> np.ndarray:
     return kept
 
 
-def open_recipe(
-    config: RunConfig, tokenizer: Tokenizer, backbone: TransformerConfig
-) -> Recipe[Any]:
-    """The recipe of a run, made for its vocabulary and its encoder."""
-    setup = Setup(config, tokenizer, backbone)
-    recipe: Recipe[Any] = find_recipe(config.recipe).load().build_recipe(setup)
-    if backbone.num_decoder_layers and not recipe.apart:
-        problem = "expected one stack, got an encoder and a decoder, which"
-        raise ConfigError([f"backbone.model: {problem} {config.recipe} does not take"])
-    return recipe
-
-
 @weights.values_later()
 def build_model(recipe: Recipe[Any], start: Start) -> Model:
     """Backbone (with its pretrained weights), bridge and heads.
@@ -272,6 +258,17 @@ def write_model(
 ) -> None:
     """Everything needed to answer again: weights, config, vocabulary, labels."""
     weights.save_arrays(folder / "model.safetensors", variables)
+    write_settings(folder, recipe, family, config, buckets)
+
+
+def write_settings(
+    folder: Path,
+    recipe: Recipe[Any],
+    family: Family,
+    config: TransformerConfig,
+    buckets: Buckets,
+) -> None:
+    """What is needed to answer again beside the weights."""
     write_atomic(
         folder / "config.json",
         json.dumps({"model_type": family.name, **config.to_dict()}, indent=2) + "\n",
@@ -310,30 +307,10 @@ def load_run(config: RunConfig, folder: Path) -> Loaded:
     tokenizer = load_tokenizer(folder)
     check_rows(tokenizer.vocab, backbone_config.vocab_size, str(folder))
     recipe = open_recipe(config, tokenizer, backbone_config)
-    buckets = _restore(recipe, folder / "task.json")
+    buckets = restore(recipe, folder / "task.json")
     source = SafetensorsSource(folder / "model.safetensors")
     unused = check_run_sizes(backbone_shapes(family, backbone_config, source), source)
     with weights.at_most(unused, source):
         model = recipe.build(family.build(backbone_config))
     weights.assign(weights.learnt_variables(model), folder / "model.safetensors")
     return Loaded(recipe, model, family, buckets)
-
-
-def _restore(recipe: Recipe[Any], path: Path) -> Buckets:
-    """Give a recipe what it learnt, and return the sizes of its batches.
-
-    Raises CheckpointError for a file that is not the recipe's.
-    """
-    state = read_json_object(path, CheckpointError)
-    try:
-        recipe.restore(state["task"])
-        buckets = [{str(k): int(v) for k, v in b.items()} for b in state["buckets"]]
-        if not all(0 < size <= LONGEST_BUCKET for b in buckets for size in b.values()):
-            raise ValueError(f"buckets: expected sizes of 1 to {LONGEST_BUCKET}")
-        return buckets
-    except (TypeError, ValueError, LookupError, AttributeError) as error:
-        told = short(" ".join(str(error).split()))
-        raise CheckpointError(
-            f"{path}: not what this recipe keeps of a run: "
-            f"{type(error).__name__}: {told}"
-        ) from error

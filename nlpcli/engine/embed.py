@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +14,20 @@ from nlpcli.config import Precision, RuntimeOptions, Xla
 from nlpcli.engine.loaded import open_run
 from nlpcli.engine.published import open_published
 from nlpcli.engine.run_dir import RunDir
+from nlpcli.engine.vectors import BATCH_SIZE, TextVectors
 from nlpcli.errors import CheckpointError, ConfigError, NotFoundError
 from nlpcli.heads.similarity import EmbeddingModel
 from nlpcli.runtime import weights
-from nlpcli.runtime.batches import in_batches
-from nlpcli.runtime.datasets import prefetch
 from nlpcli.runtime.device import open_device
 from nlpcli.runtime.forward import Forward
 from nlpcli.tasks.protocol import Embeds
-from nlpcli.text.batching import Features
 from nlpcli.text.sentences import SentenceReader
 from nlpcli.text.tokenizers.load import load_tokenizer
 
 POOLINGS = ("cls", "pooler", "mean")
-CHUNK = 4096  # texts that are sorted by length together
-BATCH_SIZE = 64
 
 
-class Embedder:
+class Embedder(TextVectors):
     """A model and how it reads texts; ``open`` makes one.
 
     Same fingerprint, same vectors (up to rounding): it is a hash of all that they
@@ -47,11 +41,8 @@ class Embedder:
         forward: Forward,
         batch_size: int = BATCH_SIZE,
     ) -> None:
+        super().__init__(reader, forward, int(model.dimension), batch_size)
         self.model = model
-        self.reader = reader
-        self.forward = forward
-        self.batch_size = batch_size
-        self.fields = reader.fields()
 
     @classmethod
     def open(
@@ -139,11 +130,6 @@ class Embedder:
         forward = Forward(model, device.xla, (), device.lanes)
         return cls(model, reader, forward, batch_size)
 
-    @property
-    def dimension(self) -> int:
-        """Numbers in a vector."""
-        return int(self.model.dimension)
-
     @cached_property
     def fingerprint(self) -> str:
         """32 hexadecimal digits that name the model behind the vectors."""
@@ -164,40 +150,3 @@ class Embedder:
                 digest.update(path.encode())
                 digest.update(np.ascontiguousarray(variable, np.float32).data)
         return digest.hexdigest()
-
-    def encode(self, texts: Sequence[str]) -> np.ndarray:
-        """(texts, dimension) float32, each row of length 1, in order."""
-        out = np.empty((len(texts), self.dimension), np.float32)
-        for start in range(0, len(texts), CHUNK):
-            features = self.reader.features(texts[start : start + CHUNK])
-            out[start : start + CHUNK] = self._vectors(features)
-        return out
-
-    def rows(self, texts: Sequence[str | None]) -> np.ndarray:
-        """As ``encode``, but zeros for a text without characters, NaN for None."""
-        out = np.zeros((len(texts), self.dimension), np.float32)
-        real = [place for place, text in enumerate(texts) if text and text.strip()]
-        out[real] = self.encode([texts[place] or "" for place in real])
-        out[[place for place, text in enumerate(texts) if text is None]] = np.nan
-        return out
-
-    def stream(self, texts: Iterable[str], chunk: int = CHUNK) -> Iterator[np.ndarray]:
-        """Vectors of the next ``chunk`` texts at a time; memory does not grow.
-
-        The next texts are read and cut in pieces while the model works.
-        """
-        for features in prefetch(self._chunks(texts, chunk), depth=1):
-            yield self._vectors(features)
-
-    def _chunks(self, texts: Iterable[str], size: int) -> Iterator[list[Features]]:
-        waiting = iter(texts)
-        while some := list(islice(waiting, size)):
-            yield self.reader.features(some)
-
-    def _vectors(self, features: list[Features]) -> np.ndarray:
-        rows = in_batches(
-            features,
-            self.forward.plan(self.fields, self.batch_size),
-            lambda batch: self.forward(batch)["vectors"],
-        )
-        return np.array(rows, np.float32).reshape(len(rows), self.dimension)

@@ -36,7 +36,7 @@ TOLERANCE = 1e-4
 
 
 def export_run(
-    run: RunDir | Path, destination: Path, to: str = "hf", force: bool = False
+    run: RunDir | Path, destination: Path, force: bool = False
 ) -> dict[str, Any]:
     """Write a run as a Hugging Face folder, with its tokenizer.
 
@@ -47,8 +47,6 @@ def export_run(
     that transformers does not have, and for a destination that exists; ``force``
     replaces an earlier export, never the run.
     """
-    if to != "hf":
-        raise UsageError(f"--to: expected hf, got {to!r}")
     opened = choose_run(run, None)
     sources = [opened.path, opened.folder("best")]
     refuse_destination(destination, force, sources)
@@ -113,7 +111,7 @@ def export_run(
         logger.warning("%s: not in it: %s", destination, line)
     return {
         "destination": str(destination),
-        "to": to,
+        "to": "hf",
         "architecture": config["architectures"][0],
         "lost": lost,
         "max_difference": differences[0],

@@ -28,11 +28,10 @@ from nlpcli.runtime import weights
 from nlpcli.runtime.batches import (
     micro_batches,
     padding_share,
-    signature,
     training_plan,
 )
 from nlpcli.runtime.blocks import shared_blocks
-from nlpcli.runtime.datasets import prefetch, to_device
+from nlpcli.runtime.datasets import prefetch, signature, to_device
 from nlpcli.runtime.device import Device, explain_memory
 from nlpcli.runtime.diagnose import first_not_finite
 from nlpcli.runtime.forward import Forward

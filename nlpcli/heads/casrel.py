@@ -9,14 +9,11 @@ import keras
 import numpy as np
 from keras import ops
 
-from nlpcli.decoders.triples import ScoredTriple, nearest_spans
+from nlpcli.decoders.cascade import OBJECT_POWER, SUBJECT_POWER, second_stage
 from nlpcli.heads.task_model import Batch, TaskModel
 from nlpcli.layers.conditional_norm import ConditionalLayerNorm
 from nlpcli.layers.dense import Dense
 from nlpcli.text.batching import Features
-
-SUBJECT_POWER = 2
-OBJECT_POWER = 4
 
 
 class CasRelHead(keras.layers.Layer):
@@ -95,6 +92,15 @@ class CasRelModel(TaskModel):
         objects = self.head.objects(states, ops.maximum(subject, 0))
         return {**logits, "subject": subject, "objects": objects}
 
+    def stages(
+        self, batch: Features, forward: Callable[[Features], Mapping[str, np.ndarray]]
+    ) -> list[Features]:
+        """The text, then its states with a subject for each row."""
+        states = forward(batch)["hidden_states"]
+        rows = np.arange(len(states), dtype=np.int32)
+        spans = np.zeros((len(states), 2), np.int32)
+        return [batch, second_stage(states, rows, spans)]
+
     def task_loss(self, inputs: Batch, logits: Mapping[str, Any]) -> tuple[Any, Any]:
         """Cross-entropies summed over real characters, and how many there are.
 
@@ -113,50 +119,6 @@ class CasRelModel(TaskModel):
             ops.mean(second, axis=-1), axis=-1
         )
         return ops.sum(losses * mask), ops.sum(mask)
-
-
-def cascade(
-    forward: Callable[[Features], Mapping[str, np.ndarray]],
-    batch: Features,
-    start_threshold: float,
-    end_threshold: float,
-) -> list[list[ScoredTriple]]:
-    """The triples that a CasRelModel finds in each row, by subject.
-
-    Subjects of all rows, then the objects of as many subjects at a time as there are
-    rows, so that each stage has one shape. ``forward`` runs the model, whose mask is
-    ``char_mask``; spans count above the thresholds, of probability.
-    """
-    mask = batch["char_mask"]
-    thresholds = start_threshold, end_threshold
-    first = forward(batch)
-    logits = first["subjects"][:, :, None]
-    subjects = nearest_spans(logits, mask, SUBJECT_POWER, *thresholds)
-    found: list[list[ScoredTriple]] = [[] for _ in mask]
-    owned = [(row, span) for row, spans in enumerate(subjects) for span in spans]
-    for at in range(0, len(owned), len(mask)):
-        some = owned[at : at + len(mask)]
-        rows = np.zeros(len(mask), np.int32)
-        spans = np.zeros((len(mask), 2), np.int32)
-        for place, (row, (start, end, _, _)) in enumerate(some):
-            rows[place], spans[place] = row, (start, end - 1)
-        second = forward(
-            {
-                "token_ids": batch["token_ids"],
-                "hidden_states": first["hidden_states"],
-                "candidate_rows": rows,
-                "candidates": spans,
-            }
-        )
-        objects = nearest_spans(
-            second["objects"], mask[rows], OBJECT_POWER, *thresholds
-        )
-        for (row, (start, end, _, sure)), own in zip(some, objects, strict=False):
-            found[row] += [
-                ((start, end), predicate, (object_start, object_end), min(sure, score))
-                for object_start, object_end, predicate, score in own
-            ]
-    return found
 
 
 def draw_subject(subjects: Any, chances: Any) -> Any:

@@ -13,6 +13,7 @@ from typing import Any
 
 from keras import ops
 
+from nlpcli.heads.endings import BACK, NEGATIVE, POSITIVE
 from nlpcli.heads.sequence_model import SequenceModel
 from nlpcli.heads.sequence_options import SequenceOptions
 from nlpcli.heads.task_model import BackboneModel
@@ -21,10 +22,6 @@ from nlpcli.layers.pooling import Pooling, Whitening, normalised
 
 Batch = Mapping[str, Any]
 
-BACK = "_back"
-POSITIVE = "_positive"
-NEGATIVE = "_negative"
-ENDINGS = ("", BACK, POSITIVE, NEGATIVE)
 NOWHERE = -1e9
 
 

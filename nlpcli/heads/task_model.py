@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, Protocol
 
 import keras
+import numpy as np
+
+from nlpcli.heads.crf import CrfHead
+from nlpcli.text.batching import Features
 
 Batch = Mapping[str, Any]
 
@@ -64,6 +68,16 @@ class BackboneModel(keras.Model):
         """What it does that a published model of its parts does not."""
         return []
 
+    def decoding(self) -> dict[str, np.ndarray]:
+        """What a decoder needs of it beside its logits."""
+        return {}
+
+    def stages(
+        self, batch: Features, forward: Callable[[Features], Mapping[str, np.ndarray]]
+    ) -> list[Features]:
+        """What it is called with, one after the other, to answer a batch."""
+        return [batch]
+
     def published_parts(self) -> dict[str, Any]:
         """Layers beside the backbone that a published model may have, by part."""
         return {}
@@ -120,6 +134,14 @@ class TaskModel(BackboneModel):
         self.labels_key = dict(labels)
         self.mask_key = mask_key
         self.built = True
+
+    def decoding(self) -> dict[str, np.ndarray]:
+        """The scores of a CRF's chain."""
+        chains = [head for head in self.heads.values() if isinstance(head, CrfHead)]
+        names = ("transitions", "start_scores", "end_scores")
+        return {
+            k: v for c in chains for k, v in zip(names, c.parameters(), strict=True)
+        }
 
     def published_parts(self) -> dict[str, Any]:
         return self.published

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -10,11 +11,20 @@ from keras import ops
 
 from nlpcli.layers.dense import Dense
 from nlpcli.layers.dropout import Dropout
+from nlpcli.layers.written_out import is_written_out
+
+
+def gelu(x: Any) -> Any:
+    """x times the share of a normal distribution below it (arXiv 1606.08415)."""
+    if is_written_out():
+        return 0.5 * x * (1.0 + ops.erf(x / math.sqrt(2.0)))
+    return ops.gelu(x, approximate=False)
+
 
 ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
-    "gelu": lambda x: ops.gelu(x, approximate=False),
+    "gelu": gelu,
     "gelu_new": lambda x: ops.gelu(x, approximate=True),
-    "gelu_python": lambda x: ops.gelu(x, approximate=False),
+    "gelu_python": gelu,
     "gelu_pytorch_tanh": lambda x: ops.gelu(x, approximate=True),
     "relu": ops.relu,
     "silu": ops.silu,

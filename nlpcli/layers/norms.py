@@ -7,12 +7,27 @@ from typing import Any
 import keras
 from keras import ops
 
+from nlpcli.layers.written_out import is_written_out
+
 
 def norm(kind: str, epsilon: float, name: str, policy: Any) -> Any:
     """A norm over the last axis: "layer", "rms", or "rms_plain" without a gain."""
     if kind == "layer":
-        return keras.layers.LayerNormalization(epsilon=epsilon, name=name, dtype=policy)
+        return LayerNorm(epsilon=epsilon, name=name, dtype=policy)
     return RootMeanSquareNorm(epsilon, kind == "rms", name=name, dtype=policy)
+
+
+class LayerNorm(keras.layers.LayerNormalization):
+    """(x - mean) / sqrt(variance + epsilon), times a gain, plus a bias."""
+
+    def call(self, x: Any) -> Any:
+        if not is_written_out():
+            return super().call(x)
+        # a list of one axis: OpenVINO makes one kernel of no other
+        apart = x - ops.mean(x, axis=[-1], keepdims=True)
+        variance = ops.mean(ops.power(apart, 2.0), axis=[-1], keepdims=True)
+        scaled = apart / ops.sqrt(variance + self.epsilon)
+        return scaled * self.gamma + self.beta
 
 
 class RootMeanSquareNorm(keras.layers.Layer):

@@ -171,7 +171,9 @@ def distance_ids(query_positions: Any, key_positions: Any, max_distance: int) ->
 
     (..., queries) and (..., keys) integers -> (..., queries, keys) int32.
     """
-    distance = key_positions[..., None, :] - query_positions[..., :, None]
+    # not [..., None, :], which tf2onnx cannot write for a vector
+    keys, queries = ops.expand_dims(key_positions, -2), query_positions[..., None]
+    distance = keys - queries
     return ops.clip(distance, -max_distance, max_distance) + max_distance
 
 

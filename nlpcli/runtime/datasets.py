@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import tensorflow as tf
 
+from nlpcli.runtime.batches import Plan
 from nlpcli.text.batching import Features
 
 Item = TypeVar("Item")
@@ -79,3 +80,28 @@ def to_device(
         }
 
     return strategy.experimental_distribute_values_from_function(rows_of)
+
+
+def signature(plan: Plan, sample: Features) -> Any:
+    """What a step's micro-batches of any size look like; None where sizes are fixed.
+
+    ``sample``: unpadded features.
+    """
+    if plan.static is None:
+        return None
+    part = {
+        name: tf.TensorSpec(
+            (
+                None,
+                *(
+                    None if axis else length
+                    for axis, length in zip(
+                        plan.fields[name].axes, array.shape, strict=True
+                    )
+                ),
+            ),
+            array.dtype,
+        )
+        for name, array in sample.items()
+    }
+    return part if plan.lanes == 1 else [part] * plan.lanes

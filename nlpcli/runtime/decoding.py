@@ -21,6 +21,7 @@ from nlpcli.decoders.hypothesis import Hypothesis
 from nlpcli.decoders.options import GenerateOptions
 from nlpcli.files.programs import seal_programs
 from nlpcli.runtime.batches import (
+    AT_ONCE,
     PROMPTS,
     Plan,
     in_batches,
@@ -30,7 +31,7 @@ from nlpcli.runtime.batches import (
 )
 from nlpcli.runtime.decode_program import Program
 from nlpcli.runtime.device import explain_memory
-from nlpcli.runtime.forward import AT_ONCE, Forward
+from nlpcli.runtime.forward import Forward
 from nlpcli.text.batching import Bound, Features, Field, cut_falling, sizes_of
 
 NO_LIMIT = 2**30

@@ -8,13 +8,9 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from nlpcli.runtime.batches import Plan
+from nlpcli.runtime.batches import AT_ONCE, Plan
 from nlpcli.runtime.device import explain_memory
 from nlpcli.text.batching import Bound, Features, Field, Sizes
-
-# Padded tokens of a batch: those of 32 rows of 128. 64 rows of 500 through 12 layers of
-# 384 took 14.7 s and 2242 MiB at once, 10.7 s and 1305 MiB so (two cores, AVX-512).
-AT_ONCE = 4096
 
 
 class Forward:
@@ -43,7 +39,7 @@ class Forward:
         )
 
     def __call__(self, batch: Features) -> dict[str, np.ndarray]:
-        rows, length = batch["token_ids"].shape
+        rows, length = next(iter(batch.values())).shape[:2]
         tensors = {name: tf.constant(array) for name, array in batch.items()}
         with explain_memory(
             f"prediction, {rows} rows of {length} tokens",
@@ -63,3 +59,8 @@ class Forward:
             full=self.xla,
             lanes=self.lanes,
         )
+
+    def decoding(self) -> Mapping[str, np.ndarray]:
+        """What of the model a decoder needs beside its logits."""
+        arrays: dict[str, np.ndarray] = self.model.decoding()
+        return arrays

@@ -8,12 +8,10 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nlpcli.heads.task_model import TaskModel
-from nlpcli.layers.characters import CharacterLift
 from nlpcli.records.form import E
 from nlpcli.tasks.protocol import Answers, EncodedWindow, Recipe, Setup
 from nlpcli.text.batching import Features, Field
@@ -21,7 +19,11 @@ from nlpcli.text.characters import align_characters
 from nlpcli.text.tokenizers.encoding import Encoding
 from nlpcli.text.windows import cut_windows
 
-Lift = Callable[[], CharacterLift]
+if TYPE_CHECKING:
+    from nlpcli.heads.task_model import TaskModel
+    from nlpcli.layers.characters import CharacterLift
+
+Lift = Callable[[], "CharacterLift"]
 
 
 class Characters(Recipe[E], Answers[E]):
@@ -59,6 +61,8 @@ class Characters(Recipe[E], Answers[E]):
         ]
 
     def build(self, backbone: Any) -> TaskModel:
+        from nlpcli.layers.characters import CharacterLift
+
         sizes, layers = backbone.config, self.options.char_layers
         dropout = sizes.hidden_dropout_prob
         return self.heads(

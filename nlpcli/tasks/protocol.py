@@ -10,22 +10,24 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol
 
 import numpy as np
 
 from nlpcli.config import RunConfig
-from nlpcli.decoders.constraints import Constraint
 from nlpcli.decoders.hypothesis import Hypothesis
 from nlpcli.decoders.options import GenerateOptions
 from nlpcli.errors import DataError
-from nlpcli.heads.published_parts import PublishedHead
 from nlpcli.records.form import E, Form
 from nlpcli.records.row import Row
 from nlpcli.text.batching import Features, Field
 from nlpcli.text.sentences import SentenceReader
 from nlpcli.text.tokenizers.encoding import Tokenizer
 from nlpcli.text.windows import Window
+
+if TYPE_CHECKING:  # what answers an export imports no keras
+    from nlpcli.decoders.constraints import Constraint
+    from nlpcli.heads.published_parts import PublishedHead
 
 Answer = dict[str, Any]
 Buckets = list[dict[str, int]]
@@ -86,6 +88,10 @@ class Model(Protocol):
 
     def own_ways(self) -> list[str]: ...
 
+    def decoding(self) -> dict[str, np.ndarray]: ...
+
+    def stages(self, batch: Features, forward: Forward) -> list[Features]: ...
+
     def __call__(self, inputs: Any, training: bool = False) -> dict[str, Any]: ...
 
     def task_loss(self, inputs: Any, logits: Mapping[str, Any]) -> tuple[Any, Any]: ...
@@ -100,10 +106,12 @@ class Model(Protocol):
 
 
 class Forward(Protocol):
-    """A model as a function from a padded batch to numpy arrays by name."""
+    """A model as a function from a padded batch to numpy arrays by name.
 
-    @property
-    def model(self) -> Any: ...
+    ``decoding``: what of it a decoder needs beside the logits.
+    """
+
+    def decoding(self) -> Mapping[str, np.ndarray]: ...
 
     def __call__(self, batch: Features) -> dict[str, np.ndarray]: ...
 

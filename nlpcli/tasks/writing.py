@@ -9,16 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from nlpcli.decoders.constraints import Constraint, Forbid
 from nlpcli.decoders.hypothesis import Hypothesis
 from nlpcli.decoders.options import GenerateOptions
 from nlpcli.errors import ConfigError, DataError
-from nlpcli.heads.seq2seq_model import Seq2SeqModel
-from nlpcli.heads.sequence_model import sequence_model
 from nlpcli.metrics.perplexity import perplexity
 from nlpcli.records.form import E
 from nlpcli.tasks.protocol import (
@@ -34,6 +31,9 @@ from nlpcli.tasks.protocol import (
 from nlpcli.text.batching import Features, Field
 from nlpcli.text.layouts import Apart, Layout, Prefix, ended, start_id
 from nlpcli.text.windows import whole_window
+
+if TYPE_CHECKING:
+    from nlpcli.decoders.constraints import Constraint, Forbid
 
 
 class Writing(Recipe[E], Writes[E]):
@@ -140,6 +140,8 @@ class Writing(Recipe[E], Writes[E]):
     @cached_property
     def words(self) -> Forbid:
         """Without the tokens that never come."""
+        from nlpcli.decoders.constraints import Forbid
+
         size = self.setup.backbone.vocab_size
         return Forbid(self.never(size), size)
 
@@ -162,6 +164,9 @@ class Writing(Recipe[E], Writes[E]):
         ]
 
     def build(self, backbone: Any) -> Model:
+        from nlpcli.heads.seq2seq_model import Seq2SeqModel
+        from nlpcli.heads.sequence_model import sequence_model
+
         if self.apart:
             return Seq2SeqModel(backbone, self.options, self.vocab.special_ids)
         return sequence_model(backbone, self.options, self.attention, self.vocab)

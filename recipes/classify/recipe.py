@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nlpcli.decoders.labels import chosen_labels, probabilities, ranked_labels
 from nlpcli.errors import DataError
-from nlpcli.heads.classification import ClassificationHead
-from nlpcli.heads.published_parts import PublishedHead
-from nlpcli.heads.task_model import TaskModel
 from nlpcli.metrics.classification import best_thresholds, score_labels
 from nlpcli.records.marks import names_of
 from nlpcli.records.pairs import texts_of
@@ -23,6 +20,10 @@ from nlpcli.text.batching import Features, Field
 from nlpcli.text.windows import Window
 
 from .form import ClassifyExample
+
+if TYPE_CHECKING:
+    from nlpcli.heads.published_parts import PublishedHead
+    from nlpcli.heads.task_model import TaskModel
 
 
 class ClassifyRecipe(Sentences[ClassifyExample], Tunes[ClassifyExample], Exports):
@@ -69,6 +70,9 @@ class ClassifyRecipe(Sentences[ClassifyExample], Tunes[ClassifyExample], Exports
         return {"labels": np.array(numbers, np.int32)}
 
     def build(self, backbone: Any) -> TaskModel:
+        from nlpcli.heads.classification import ClassificationHead
+        from nlpcli.heads.task_model import TaskModel
+
         if not self.labels.names:
             raise DataError("training data: expected labels, got texts without any")
         sizes, balanced = backbone.config, self.options.class_weights == "balanced"

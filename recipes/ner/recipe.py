@@ -3,19 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from nlpcli.decoders.pointer import decode as decode_pointer
 from nlpcli.decoders.tags import TagScheme, spread
 from nlpcli.decoders.viterbi import span_scores, viterbi
-from nlpcli.heads.crf import CrfHead
-from nlpcli.heads.pointer import GlobalPointerHead
-from nlpcli.heads.published_parts import PublishedHead
-from nlpcli.heads.softmax import SoftmaxHead
-from nlpcli.heads.task_model import TaskModel
-from nlpcli.layers.characters import PieceStates
 from nlpcli.metrics.span_f1 import score_spans
 from nlpcli.records.row import Row
 from nlpcli.tasks.characters import Characters, Lift
@@ -32,6 +26,10 @@ from nlpcli.text.characters import leading
 from nlpcli.text.windows import Window, merge_spans
 
 from .form import NerExample
+
+if TYPE_CHECKING:
+    from nlpcli.heads.published_parts import PublishedHead
+    from nlpcli.heads.task_model import TaskModel
 
 Span = tuple[int, int, str, float]
 
@@ -88,6 +86,12 @@ class NerRecipe(Characters[NerExample], Exports):
         return {"spans": np.array(rows, np.int32).reshape(-1, 3)}
 
     def heads(self, backbone: Any, lift: Lift) -> TaskModel:
+        from nlpcli.heads.crf import CrfHead
+        from nlpcli.heads.pointer import GlobalPointerHead
+        from nlpcli.heads.softmax import SoftmaxHead
+        from nlpcli.heads.task_model import TaskModel
+        from nlpcli.layers.characters import PieceStates
+
         head: Any
         sizes, tags = backbone.config, TagScheme(self.labels.names).tags
         if self.softmax:
@@ -118,7 +122,9 @@ class NerRecipe(Characters[NerExample], Exports):
         logits, scheme = forward(batch)["tags"], TagScheme(self.labels.names)
         if self.softmax:
             return self._likeliest(logits, batch, scheme)
-        moves, starts, ends = forward.model.heads["tags"].parameters()
+        chain = forward.decoding()
+        moves = chain["transitions"]
+        starts, ends = chain["start_scores"], chain["end_scores"]
         tags, _ = viterbi(logits, mask, moves, starts, ends, scheme)
         spans = [scheme.decode(row) for row in tags]
         scores = span_scores(logits, mask, moves, starts, ends, scheme, spans)
@@ -151,6 +157,8 @@ class NerRecipe(Characters[NerExample], Exports):
                 f"the {self.options.head} head and the characters under it, which "
                 "transformers has not (task.head: softmax makes one that it has)"
             )
+        from nlpcli.heads.published_parts import PublishedHead
+
         return PublishedHead(
             "ForTokenClassification",
             {"classifier": model.heads["tags"].scores},

@@ -7,7 +7,7 @@ from zlib import crc32
 
 import numpy as np
 
-from nlpcli.heads.similarity import BACK, NEGATIVE, POSITIVE
+from nlpcli.heads.endings import BACK, NEGATIVE, POSITIVE
 from nlpcli.text.batching import Features
 from nlpcli.text.sentences import SentenceReader
 from nlpcli.text.sequences import lay_out, training_features

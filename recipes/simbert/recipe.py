@@ -12,7 +12,7 @@ import numpy as np
 from nlpcli.decoders.hypothesis import Hypothesis
 from nlpcli.decoders.options import GenerateOptions
 from nlpcli.errors import ConfigError, DataError, UsageError
-from nlpcli.heads.similarity import ENDINGS, EmbeddingModel, SimBertModel
+from nlpcli.heads.endings import ENDINGS
 from nlpcli.metrics.retrieval import retrieval_scores
 from nlpcli.metrics.spearman import pair_scores
 from nlpcli.records.pairs import PAIRS, TAB, joined
@@ -140,6 +140,8 @@ class SimBertRecipe(
         return NO_NEGATIVE
 
     def build(self, backbone: Any) -> Model:
+        from nlpcli.heads.similarity import EmbeddingModel, SimBertModel
+
         options = self.options
         reading = options.pooling, options.whitening, options.scale
         if options.objective == "simbert":

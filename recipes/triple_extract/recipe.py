@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from nlpcli.decoders.cascade import cascade
 from nlpcli.decoders.triples import ScoredTriple, link_triples
 from nlpcli.errors import DataError
-from nlpcli.heads.casrel import CasRelHead, CasRelModel, cascade
-from nlpcli.heads.gplinker import EntityHead, LinkHead
-from nlpcli.heads.task_model import TaskModel
 from nlpcli.metrics.triples import score_span_triples, score_triples
 from nlpcli.records.row import Row
 from nlpcli.tasks.characters import Characters, Lift
@@ -21,6 +19,9 @@ from nlpcli.text.batching import Features, Field
 from nlpcli.text.windows import Window
 
 from .form import Span, Triple, TripleExample, TripleForm, spo
+
+if TYPE_CHECKING:
+    from nlpcli.heads.task_model import TaskModel
 
 
 class TripleRecipe(Characters[TripleExample]):
@@ -86,6 +87,10 @@ class TripleRecipe(Characters[TripleExample]):
         }
 
     def heads(self, backbone: Any, lift: Lift) -> TaskModel:
+        from nlpcli.heads.casrel import CasRelHead, CasRelModel
+        from nlpcli.heads.gplinker import EntityHead, LinkHead
+        from nlpcli.heads.task_model import TaskModel
+
         if not len(self.predicates):
             raise DataError("training data: expected triples, got texts without any")
         # The bridge comes first: a seed gives its variables the same numbers as ever.

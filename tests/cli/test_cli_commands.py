@@ -149,7 +149,8 @@ def test_a_run_that_is_not_there_fails_before_the_model(engine: Engine) -> None:
 def test_export_and_doctor_report(engine: Engine) -> None:
     report = json.loads(call("export", "ner", "dst", "--json").stdout)
     assert report == {"destination": "dst", "max_difference": 1e-6}
-    assert call("export", "ner", "dst", "--to", "onnx").exit_code == 2
+    assert call("export", "ner", "dst", "--to", "tflite").exit_code == 2
+    assert call("export", "ner", "dst", "--quantize", "int8").exit_code == 2
     assert json.loads(call("doctor", "--json").stdout) == {"versions": {"keras": "3"}}
     assert call("doctor").stdout == "versions\n  keras  3\n"
 

@@ -8,9 +8,9 @@ import pytest
 import tensorflow as tf
 
 from nlpcli.config import TrainOptions
-from nlpcli.runtime.batches import Plan, micro_batches, side_by_side, signature
-from nlpcli.runtime.datasets import to_device
-from nlpcli.runtime.forward import AT_ONCE, Forward
+from nlpcli.runtime.batches import AT_ONCE, Plan, micro_batches, side_by_side
+from nlpcli.runtime.datasets import signature, to_device
+from nlpcli.runtime.forward import Forward
 from nlpcli.text.batching import Bound, Field
 from tests.slow import first_is_quick
 from tests.tiny_task import CONFIG, make_batch, make_model, make_optimizer, make_step
