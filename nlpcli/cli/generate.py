@@ -42,6 +42,7 @@ from nlpcli.cli.options import (
     OnError,
     OutputFile,
     PrecisionOption,
+    QuantizeOption,
     Recipe,
     Run,
     Source,
@@ -95,6 +96,7 @@ def generate(
         int, typer.Option("--batch-size", min=1, metavar="N", help="Prompts a batch.")
     ] = 8,
     precision: PrecisionOption = None,
+    quantize: QuantizeOption = None,
     form: Annotated[
         Literal["json", "text"] | None,
         typer.Option(
@@ -156,7 +158,7 @@ def generate(
     try:
         sets = flag_sets(context)
         writer = open_writer(
-            chosen, entry.name, asked, batch_size, precision, sets, folder
+            chosen, entry.name, asked, batch_size, precision, sets, folder, quantize
         )
         if stream:
             failed = _stream(writer, arrivals, on_error)
