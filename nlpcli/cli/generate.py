@@ -62,6 +62,7 @@ Examples:
   nlpcli generate lm "今天天气" --model path/to/gpt2 --top-p 0.9 --stream
   nlpcli generate lm "一部难忘的电影" --model path/to/qwen --shots shots.jsonl \\
       --choices 正面,负面 --template "{text} 的情感是{answer}"
+  nlpcli generate couplet --input lines.txt --quantize int8
   nlpcli generate dialog --turns "你好|你好呀|周末去爬山吗" --top-p 0.8 --seed 7
 
 Input is plain text, a line each, or JSON Lines when it begins with `{`; a line of a

@@ -33,8 +33,10 @@ def to_int8(model: SequenceModel) -> None:
 
 @contextmanager
 def compiled_integers(compiled: bool = True) -> Iterator[None]:
-    """Programs traced in here, if XLA ``compiled`` them, multiply int8 as such."""
-    with integer_products(_sums) if compiled else nullcontext():
+    """Programs traced in here multiply int8 as such, if XLA ``compiled`` them for a
+    CPU; others have no kernel for it that is faster than float32's."""
+    fast = compiled and not tf.config.list_physical_devices("GPU")
+    with integer_products(_sums) if fast else nullcontext():
         yield
 
 
