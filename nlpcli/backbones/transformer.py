@@ -27,6 +27,7 @@ from nlpcli.layers.positions import (
     Rotary,
     hierarchical_rows,
 )
+from nlpcli.layers.quantized import Quantized, keep_int8
 
 
 class Source(NamedTuple):
@@ -122,6 +123,7 @@ class Transformer(keras.layers.Layer):
         self.block_runner: Callable[..., Any] | None = None
         # Rows of the token table that tell segments 0, 1 ..., where tokens do.
         self.segment_rows: np.ndarray | None = None
+        self.int8_output: Quantized | None = None
         self.build()
 
     @property
@@ -140,12 +142,19 @@ class Transformer(keras.layers.Layer):
     def output_table(self) -> Any:
         """What a tied output compares with: the rows of the token table, as wide as
         what is added to them."""
+        if self.int8_output is not None:
+            return self.int8_output
         table = self.token_embedding.embeddings
         projection = self.embedding_projection
         if projection is None or self.config.projected == "sum":
             return table
         kernel = ops.cast(projection.kernel, table.dtype)
         return ops.matmul(table, ops.transpose(kernel))
+
+    def output_to_int8(self) -> None:
+        """Keep what a tied output compares with in int8; tokens are still looked up in
+        the token table."""
+        self.int8_output = keep_int8(self, self.output_table, "output")
 
     def _table(
         self, rows: int, name: str, width: int = 0

@@ -28,7 +28,7 @@ from nlpcli.cli.generation import (
     open_writer,
     writing_recipe,
 )
-from nlpcli.cli.options import PrecisionOption, Recipe, Run
+from nlpcli.cli.options import PrecisionOption, QuantizeOption, Recipe, Run
 from nlpcli.cli.stream import from_lines
 from nlpcli.cli.stream import typed as at_terminal
 from nlpcli.errors import DataError, UsageError
@@ -60,6 +60,7 @@ def chat(
     recipe: Recipe,
     run: Run = None,
     precision: PrecisionOption = None,
+    quantize: QuantizeOption = None,
     beam: Beam = None,
     top_k: TopK = None,
     top_p: TopP = None,
@@ -88,7 +89,9 @@ def chat(
         seed=seed,
     )
     chosen, sets = chosen_run(run, entry.name), flag_sets(context)
-    writer = open_writer(chosen, entry.name, asked, 1, precision, sets)
+    writer = open_writer(
+        chosen, entry.name, asked, 1, precision, sets, quantize=quantize
+    )
     typed = at_terminal()
     if typed:
         logger.info("%s: /reset forgets what was said, /quit ends", entry.name)

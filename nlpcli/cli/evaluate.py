@@ -15,6 +15,7 @@ from nlpcli.cli.options import (
     Json,
     LongestLine,
     Offline,
+    QuantizeOption,
     Recipe,
     Run,
 )
@@ -63,6 +64,7 @@ def evaluate(
         ),
     ] = None,
     batch_size: BatchSize = 32,
+    quantize: QuantizeOption = None,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Count and skip bad lines.")
     ] = False,
@@ -100,6 +102,7 @@ def evaluate(
         force=force,
         longest=longest_line,
         model=folder,
+        quantize=quantize,
     )
     if not per_label:
         scores.pop("per_label", None)

@@ -42,6 +42,7 @@ from nlpcli.cli.options import (
     OnError,
     OutputFile,
     PrecisionOption,
+    QuantizeOption,
     Recipe,
     Run,
     Source,
@@ -61,6 +62,7 @@ Examples:
   nlpcli generate lm "今天天气" --model path/to/gpt2 --top-p 0.9 --stream
   nlpcli generate lm "一部难忘的电影" --model path/to/qwen --shots shots.jsonl \\
       --choices 正面,负面 --template "{text} 的情感是{answer}"
+  nlpcli generate couplet --input lines.txt --quantize int8
   nlpcli generate dialog --turns "你好|你好呀|周末去爬山吗" --top-p 0.8 --seed 7
 
 Input is plain text, a line each, or JSON Lines when it begins with `{`; a line of a
@@ -95,6 +97,7 @@ def generate(
         int, typer.Option("--batch-size", min=1, metavar="N", help="Prompts a batch.")
     ] = 8,
     precision: PrecisionOption = None,
+    quantize: QuantizeOption = None,
     form: Annotated[
         Literal["json", "text"] | None,
         typer.Option(
@@ -156,7 +159,7 @@ def generate(
     try:
         sets = flag_sets(context)
         writer = open_writer(
-            chosen, entry.name, asked, batch_size, precision, sets, folder
+            chosen, entry.name, asked, batch_size, precision, sets, folder, quantize
         )
         if stream:
             failed = _stream(writer, arrivals, on_error)

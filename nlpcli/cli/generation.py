@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from nlpcli.config import Precision
+from nlpcli.config import Precision, Quantize
 from nlpcli.errors import NlpcliError, UsageError
 from nlpcli.records.row import Row
 
@@ -109,6 +109,7 @@ def open_writer(
     precision: Precision | None,
     sets: Sequence[str] = (),
     model: Any = None,
+    quantize: Quantize | None = None,
 ) -> Writer:
     """Load the model; raises UsageError for options that do not fit the recipe."""
     from nlpcli.cli.console import quiet_imports
@@ -117,7 +118,7 @@ def open_writer(
     with quiet_imports():
         from nlpcli.engine.generate import Generator
     seconds = time.perf_counter() - started
-    generator = Generator(run, recipe, batch_size, precision, sets, model)
+    generator = Generator(run, recipe, batch_size, precision, sets, model, quantize)
     _refuse(generator.options(asked).problems())
     return Writer(generator, asked, seconds)
 

@@ -124,4 +124,9 @@ Precision = Literal["float32", "bfloat16", "float16"]
 PrecisionOption = Annotated[
     Precision | None, typer.Option("--precision", help="Type of activations.")
 ]
+Quantize = Literal["int8"]
+QuantizeOption = Annotated[
+    Quantize | None,
+    typer.Option("--quantize", help="Multiply in int8; for what writes."),
+]
 Strategy = Literal["auto", "one", "mirrored", "multi-worker"]

@@ -34,6 +34,7 @@ def option(
 
 Precision = Literal["float32", "bfloat16", "float16"]
 Xla = Literal["auto", "on", "off"]
+Quantize = Literal["int8"]
 MOST_BYTES = 2**40  # that any limit may be
 
 

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from nlpcli.config import Quantize
 from nlpcli.engine.answers import answering
 from nlpcli.engine.examples import ExampleFile, chunks, dev_source
 from nlpcli.engine.loaded import decoding, open_model, open_run
@@ -32,6 +33,7 @@ def evaluate_run(
     force: bool = False,
     longest: int | None = None,
     model: Path | None = None,
+    quantize: Quantize | None = None,
 ) -> dict[str, Any]:
     """The recipe's scores, with counts, seconds and where they come from.
 
@@ -39,13 +41,14 @@ def evaluate_run(
     data. ``model``: published weights in a run's place. ``predictions`` is a file that
     gets each example's text, gold and answer: UsageError when it exists, unless
     ``force`` replaces it. ``sets`` are assignments to keys of ``task`` that stand over
-    the run's; ``longest``: bytes of a line, otherwise the run's ``data.longest_line``.
+    the run's; ``longest``: bytes of a line, otherwise the run's ``data.longest_line``;
+    ``quantize``: as for ``open_run``.
     """
     started = time.monotonic()
     loaded = (
-        open_run(run, recipe, sets=sets)
+        open_run(run, recipe, sets=sets, quantize=quantize)
         if model is None
-        else open_model(model, recipe, sets=sets)
+        else open_model(model, recipe, sets=sets, quantize=quantize)
     )
     size = batch_size or 32
     decode = decoding(loaded.recipe, loaded.forward, loaded.device, size)

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from nlpcli.config import Precision
+from nlpcli.config import Precision, Quantize
 from nlpcli.decoders.constraints import Constraint
 from nlpcli.decoders.hypothesis import Hypothesis
 from nlpcli.decoders.options import GenerateOptions
@@ -33,17 +33,18 @@ class Generator:
         precision: Precision | None = None,
         sets: Sequence[str] = (),
         model: Path | None = None,
+        quantize: Quantize | None = None,
     ) -> None:
         """Load ``run``, the newest finished run of ``recipe``, or the shipped model.
 
         ``model``: a folder of published weights, for a recipe that needs no training;
-        ``sets``: as for ``open_run``. Raises NotFoundError when there is none or when
-        the recipe does not generate.
+        ``sets``, ``quantize``: as for ``open_run``. Raises NotFoundError when there is
+        none or when the recipe does not generate.
         """
         loaded = (
-            open_run(run, recipe, precision, sets=sets)
+            open_run(run, recipe, precision, sets=sets, quantize=quantize)
             if model is None
-            else open_model(model, recipe or "", precision, sets)
+            else open_model(model, recipe or "", precision, sets, quantize)
         )
         decode = decoding(loaded.recipe, loaded.forward, loaded.device, batch_size)
         if decode is None or not isinstance(loaded.recipe, Writes):

@@ -9,15 +9,17 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from nlpcli.config import Precision, RunConfig, Xla
+from nlpcli.config import Precision, Quantize, RunConfig, Xla
 from nlpcli.config.loader import resolve, with_task_sets
 from nlpcli.engine import build
 from nlpcli.engine.run_dir import RunDir, choose_run
-from nlpcli.errors import CheckpointError
+from nlpcli.errors import CheckpointError, UsageError
 from nlpcli.heads.published_parts import PARTS
+from nlpcli.heads.sequence_model import SequenceModel
 from nlpcli.runtime.decoding import Decoding
 from nlpcli.runtime.device import Device, open_device
 from nlpcli.runtime.forward import Forward
+from nlpcli.runtime.quantize import to_int8
 from nlpcli.tasks.protocol import Buckets, Model, Recipe, Writes
 
 
@@ -53,11 +55,13 @@ def open_run(
     precision: Precision | None = None,
     xla: Xla | None = None,
     sets: Sequence[str] = (),
+    quantize: Quantize | None = None,
 ) -> LoadedRun:
     """Load ``run``, or the newest finished run of ``recipe``, or the shipped model.
 
     ``sets`` change how it answers: ``task.key=value``. Raises NotFoundError when there
-    is no run or when it is of another recipe.
+    is no run or when it is of another recipe, UsageError where ``quantize`` is asked of
+    a model that does not write token after token.
     """
     started = time.perf_counter()
     opened = choose_run(run, recipe)
@@ -70,6 +74,7 @@ def open_run(
     )
     device = open_device(options, config.seed)
     loaded = build.load_run(config, opened.folder("best"))
+    _quantize(loaded.model, quantize, opened.path)
     return LoadedRun(
         opened,
         loaded.recipe,
@@ -85,10 +90,12 @@ def open_model(
     recipe: str,
     precision: Precision | None = None,
     sets: Sequence[str] = (),
+    quantize: Quantize | None = None,
 ) -> LoadedRun:
     """Load published weights as they are, for a recipe that needs no training.
 
-    Raises CheckpointError where they lack what the recipe's model has.
+    Raises CheckpointError where they lack what the recipe's model has; ``quantize`` as
+    for ``open_run``.
     """
     started = time.perf_counter()
     flags = {"backbone.model": str(folder), "runtime.precision": precision}
@@ -101,8 +108,21 @@ def open_model(
     for name, layer in model.published_parts().items():
         if layer.trainable_variables and name not in model.filled:
             raise CheckpointError(f"{folder}: expected an {PARTS[name][0]}, found none")
+    _quantize(model, quantize, folder)
     seconds = time.perf_counter() - started
     return LoadedRun(Untrained(folder, config), made, model, device, [], seconds)
+
+
+def _quantize(model: Model, quantize: Quantize | None, path: Path) -> None:
+    """Put a model that writes into int8 where that is asked."""
+    if quantize is None:
+        return
+    if not isinstance(model, SequenceModel):
+        raise UsageError(
+            f"{path}: expected a model that writes token after token for "
+            f"--quantize {quantize}"
+        )
+    to_int8(model)
 
 
 def decoding(

@@ -10,6 +10,7 @@ from keras import ops
 from nlpcli.layers.dense import Dense, product
 from nlpcli.layers.feed_forward import ACTIVATIONS
 from nlpcli.layers.norms import norm
+from nlpcli.layers.quantized import Quantized
 
 
 class LanguageModelHead(keras.layers.Layer):
@@ -78,7 +79,8 @@ class LanguageModelHead(keras.layers.Layer):
         if self.scale != 1.0:
             states = states * ops.cast(self.scale, states.dtype)
         table = token_table if self.own is None else self.own.kernel
-        table = ops.cast(table, states.dtype)
+        if not isinstance(table, Quantized):
+            table = ops.cast(table, states.dtype)
         batch, length = ops.shape(states)[:2]
         flat = ops.reshape(states, (-1, self.width))
         scores = ops.cast(product(flat, table), "float32")

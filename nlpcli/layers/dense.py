@@ -11,6 +11,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from nlpcli.layers.quantized import Quantized, keep_int8, quantized_product
+
 FEW_ROWS = 64  # from here on one product over all threads is as fast
 _shares: ContextVar[int] = ContextVar("shares of a product of few rows", default=1)
 
@@ -53,6 +55,12 @@ class Dense(keras.layers.Layer):
             )
         self.built = True
 
+    def to_int8(self) -> None:
+        """Keep the kernel in int8 only, for good: such a layer answers and no more."""
+        kernel = self.kernel
+        self._untrack_variable(kernel)
+        self.kernel = keep_int8(self, kernel, "kernel")
+
     def call(self, x: Any) -> Any:
         shape = ops.shape(x)
         flat = product(ops.reshape(x, (-1, self.inputs)), self.kernel)
@@ -62,10 +70,18 @@ class Dense(keras.layers.Layer):
 
 
 def product(rows: Any, matrix: Any) -> Any:
-    """(rows, inputs) times the transposed (units, inputs): (rows, units)."""
+    """(rows, inputs) times the transposed (units, inputs): (rows, units).
+
+    ``matrix``: float, or Quantized.
+    """
     count, inputs = rows.shape
-    shares = math.gcd(_shares.get(), matrix.shape[0])
-    if shares == 1 or count is None or count > FEW_ROWS:
+    int8 = isinstance(matrix, Quantized)
+    units = (matrix.values if int8 else matrix).shape[0]
+    many = count is None or count > FEW_ROWS
+    shares = 1 if many else math.gcd(_shares.get(), units)
+    if int8:
+        return quantized_product(rows, matrix, shares)
+    if shares == 1:
         return ops.matmul(rows, ops.transpose(matrix))
     parts = ops.reshape(matrix, (shares, -1, inputs))
     if count == 1:  # a column as it is: a row to be turned is multiplied more slowly

@@ -15,6 +15,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from nlpcli.runtime.quantize import compiled_integers
+
 WORTH_IT = 6  # blocks; with fewer, compiling costs more than it gains
 
 
@@ -58,8 +60,10 @@ class _Runner:
             *zip(first.trainable_variables, weights, strict=True),
             *zip(first.non_trainable_variables, states, strict=True),
         ]
-        with keras.StatelessScope(state_mapping=pairs) as scope:
+        with keras.StatelessScope(state_mapping=pairs) as scope, compiled_integers():
             hidden, kept = first.walk(hidden, look, training)
+        if not training:
+            return hidden, kept, []
         states = [scope.get_current_value(v) for v in first.non_trainable_variables]
         return hidden, kept, states
 

@@ -12,6 +12,7 @@ from nlpcli.decoders.autoregressive import Decoder, Numbers, Search
 from nlpcli.layers.dense import shared_products
 from nlpcli.runtime.blocks import read_compiled
 from nlpcli.runtime.device import cpu_threads
+from nlpcli.runtime.quantize import compiled_integers
 
 
 class Program:
@@ -61,7 +62,7 @@ class Program:
         self, leaves: Any, prompt: Any, numbers: Numbers, until: Any
     ) -> Any:
         search = self._packed(leaves)
-        with shared_products(self._shares):
+        with shared_products(self._shares), compiled_integers(self._compiled):
             search = self.decoder.advance(search, prompt, numbers, until)
         return tuple(tree.flatten(search))
 

@@ -26,7 +26,7 @@ from nlpcli.errors import DataError
 from nlpcli.records.row import Row
 
 class Generator:
-    def __init__(self, run, recipe, batch_size, precision, sets, model):
+    def __init__(self, run, recipe, batch_size, precision, sets, model, quantize):
         self.talks = recipe == "dialog"
         self.sets = sets
         self.timings = {"decode": 1.0}

@@ -165,6 +165,8 @@ def test_export_and_doctor_report(engine: Engine) -> None:
         (["train", "ner", "--epoch", "3"], "--epochs"),
         (["train"], "'RECIPE'"),
         (["train", "ner", "--precision", "int8"], "'bfloat16'"),
+        (["train", "ner", "--quantize", "int8"], "--quantize"),
+        (["generate", "couplet", "a", "--quantize", "int4"], "'int8'"),
         (["train", "ner", "--lr", "fast"], "'--lr'"),
         (["data"], "missing command"),
         (["-q", "-v", "recipes"], "-q"),

@@ -38,10 +38,12 @@ class Generator:
         precision: Any,
         sets: Any,
         model: Any,
+        quantize: Any,
     ) -> None:
         self.made.append(self)
         self.run, self.name, self.sets = run, recipe, list(sets)
         self.how = {"batch_size": batch_size, "precision": precision}
+        self.quantize = quantize
         self.asked: list[GenerateOptions] = []
         self.rows: list[list[Row]] = []
         self.timings = {"load": 1.0, "compile": 2.0, "decode": 0.5}
@@ -160,7 +162,7 @@ def test_flags_reach_the_generator_and_the_rest_is_left_to_the_recipe(
         *("couplet", "天", "--top-k", "5", "--top-p", "0.8", "--temperature", "0.7"),
         *("--repetition-penalty", "1.2", "--no-repeat-ngram", "3", "--seed", "9"),
         *("--min-length", "2", "--max-length", "9", "--tones", "--run", "runs/x"),
-        *("--precision", "bfloat16", "--batch-size", "2"),
+        *("--precision", "bfloat16", "--batch-size", "2", "--quantize", "int8"),
     )
     assert result.exit_code == 0, result.output
     (made,) = generators
@@ -179,6 +181,7 @@ def test_flags_reach_the_generator_and_the_rest_is_left_to_the_recipe(
     assert made.sets == ["task.tones=true"]
     assert str(made.run.path) == "runs/x"
     assert made.how == {"batch_size": 2, "precision": "bfloat16"}
+    assert made.quantize == "int8"
 
 
 def test_a_flag_of_the_recipe_stands_anywhere_and_may_be_text(generators) -> None:

@@ -5,14 +5,18 @@ A recipe adds nothing here; what is special in it has a test file of its own.
 
 import random
 
+import numpy as np
 import pytest
 
 from nlpcli.config.loader import resolve
 from nlpcli.decoders.options import GenerateOptions
 from nlpcli.engine.evaluate import evaluate_run
 from nlpcli.engine.generate import Generator
+from nlpcli.engine.loaded import open_run
 from nlpcli.engine.predict import Predictor
 from nlpcli.engine.train import train
+from nlpcli.errors import UsageError
+from nlpcli.heads.sequence_model import SequenceModel
 from nlpcli.recipe import list_recipes
 from nlpcli.records.read import read_rows
 from nlpcli.samples import sample
@@ -83,6 +87,19 @@ def open_answerer(name, run, precision=None):
     generator = Generator(run, name, precision=precision)
     searched = GenerateOptions(beam=2, num=1, max_length=12)
     return lambda texts: generator.generate(texts, searched)
+
+
+def test_int8_is_for_what_writes_token_after_token(trained):
+    name, run = trained
+    if isinstance(open_run(run, name).model, SequenceModel):
+        generator = Generator(run, name, quantize="int8")
+        asked = GenerateOptions(beam=2, num=1, max_length=6)
+        row = next(iter(read_rows(sample(name, "dev"))))
+        (answer,) = generator.generate([text_of(row)], asked)
+        assert np.isfinite(scores_in(answer)).all()
+    else:
+        with pytest.raises(UsageError, match="--quantize int8"):
+            open_run(run, name, quantize="int8")
 
 
 def answers_of(answer, texts, size):

@@ -1,5 +1,7 @@
 """The model that ships answers at once, with no training and no network."""
 
+import pytest
+
 from nlpcli.decoders.options import GenerateOptions
 from nlpcli.engine.generate import Generator
 from nlpcli.recipes.couplet.verse import broken_rules
@@ -15,8 +17,9 @@ def test_it_is_small_and_names_no_path():
     assert "/" not in (folder / "config.yaml").read_text("utf-8")
 
 
-def test_every_answer_keeps_the_form():
-    generator = Generator(shipped_run("couplet"), "couplet")
+@pytest.mark.parametrize("quantize", [None, "int8"])
+def test_every_answer_keeps_the_form(quantize):
+    generator = Generator(shipped_run("couplet"), "couplet", quantize=quantize)
     answers = generator.generate(LINES, GenerateOptions(num=3))
     for line, answer in zip(LINES, answers, strict=True):
         assert len(answer["outputs"]) == 3
