@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nlpcli.decoders.options import GenerateOptions
-from nlpcli.runtime import decoding as runtime_decoding
+from nlpcli.runtime import batches as runtime_batches
 from nlpcli.runtime.decoding import Decoding
 from nlpcli.runtime.forward import Forward
 from nlpcli.text.batching import collate
@@ -81,7 +81,7 @@ def test_left_padding_answers_as_right_padding_does(reader, decode, kind, monkey
     reader.randomise(4, end_bias=1.0)
     prompts = random_prompts(4, [2, 11, 6])
     options = GenerateOptions(beam=width, num=num, max_length=9)
-    monkeypatch.setattr(runtime_decoding, "collate", collate_left)
+    monkeypatch.setattr(runtime_batches, "collate", collate_left)
     found = decode(prompts, options)
     check(found, prompts, reader, [9] * 3, width, num)
 

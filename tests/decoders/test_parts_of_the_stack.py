@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from nlpcli.decoders.options import GenerateOptions
-from nlpcli.runtime import decoding as runtime_decoding
+from nlpcli.runtime import batches as runtime_batches
 from tests.decoders.recomputation import END, Rereader, random_prompts
 from tests.decoders.test_autoregressive import (
     WIDTHS,
@@ -58,7 +58,7 @@ def test_the_cache_changes_no_token(reader, kind):
 def test_left_padding_answers_as_right_padding_does(reader, monkeypatch):
     reader.randomise(4, end_bias=1.0)
     prompts = random_prompts(4, [2, 11, 6])
-    monkeypatch.setattr(runtime_decoding, "collate", collate_left)
+    monkeypatch.setattr(runtime_batches, "collate", collate_left)
     found = decoding(reader)(prompts, GenerateOptions(beam=3, num=2, max_length=8))
     check(found, prompts, reader, [8] * 3, 3, 2)
 
