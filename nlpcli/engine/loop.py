@@ -72,7 +72,7 @@ class Loop:
         options = config.train
         scales = learning_rate_scales(model, options)
         self.optimizer = AdamW(model.trainable_variables, options, scales)
-        self.blocks = shared_blocks(model.stacks, device.blocks)
+        self.blocks = shared_blocks(model.stacks, device.blocks, device.islands)
         # Micro-batches are for those short of memory: they go one by one.
         alone = options.accumulate > 1 or self.blocks is not None
         alone = alone or model.whole_batches

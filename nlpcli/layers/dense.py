@@ -11,6 +11,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from nlpcli.layers.island import machine
+
 FEW_ROWS = 64  # from here on one product over all threads is as fast
 _shares: ContextVar[int] = ContextVar("shares of a product of few rows", default=1)
 
@@ -54,11 +56,20 @@ class Dense(keras.layers.Layer):
         self.built = True
 
     def call(self, x: Any) -> Any:
-        shape = ops.shape(x)
-        flat = product(ops.reshape(x, (-1, self.inputs)), self.kernel)
+        return self.finish(self.multiply(x), x)
+
+    def multiply(self, x: Any) -> Any:
+        """The product alone: (..., inputs) to (rows, units)."""
+        rows = ops.reshape(x, (-1, self.inputs))
+        if (other := machine()) is not None:
+            return other.multiply(rows, self.kernel)
+        return product(rows, ops.cast(self.kernel, self.compute_dtype))
+
+    def finish(self, rows: Any, x: Any) -> Any:
+        """Rows of the product and the bias, as long as what came: (..., units)."""
         if self.has_bias:
-            flat = flat + self.bias
-        return ops.reshape(flat, (*shape[:-1], self.units))
+            rows = rows + ops.cast(self.bias, rows.dtype)
+        return ops.reshape(rows, (*ops.shape(x)[:-1], self.units))
 
 
 def product(rows: Any, matrix: Any) -> Any:

@@ -15,6 +15,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from nlpcli.runtime.islands import SharedIslands
+
 WORTH_IT = 6  # blocks; with fewer, compiling costs more than it gains
 
 
@@ -72,10 +74,14 @@ class _Runner:
         return hidden, kept
 
 
-def shared_blocks(stacks: Sequence[Any], wanted: bool) -> SharedBlocks | None:
-    """Compiled blocks where they are wanted and pay."""
+def shared_blocks(
+    stacks: Sequence[Any], wanted: bool, islands: bool = False
+) -> SharedBlocks | SharedIslands | None:
+    """Compiled blocks, or what lies in them between products, where they pay."""
     deep = [stack for stack in stacks if len(stack.road) >= WORTH_IT]
-    return SharedBlocks(*deep) if wanted and deep else None
+    if not wanted or not deep:
+        return None
+    return SharedIslands(*deep) if islands else SharedBlocks(*deep)
 
 
 @contextmanager

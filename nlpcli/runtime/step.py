@@ -12,6 +12,7 @@ import tensorflow as tf
 
 from nlpcli.heads.task_model import TaskModel
 from nlpcli.runtime.blocks import SharedBlocks
+from nlpcli.runtime.islands import SharedIslands
 from nlpcli.runtime.optimizer import AdamW
 
 
@@ -43,7 +44,7 @@ class TrainStep:
         clip_norm: float | None,
         xla: bool,
         signature: Mapping[str, tf.TensorSpec] | None,
-        blocks: SharedBlocks | None = None,
+        blocks: SharedBlocks | SharedIslands | None = None,
         lanes: int = 1,
     ) -> None:
         self.model = model
