@@ -114,4 +114,12 @@ Precision = Literal["float32", "bfloat16", "float16"]
 PrecisionOption = Annotated[
     Precision | None, typer.Option("--precision", help="Type of activations.")
 ]
+AskedPrecisionOption = Annotated[
+    Literal["float32", "bfloat16", "float16", "auto"],
+    typer.Option(
+        "--precision",
+        help="Type of activations; auto: the run's own, or bfloat16 where "
+        "`nlpcli doctor` found it faster and the first answers agree.",
+    ),
+]
 Strategy = Literal["auto", "one", "mirrored", "multi-worker"]

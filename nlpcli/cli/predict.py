@@ -16,13 +16,13 @@ from nlpcli.cli.answer_lines import (
 )
 from nlpcli.cli.command import AnswerCommand, flag_sets, verb
 from nlpcli.cli.options import (
+    AskedPrecisionOption,
     BatchSize,
     Force,
     IdKey,
     LongestLine,
     OnError,
     OutputFile,
-    PrecisionOption,
     Recipe,
     Run,
     Source,
@@ -32,7 +32,7 @@ from nlpcli.cli.options import (
 from nlpcli.cli.render import render
 from nlpcli.cli.stream import Arrivals, Request
 from nlpcli.cli.vectors import SUFFIX, write_vectors
-from nlpcli.config import Precision, Xla
+from nlpcli.config import AskedPrecision, Xla
 from nlpcli.errors import NlpcliError, UsageError
 from nlpcli.files.json_text import dumps
 
@@ -67,7 +67,7 @@ def predict(
     id_key: IdKey = "id",
     longest_line: LongestLine = None,
     batch_size: BatchSize = 32,
-    precision: PrecisionOption = None,
+    precision: AskedPrecisionOption = "auto",
     xla: Annotated[
         bool | None, typer.Option("--xla/--no-xla", help="Compile the model.")
     ] = None,
@@ -134,7 +134,7 @@ def _embedder(
     run: Any,
     recipe: str,
     batch_size: int,
-    precision: Precision | None,
+    precision: AskedPrecision,
     xla: Xla | None,
 ) -> Any:
     from nlpcli.cli.console import quiet_imports

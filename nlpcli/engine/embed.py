@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from nlpcli.config import Precision, RuntimeOptions, Xla
+from nlpcli.config import AskedPrecision, RuntimeOptions, Xla
 from nlpcli.engine.loaded import open_run
 from nlpcli.engine.published import open_published
 from nlpcli.engine.run_dir import RunDir
@@ -23,6 +23,7 @@ from nlpcli.runtime.batches import in_batches
 from nlpcli.runtime.datasets import prefetch
 from nlpcli.runtime.device import open_device
 from nlpcli.runtime.forward import Forward
+from nlpcli.runtime.timing import auto_precision
 from nlpcli.tasks.protocol import Embeds
 from nlpcli.text.batching import Features
 from nlpcli.text.sentences import SentenceReader
@@ -61,7 +62,7 @@ class Embedder:
         pooling: str | None = None,
         prefix: str | None = None,
         batch_size: int = BATCH_SIZE,
-        precision: Precision | None = None,
+        precision: AskedPrecision = "auto",
         xla: Xla | None = None,
     ) -> Embedder:
         """Load a run folder or a model folder; None is the newest run of ``recipe``.
@@ -77,10 +78,12 @@ class Embedder:
                     ["pooling, prefix: expected none, since a run has its own"]
                 )
             return cls._of_run(source, recipe, batch_size, precision, xla)
-        runtime = RuntimeOptions(
-            precision=precision or "float32", xla=xla or "auto", strategy="one"
-        )
-        return cls._of_encoder(source, pooling, prefix, batch_size, runtime)
+        chosen = precision == "auto"
+        if precision == "auto":
+            precision = auto_precision() if xla != "on" else "float32"
+        runtime = RuntimeOptions(precision=precision, xla=xla or "auto", strategy="one")
+        checked = chosen and precision != "float32"
+        return cls._of_encoder(source, pooling, prefix, batch_size, runtime, checked)
 
     @classmethod
     def _of_run(
@@ -88,10 +91,10 @@ class Embedder:
         run: RunDir | Path | None,
         recipe: str | None,
         batch_size: int,
-        precision: Precision | None,
+        precision: AskedPrecision,
         xla: Xla | None,
     ) -> Embedder:
-        loaded = open_run(run, recipe, precision, xla)
+        loaded = open_run(run, recipe, precision, xla, answers=True)
         if not isinstance(loaded.recipe, Embeds):
             raise NotFoundError(
                 f"{loaded.run.path}: a run of {loaded.run.config.recipe}, which makes "
@@ -109,10 +112,11 @@ class Embedder:
         prefix: str | None,
         batch_size: int,
         runtime: RuntimeOptions,
+        checked: bool,
     ) -> Embedder:
         if not folder.is_dir():
             raise NotFoundError(f"{folder}: expected a run or a model folder")
-        device = open_device(runtime, seed=0)
+        device = open_device(runtime, seed=0, answers=True)
         published = open_published(folder)
         config, raw = published.config, published.raw
         kind = pooling or raw.get("pooling", "mean")
@@ -136,7 +140,14 @@ class Embedder:
             used = found
         published.fill_backbone(backbone, others=used)
         reader = SentenceReader(load_tokenizer(folder), config.longest or 512, prefix)
-        forward = Forward(model, device.xla, (), device.lanes)
+        forward = Forward(
+            model,
+            device.xla,
+            (),
+            device.lanes,
+            held=device.held,
+            checked=checked,
+        )
         return cls(model, reader, forward, batch_size)
 
     @property
