@@ -30,7 +30,7 @@ from typing import Any
 
 import decode_sides
 from decode_sides import CASES, MEASURES, PEERS
-from machine import describe_processor, measure_machine
+from machine import measure_machine, named_processor
 
 SIDES = ("nlpcli", "transformers", "ctranslate2", "nlpcli-int8", "ctranslate2-int8")
 RATIOS = (
@@ -112,7 +112,7 @@ def report(options: argparse.Namespace, results: dict[str, dict[str, Any]]) -> N
         f"{options.family}: {of.LAYERS} layers of {of.HIDDEN}, vocabulary "
         f"{of.VOCAB:,}, prompt {of.PROMPT}, {of.NEW} new tokens, {options.threads} "
         f"threads; best of {options.rounds} processes x {options.repeats} runs, "
-        f"tokens/s\n{describe_processor()}"
+        f"tokens/s\n{named_processor()}"
     )
     print(
         f"{'':30}"

@@ -1,16 +1,20 @@
 """Sentences embedded a second, beside transformers and torch, in one run.
 
     python benchmarks/embed.py MODEL TEXTS.jsonl[.gz] [--lines 2000] [--threads 2]
+        [--precision float32 bfloat16]
 
-Same weights, same mean pooling, float32, same threads. Both sides get the lines as
+Same weights, same mean pooling, same threads. Both sides get the lines as
 they come, sort them by length and batch them; tokenization (by tokenizer.json) counts
 on both. Each side has a process of its own, one after the other; its best round
-counts. Prints a table with the ratio and the largest difference of a vector.
+counts. In bfloat16 transformers' weights are bfloat16. Prints each side beside the
+peer of the same precision and beside itself in float32, and the largest difference of
+a number from those of the peer in the first precision.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import subprocess
 import sys
@@ -21,8 +25,12 @@ from typing import Any
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from machine import named_processor
+
 SIDES = ("nlpcli", "transformers")
 PEER = "transformers"
+PRECISIONS = ("float32", "bfloat16")
 
 
 def main() -> None:
@@ -35,6 +43,9 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--batch-size", type=int, default=64)
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--precision", nargs="+", choices=PRECISIONS, default=["float32"]
+    )
     parser.add_argument("--side", choices=SIDES)
     parser.add_argument("--out", type=Path)
     options = parser.parse_args()
@@ -45,29 +56,36 @@ def main() -> None:
         np.save(options.out, vectors)
         print(json.dumps(rates))
         return
-    rates: dict[str, list[float]] = {side: [] for side in SIDES}
-    vectors = {}
+    best: dict[tuple[str, str], float] = {}
+    vectors: dict[tuple[str, str], np.ndarray] = {}
     with tempfile.TemporaryDirectory() as folder:
-        for side in SIDES:
-            out = Path(folder) / f"{side}.npy"
-            command = [sys.executable, __file__, *sys.argv[1:]]
+        for precision, side in itertools.product(options.precision, SIDES):
+            out = Path(folder) / f"{side}-{precision}.npy"
+            words = ["--precision", precision, "--side", side, "--out", str(out)]
             done = subprocess.run(
-                [*command, "--side", side, "--out", str(out)],
+                [sys.executable, __file__, *sys.argv[1:], *words],
                 check=True,
                 stdout=subprocess.PIPE,
                 text=True,
             )
-            rates[side] += json.loads(done.stdout.splitlines()[-1])
-            vectors[side] = np.load(out)
+            rates = json.loads(done.stdout.splitlines()[-1])
+            best[side, precision] = max(rates)
+            vectors[side, precision] = np.load(out)
+    print(named_processor())
     print(
         f"{options.model.name}: {options.lines} lines of {options.texts.name}, "
-        f"{options.threads} threads, batches of {options.batch_size}, float32"
+        f"{options.threads} threads, batches of {options.batch_size}"
     )
-    best = {side: max(values) for side, values in rates.items()}
-    for side in SIDES:
-        print(f"{side:14}{best[side]:8.0f} sentences/s  x{best[side] / best[PEER]:.2f}")
-    apart = np.abs(vectors["nlpcli"] - vectors[PEER]).max()
-    print(f"largest difference of a number: {apart:.1e}")
+    print(f"{'':23}{'lines/s':>8}{'/ peer':>8}{'/ float32':>11}{'apart':>10}")
+    right = vectors[PEER, options.precision[0]]
+    for (side, precision), rate in best.items():
+        wide = best.get((side, "float32"))
+        ratio = f"{rate / wide:.2f}" if wide else "-"
+        apart = np.abs(vectors[side, precision] - right).max()
+        print(
+            f"{side:14}{precision:9}{rate:8.0f}{rate / best[PEER, precision]:8.2f}"
+            f"{ratio:>11}{apart:10.1e}"
+        )
 
 
 def read(options: argparse.Namespace) -> list[str]:
@@ -89,7 +107,11 @@ def embed_nlpcli(
 
     tf.config.threading.set_intra_op_parallelism_threads(options.threads)
     embedder = Embedder.open(
-        options.model, pooling="mean", prefix="", batch_size=options.batch_size
+        options.model,
+        pooling="mean",
+        prefix="",
+        batch_size=options.batch_size,
+        precision=options.precision[0],
     )
     return rounds(options, texts, embedder.encode)
 
@@ -105,8 +127,9 @@ def embed_torch(
     torch.set_num_threads(options.threads)
     tokenizer = Tokenizer.from_file(str(options.model / "tokenizer.json"))
     tokenizer.enable_truncation(512)
+    kind = getattr(torch, options.precision[0])
     model = transformers.BertModel.from_pretrained(
-        options.model, dtype=torch.float32, add_pooling_layer=False
+        options.model, dtype=kind, add_pooling_layer=False
     ).eval()
 
     def encode(texts: list[str]) -> np.ndarray:
@@ -121,6 +144,7 @@ def embed_torch(
             mask = (torch.arange(ids.shape[1]) < lengths[:, None]).long()
             with torch.inference_mode():
                 states = model(input_ids=ids, attention_mask=mask).last_hidden_state
+                states = states.float()
                 mask = mask[..., None]
                 pooled = (states * mask).sum(1) / mask.sum(1)
                 out[chosen] = torch.nn.functional.normalize(pooled, dim=1).numpy()

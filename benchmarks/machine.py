@@ -2,33 +2,21 @@
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-# instructions that decide how fast half precision and int8 are
-TOLD = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_bf16", "amx_int8")
+from nlpcli.runtime.processor import read_processor
 
 
-def describe_processor() -> str:
-    """Name, instructions and cores, as far as Linux tells them."""
-    try:
-        text = Path("/proc/cpuinfo").read_text("utf-8", "replace")
-    except OSError:
-        text = ""
-    lines = dict(
-        line.split(":", 1) for line in text.splitlines() if line.count(":") == 1
-    )
-    known = {key.strip(): value.strip() for key, value in lines.items()}
-    flags = set(known.get("flags", "").split())
-    told = " ".join(name for name in TOLD if name in flags)
-    name = known.get("model name", "unknown processor")
-    return f"{name} ({told or 'no AVX2'}), {os.cpu_count()} cores"
+def named_processor() -> str:
+    """Model, cores and what multiplies matrices fast: avx512_bf16, amx_bf16 ..."""
+    found = read_processor()
+    told = " ".join(found.told) or "no instructions told"
+    return f"{found.model}, {found.cores} cores, {told}"
 
 
 def measure_machine(threads: int) -> dict[str, float]:

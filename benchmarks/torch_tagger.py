@@ -49,7 +49,8 @@ class Tagger(nn.Module):
 
     def loss(self, batch: dict[str, torch.Tensor]) -> torch.Tensor:
         """Mean negative log-likelihood of the tags."""
-        logits, mask, tags = self(batch), batch["char_mask"], batch["tags"]
+        # half precision sums badly: what follows the logits is float32
+        logits, mask, tags = self(batch).float(), batch["char_mask"], batch["tags"]
         alpha = self.starts + logits[:, 0]
         gold = self.starts[tags[:, 0]] + _pick(logits[:, 0], tags[:, 0])
         for t in range(1, logits.shape[1]):
@@ -64,14 +65,14 @@ class Tagger(nn.Module):
     @torch.no_grad()
     def decode(self, batch: dict[str, torch.Tensor]) -> list[list[int]]:
         """Best tags of each row, by Viterbi."""
-        logits, lengths = self(batch), batch["char_mask"].sum(1).tolist()
-        mask = batch["char_mask"]
-        score, back = self.starts + logits[:, 0], []
+        logits, lengths = self(batch).float(), batch["char_mask"].sum(1).tolist()
+        mask, transitions = batch["char_mask"], self.transitions.float()
+        score, back = self.starts.float() + logits[:, 0], []
         for t in range(1, logits.shape[1]):
-            best, index = (score[:, :, None] + self.transitions).max(1)
+            best, index = (score[:, :, None] + transitions).max(1)
             score = torch.where(mask[:, t, None], best + logits[:, t], score)
             back.append(index)
-        finals = (score + self.ends).argmax(1).tolist()
+        finals = (score + self.ends.float()).argmax(1).tolist()
         pointers = torch.stack(back).numpy() if back else np.zeros((0, 1, 1), int)
         rows = []
         for row, (tag, length) in enumerate(zip(finals, lengths, strict=True)):

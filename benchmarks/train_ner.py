@@ -1,16 +1,19 @@
 """Tokens a second of ner, training and prediction, beside PyTorch and transformers.
 
     python benchmarks/train_ner.py --data FILE.jsonl --model FOLDER
+        [--precision float32 bfloat16]
 
-Both sides run the same model size, the same batches, float32, the same threads; each
-side's training and prediction have a process of their own. Tokens are real ones,
-padding is not counted. Prediction is from raw text to entities. Prints one table with
-the ratios.
+Both sides run the same model size, the same batches, the same threads; each side's
+training and prediction have a process of their own. Tokens are real ones, padding is
+not counted. Prediction is from raw text to entities. In bfloat16 PyTorch trains under
+autocast and predicts with weights in bfloat16. Prints one table: each side beside
+PyTorch of the same precision, and beside itself in float32.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import json
 import resource
 import subprocess
@@ -23,10 +26,12 @@ from typing import Any
 import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
+from machine import named_processor
 
 SIDES = ("nlpcli", "nlpcli-xla", "torch")
 PEER = "torch"
 WORKS = ("train", "predict")
+PRECISIONS = ("float32", "bfloat16")
 PASSES = 3  # over the sentences, in prediction; the best counts
 
 
@@ -46,45 +51,58 @@ def main() -> None:
     parser.add_argument(
         "--xla", action="store_true", help="also nlpcli under XLA (minutes to compile)"
     )
+    parser.add_argument(
+        "--precision", nargs="+", choices=PRECISIONS, default=["float32"]
+    )
     parser.add_argument("--side", choices=SIDES)
     parser.add_argument("--work", choices=WORKS)
+    parser.add_argument("--cell", action="store_true", help=argparse.SUPPRESS)
     options = parser.parse_args()
-    if options.side and options.work:
+    if options.cell:
         print(json.dumps(measure(options)))
         return
-    results: dict[str, dict[str, float]] = {}
+    results: dict[tuple[str, str], dict[str, float]] = {}
     sides = SIDES if options.xla else ("nlpcli", PEER)
-    for work in WORKS * options.rounds:
-        for side in [options.side] if options.side else sides:
-            words = [*sys.argv[1:], "--side", side, "--work", work]
-            command = [sys.executable, __file__, *words]
+    sides = (options.side,) if options.side else sides
+    works = (options.work,) if options.work else WORKS
+    for work in works * options.rounds:
+        for precision, side in itertools.product(options.precision, sides):
+            words = ["--side", side, "--work", work, "--precision", precision]
+            command = [sys.executable, __file__, *sys.argv[1:], *words, "--cell"]
             done = subprocess.run(command, capture_output=True, text=True)
             if done.returncode:
                 sys.exit(f"{side}, {work} failed:\n{done.stderr[-3000:]}")
             row = json.loads(done.stdout.splitlines()[-1])
-            print(side, row, file=sys.stderr, flush=True)
-            best = results.setdefault(side, row)
+            print(side, precision, row, file=sys.stderr, flush=True)
+            best = results.setdefault((side, precision), row)
             best[work] = max(best.get(work, 0.0), row[work])
             for key in row.keys() - best.keys():
                 best[key] = row[key]
     size = f"{options.batch_tokens} tokens" if options.batch_tokens else None
+    print(named_processor())
     print(
         f"{options.sentences} sentences, batch {size or options.batch_size}, "
-        f"{options.threads} threads, float32; best of {options.rounds} rounds"
+        f"{options.threads} threads; best of {options.rounds} rounds"
     )
+    for work in works:
+        show(work, results)
+
+
+def show(work: str, results: dict[tuple[str, str], dict[str, float]]) -> None:
+    """One table: real tokens a second of each side and precision."""
     print(
-        f"{'':12}{'train':>9}{'ratio':>7}{'first steps':>12}{'peak MiB':>10}"
-        f"{'predict':>9}{'ratio':>7}{'peak MiB':>10}"
+        f"{work:21}{'tokens/s':>9}{'/ torch':>9}{'/ float32':>11}{'peak MiB':>10}"
+        + (f"{'first steps':>13}" if work == "train" else "")
     )
-    peer = results[options.side or PEER]
-    for side, row in results.items():
+    for (side, precision), row in results.items():
+        peer = results.get((PEER, precision), {}).get(work)
+        wide = results.get((side, "float32"), {}).get(work)
+        ratios = [f"{row[work] / x:.2f}" if x else "-" for x in (peer, wide)]
         print(
-            f"{side:12}{row['train']:9.0f}{row['train'] / peer['train']:7.2f}"
-            f"{row['compile']:11.1f}s{row['train_peak']:10.0f}"
-            f"{row['predict']:9.0f}{row['predict'] / peer['predict']:7.2f}"
-            f"{row['predict_peak']:10.0f}"
+            f"{side:12}{precision:9}{row[work]:9.0f}{ratios[0]:>9}{ratios[1]:>11}"
+            f"{row[f'{work}_peak']:10.0f}"
+            + (f"{row['compile']:12.1f}s" if work == "train" else "")
         )
-    print("train, predict: real tokens a second; first steps: tracing and compiling")
 
 
 def measure(options: argparse.Namespace) -> dict[str, float]:
@@ -123,6 +141,7 @@ def prepared(options: argparse.Namespace) -> Any:
             "data.train": options.data,
             "data.limit": options.sentences,
             "train.epochs": 1,
+            "runtime.precision": options.precision[0],
             "runtime.threads": options.threads,
             "runtime.deterministic": False,
             "runtime.xla": "on" if options.side == "nlpcli-xla" else "auto",
@@ -145,6 +164,7 @@ def measure_nlpcli(options: argparse.Namespace) -> dict[str, float]:
     from nlpcli.engine.loop import Loop
     from nlpcli.progress import SILENT
     from nlpcli.runtime.device import open_device
+    from nlpcli.runtime.forward import Forward
 
     config, ready, texts = prepared(options)
     device = open_device(config.runtime, config.seed)
@@ -154,9 +174,13 @@ def measure_nlpcli(options: argparse.Namespace) -> dict[str, float]:
     if options.work == "predict":
         examples = ask_all(ready.recipe, texts).examples
         size = options.predict_batch_size
+        # as a run is loaded: its weights do not change any more
+        forward = Forward(
+            model, device.xla, loop.buckets, device.lanes, held=device.islands
+        )
 
         def predict() -> None:
-            answer_all(ready.recipe, loop.forward, examples, size)
+            answer_all(ready.recipe, forward, examples, size)
 
         predict()
         return {"predict": tokens_in(batches) / best_of(PASSES, predict)}
@@ -189,6 +213,8 @@ def compiled_shape(loop: Any, batch: Any) -> Any:
 
 def measure_torch(options: argparse.Namespace) -> dict[str, float]:
     """The peer: same batches, dynamic padding, fused AdamW, eager PyTorch."""
+    from contextlib import nullcontext
+
     import torch
     from torch_tagger import Tagger, batches_of, to_torch
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
@@ -202,6 +228,7 @@ def measure_torch(options: argparse.Namespace) -> dict[str, float]:
     model = Tagger(raw, len(ready.recipe.scheme.tags))
     optimizer = torch.optim.AdamW(model.parameters(), 5e-5, fused=True)
     fields = ready.recipe.fields
+    half = options.precision[0] == "bfloat16"
 
     def pad(features: list[Any]) -> dict[str, Any]:
         sizes = [sizes_of(item, fields) for item in features]
@@ -210,7 +237,9 @@ def measure_torch(options: argparse.Namespace) -> dict[str, float]:
 
     def step(features: list[Any]) -> None:
         optimizer.zero_grad()
-        model.loss(pad(features)).backward()
+        with torch.autocast("cpu", torch.bfloat16) if half else nullcontext():
+            loss = model.loss(pad(features))
+        loss.backward()
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step()
 
@@ -227,6 +256,8 @@ def measure_torch(options: argparse.Namespace) -> dict[str, float]:
         train = tokens_in(batches) / (time.perf_counter() - started)
         return {"train": train, "compile": first}
     model.eval()
+    if half:
+        model.to(torch.bfloat16)
     whole = Path(options.model) / "tokenizer.json"
     tokenizer = (
         PreTrainedTokenizerFast(tokenizer_file=str(whole))

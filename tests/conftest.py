@@ -50,6 +50,22 @@ def _started_anyhow() -> Iterator[None]:
         yield
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _untimed() -> Iterator[None]:
+    """What `nlpcli doctor` has timed for this user chooses no precision in a test."""
+    from nlpcli.files import cache
+
+    own = cache.own_cache
+
+    def own_cache(*names: str) -> Path | None:
+        timed = names[0] == "timings" and "XDG_CACHE_HOME" not in os.environ
+        return None if timed else own(*names)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(cache, "own_cache", own_cache)
+        yield
+
+
 @pytest.fixture(autouse=True)
 def _command_line_again() -> Iterator[None]:
     """A command run in this process sets its log and its settings for good."""

@@ -11,6 +11,7 @@ from nlpcli.layers.attention import SelfAttention
 from nlpcli.layers.cross_attention import CrossAttention
 from nlpcli.layers.dropout import Dropout
 from nlpcli.layers.feed_forward import FeedForward
+from nlpcli.layers.island import island
 from nlpcli.layers.linear_attention import LinearAttention
 from nlpcli.layers.look import Cache, Look
 from nlpcli.layers.norms import norm
@@ -106,23 +107,32 @@ class TransformerBlock(keras.layers.Layer):
         reads a prompt or writes the next token; and what ``look`` asks to be kept."""
         given = hidden_states
         if self.place == "pre":
-            given = self.attention_norm(given)
-        attended, kept = self.attention.walk(given, look, training)
-        hidden_states = hidden_states + self.dropout(attended, training=training)
-        if self.place == "post":
-            hidden_states = self.attention_norm(hidden_states)
+            given = island(self.attention_norm, hidden_states)
+        rows, kept = self.attention.walk(given, look, training)
+        hidden_states = island(self._attended, rows, hidden_states, training)
         if self.cross is not None:
             hidden_states = self._across(self.cross, hidden_states, look, training)
         given = hidden_states
         if self.place == "pre":
-            given = self.feed_forward_norm(hidden_states)
+            given = island(self.feed_forward_norm, hidden_states)
         elif self.place == "between":
-            given = self.attention_norm(hidden_states)
-        transformed = self.feed_forward(given, training=training)
+            given = island(self.attention_norm, hidden_states)
+        rows = self.feed_forward.walk(given, training)
+        return island(self._transformed, rows, hidden_states, training), kept
+
+    def _attended(self, rows: Any, hidden_states: Any, training: bool) -> Any:
+        attended = self.attention.projection.finish(rows, hidden_states)
+        hidden_states = hidden_states + self.dropout(attended, training=training)
+        if self.place != "post":
+            return hidden_states
+        return self.attention_norm(hidden_states)
+
+    def _transformed(self, rows: Any, hidden_states: Any, training: bool) -> Any:
+        transformed = self.feed_forward.projection.finish(rows, hidden_states)
         hidden_states = hidden_states + self.dropout(transformed, training=training)
-        if self.place != "pre":
-            hidden_states = self.feed_forward_norm(hidden_states)
-        return hidden_states, kept
+        if self.place == "pre":
+            return hidden_states
+        return self.feed_forward_norm(hidden_states)
 
     def read(self, states: Any) -> Cache:
         """Keys and values of another stack's states, (batch, places, hidden)."""
@@ -136,7 +146,11 @@ class TransformerBlock(keras.layers.Layer):
         """A look at what is written about."""
         given = hidden_states
         if self.place == "pre":
-            given = self.cross_norm(given)
-        attended, _ = cross.walk(given, look, training)
+            given = island(self.cross_norm, hidden_states)
+        rows, _ = cross.walk(given, look, training)
+        return island(self._crossed, rows, hidden_states, training)
+
+    def _crossed(self, rows: Any, hidden_states: Any, training: bool) -> Any:
+        attended = self.cross.projection.finish(rows, hidden_states)  # type: ignore[union-attr]
         hidden_states = hidden_states + self.dropout(attended, training=training)
         return hidden_states if self.place == "pre" else self.cross_norm(hidden_states)

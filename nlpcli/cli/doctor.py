@@ -12,7 +12,7 @@ app = verb("doctor")
 
 @app.command("doctor", cls=Command, epilog=EXAMPLES)
 def show(as_json: Json = False) -> None:
-    """Versions, devices, precision and XLA in force."""
+    """Versions, devices, precision and XLA in force; some seconds to time bfloat16."""
     from nlpcli.cli.console import quiet_imports
     from nlpcli.cli.output import print_json, print_text
     from nlpcli.cli.table import pairs

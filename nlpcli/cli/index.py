@@ -21,6 +21,7 @@ from nlpcli.cli.indexing import (
     opened,
 )
 from nlpcli.cli.options import (
+    AskedPrecisionOption,
     BatchSize,
     Force,
     IdKey,
@@ -86,6 +87,7 @@ def build(
     id_key: IdKey = "id",
     longest_line: LongestLine = None,
     batch_size: BatchSize = 64,
+    precision: AskedPrecisionOption = "auto",
     on_error: OnError = "stop",
     resume: Annotated[
         bool, typer.Option("--resume", help="Go on with a build that was cut short.")
@@ -109,7 +111,7 @@ def build(
         raise UsageError(f"{show_address(address)}: {EXISTS}")
     chosen = named_model(run, model) or newest_run()
     with arriving(None, source, text_key, id_key, longest_line) as arrivals:
-        embedder = open_model(chosen, pooling, prefix, batch_size)
+        embedder = open_model(chosen, pooling, prefix, batch_size, precision)
         if going_on and resume:
             store = open_store(address)
         else:
@@ -141,6 +143,7 @@ def add(
     id_key: IdKey = "id",
     longest_line: LongestLine = None,
     batch_size: BatchSize = 64,
+    precision: AskedPrecisionOption = "auto",
     on_error: OnError = "stop",
     as_json: Json = False,
 ) -> None:
@@ -149,7 +152,7 @@ def add(
         opened(address) as store,
         arriving(texts, source, text_key, id_key, longest_line) as arrivals,
     ):
-        embedder = model_of(store.meta, address, run, model, batch_size)
+        embedder = model_of(store.meta, address, run, model, batch_size, precision)
         fill_index(store, embedder, arrivals, on_error, as_json, building=False)
 
 
@@ -186,6 +189,7 @@ def search(
     id_key: IdKey = "id",
     longest_line: LongestLine = None,
     batch_size: BatchSize = 64,
+    precision: AskedPrecisionOption = "auto",
     form: Annotated[
         Literal["json", "text"] | None,
         typer.Option(
@@ -209,7 +213,7 @@ def search(
         opened(address) as store,
         arriving(texts, source, text_key, id_key, longest_line) as arrivals,
     ):
-        embedder = model_of(store.meta, address, run, model, batch_size)
+        embedder = model_of(store.meta, address, run, model, batch_size, precision)
 
         def answer(rows: list[Row]) -> list[dict[str, Any] | NlpcliError]:
             asked = [row.string("text") for row in rows]

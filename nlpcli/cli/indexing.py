@@ -12,6 +12,7 @@ import typer
 
 from nlpcli.cli.answer_lines import requests_of
 from nlpcli.cli.stream import Arrivals, with_text
+from nlpcli.config import AskedPrecision
 from nlpcli.errors import NotFoundError, UsageError
 from nlpcli.files.address import show_address
 
@@ -74,7 +75,11 @@ def newest_run() -> Path:
 
 
 def open_model(
-    folder: Path, pooling: str | None, prefix: str | None, batch_size: int
+    folder: Path,
+    pooling: str | None,
+    prefix: str | None,
+    batch_size: int,
+    precision: AskedPrecision,
 ) -> Any:
     """What makes vectors with the model of a folder."""
     from nlpcli.cli.console import quiet_imports
@@ -82,11 +87,22 @@ def open_model(
     with quiet_imports():
         from nlpcli.engine.embed import Embedder
 
-    return Embedder.open(folder, pooling=pooling, prefix=prefix, batch_size=batch_size)
+    return Embedder.open(
+        folder,
+        pooling=pooling,
+        prefix=prefix,
+        batch_size=batch_size,
+        precision=precision,
+    )
 
 
 def model_of(
-    meta: Any, address: str, run: Path | None, model: str | None, batch_size: int
+    meta: Any,
+    address: str,
+    run: Path | None,
+    model: str | None,
+    batch_size: int,
+    precision: AskedPrecision,
 ) -> Any:
     """The model that made an index, from where it was or where the line says it is."""
     folder = named_model(run, model) or Path(meta.source)
@@ -95,7 +111,7 @@ def model_of(
             f"{show_address(address)}: its model is no longer at {folder}; "
             "--run or --model says where"
         )
-    return open_model(folder, meta.pooling, meta.prefix, batch_size)
+    return open_model(folder, meta.pooling, meta.prefix, batch_size, precision)
 
 
 def fill_index(

@@ -129,4 +129,12 @@ QuantizeOption = Annotated[
     Quantize | None,
     typer.Option("--quantize", help="Multiply in int8; for what writes."),
 ]
+AskedPrecisionOption = Annotated[
+    Literal["float32", "bfloat16", "float16", "auto"],
+    typer.Option(
+        "--precision",
+        help="Type of activations; auto: the run's own, or bfloat16 where "
+        "`nlpcli doctor` found it faster and the first answers agree.",
+    ),
+]
 Strategy = Literal["auto", "one", "mirrored", "multi-worker"]

@@ -18,13 +18,13 @@ from nlpcli.cli.answer_lines import (
 )
 from nlpcli.cli.command import AnswerCommand, flag_sets, verb
 from nlpcli.cli.options import (
+    AskedPrecisionOption,
     BatchSize,
     Force,
     IdKey,
     LongestLine,
     OnError,
     OutputFile,
-    PrecisionOption,
     Recipe,
     RunOrExport,
     Source,
@@ -34,7 +34,7 @@ from nlpcli.cli.options import (
 from nlpcli.cli.render import render
 from nlpcli.cli.stream import Arrivals, Request
 from nlpcli.cli.vectors import SUFFIX, write_vectors
-from nlpcli.config import Precision, Xla
+from nlpcli.config import AskedPrecision, Precision, Xla
 from nlpcli.errors import NlpcliError, UsageError
 from nlpcli.files.json_text import dumps
 
@@ -78,7 +78,7 @@ def predict(
     id_key: IdKey = "id",
     longest_line: LongestLine = None,
     batch_size: BatchSize = 32,
-    precision: PrecisionOption = None,
+    precision: AskedPrecisionOption = "auto",
     xla: Annotated[
         bool | None, typer.Option("--xla/--no-xla", help="Compile the model.")
     ] = None,
@@ -143,8 +143,13 @@ class Answering(NamedTuple):
     recipe: str
     engine: Engine | None
     batch_size: int
-    precision: Precision | None
+    precision: AskedPrecision
     xla: Xla | None
+
+    @property
+    def of_export(self) -> Precision | None:
+        """What an engine computes in; None is its own way."""
+        return None if self.precision == "auto" else self.precision
 
 
 def _opened(
@@ -172,7 +177,7 @@ def _predictor(how: Answering, sets: Sequence[str]) -> Any:
 
     opened, recipe, engine, size, precision, xla = how
     if isinstance(opened, ExportDir):
-        return ExportedRun(opened, engine, size, precision, sets)
+        return ExportedRun(opened, engine, size, how.of_export, sets)
     with quiet_imports():
         from nlpcli.engine.predict import Predictor
 
@@ -185,7 +190,7 @@ def _embedder(how: Answering) -> Any:
 
     opened, recipe, engine, size, precision, xla = how
     if isinstance(opened, ExportDir):
-        return ExportedRun(opened, engine, size, precision).vectors()
+        return ExportedRun(opened, engine, size, how.of_export).vectors()
     with quiet_imports():
         from nlpcli.engine.embed import Embedder
 

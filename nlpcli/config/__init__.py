@@ -33,6 +33,7 @@ def option(
 
 
 Precision = Literal["float32", "bfloat16", "float16"]
+AskedPrecision = Literal["float32", "bfloat16", "float16", "auto"]
 Xla = Literal["auto", "on", "off"]
 Quantize = Literal["int8"]
 MOST_BYTES = 2**40  # that any limit may be

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nlpcli.config import Precision, RuntimeOptions, Xla
+from nlpcli.config import AskedPrecision, RuntimeOptions, Xla
 from nlpcli.engine.loaded import open_run
 from nlpcli.engine.published import open_published
 from nlpcli.engine.run_dir import RunDir
@@ -20,6 +20,7 @@ from nlpcli.heads.similarity import EmbeddingModel
 from nlpcli.runtime import weights
 from nlpcli.runtime.device import open_device
 from nlpcli.runtime.forward import Forward
+from nlpcli.runtime.timing import auto_precision
 from nlpcli.tasks.protocol import Embeds
 from nlpcli.text.sentences import SentenceReader
 from nlpcli.text.tokenizers.load import load_tokenizer
@@ -52,7 +53,7 @@ class Embedder(TextVectors):
         pooling: str | None = None,
         prefix: str | None = None,
         batch_size: int = BATCH_SIZE,
-        precision: Precision | None = None,
+        precision: AskedPrecision = "auto",
         xla: Xla | None = None,
     ) -> Embedder:
         """Load a run folder or a model folder; None is the newest run of ``recipe``.
@@ -68,10 +69,12 @@ class Embedder(TextVectors):
                     ["pooling, prefix: expected none, since a run has its own"]
                 )
             return cls._of_run(source, recipe, batch_size, precision, xla)
-        runtime = RuntimeOptions(
-            precision=precision or "float32", xla=xla or "auto", strategy="one"
-        )
-        return cls._of_encoder(source, pooling, prefix, batch_size, runtime)
+        chosen = precision == "auto"
+        if precision == "auto":
+            precision = auto_precision() if xla != "on" else "float32"
+        runtime = RuntimeOptions(precision=precision, xla=xla or "auto", strategy="one")
+        checked = chosen and precision != "float32"
+        return cls._of_encoder(source, pooling, prefix, batch_size, runtime, checked)
 
     @classmethod
     def _of_run(
@@ -79,10 +82,10 @@ class Embedder(TextVectors):
         run: RunDir | Path | None,
         recipe: str | None,
         batch_size: int,
-        precision: Precision | None,
+        precision: AskedPrecision,
         xla: Xla | None,
     ) -> Embedder:
-        loaded = open_run(run, recipe, precision, xla)
+        loaded = open_run(run, recipe, precision, xla, answers=True)
         if not isinstance(loaded.recipe, Embeds):
             raise NotFoundError(
                 f"{loaded.run.path}: a run of {loaded.run.config.recipe}, which makes "
@@ -100,10 +103,11 @@ class Embedder(TextVectors):
         prefix: str | None,
         batch_size: int,
         runtime: RuntimeOptions,
+        checked: bool,
     ) -> Embedder:
         if not folder.is_dir():
             raise NotFoundError(f"{folder}: expected a run or a model folder")
-        device = open_device(runtime, seed=0)
+        device = open_device(runtime, seed=0, answers=True)
         published = open_published(folder)
         config, raw = published.config, published.raw
         kind = pooling or raw.get("pooling", "mean")
@@ -127,7 +131,14 @@ class Embedder(TextVectors):
             used = found
         published.fill_backbone(backbone, others=used)
         reader = SentenceReader(load_tokenizer(folder), config.longest or 512, prefix)
-        forward = Forward(model, device.xla, (), device.lanes)
+        forward = Forward(
+            model,
+            device.xla,
+            (),
+            device.lanes,
+            held=device.held,
+            checked=checked,
+        )
         return cls(model, reader, forward, batch_size)
 
     @cached_property

@@ -9,7 +9,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from nlpcli.config import Precision, Quantize, RunConfig, Xla
+from nlpcli.config import AskedPrecision, Precision, Quantize, RunConfig, Xla
 from nlpcli.config.loader import resolve, with_task_sets
 from nlpcli.engine import build
 from nlpcli.engine.run_dir import RunDir, choose_run
@@ -20,6 +20,7 @@ from nlpcli.runtime.decoding import Decoding
 from nlpcli.runtime.device import Device, open_device
 from nlpcli.runtime.forward import Forward
 from nlpcli.runtime.quantize import to_int8
+from nlpcli.runtime.timing import auto_precision
 from nlpcli.tasks.protocol import Buckets, Model, Recipe, Writes
 
 
@@ -33,7 +34,10 @@ class Untrained:
 
 @dataclass
 class LoadedRun:
-    """A run, ready to answer."""
+    """A run, ready to answer.
+
+    ``checked``: its precision was chosen for it, and its answers have to agree.
+    """
 
     run: RunDir | Untrained
     recipe: Recipe[Any]
@@ -41,38 +45,54 @@ class LoadedRun:
     device: Device
     buckets: Buckets
     seconds: float
+    checked: bool = False
 
     @cached_property
     def forward(self) -> Forward:
         """Prediction through the run's model."""
         device = self.device
-        return Forward(self.model, device.xla, self.buckets, device.lanes)
+        return Forward(
+            self.model,
+            device.xla,
+            self.buckets,
+            device.lanes,
+            held=device.held,
+            checked=self.checked,
+        )
 
 
 def open_run(
     run: RunDir | Path | None = None,
     recipe: str | None = None,
-    precision: Precision | None = None,
+    precision: AskedPrecision | None = None,
     xla: Xla | None = None,
     sets: Sequence[str] = (),
+    answers: bool = False,
     quantize: Quantize | None = None,
 ) -> LoadedRun:
     """Load ``run``, or the newest finished run of ``recipe``, or the shipped model.
 
-    ``sets`` change how it answers: ``task.key=value``. Raises NotFoundError when there
-    is no run or when it is of another recipe, UsageError where ``quantize`` is asked of
-    a model that does not write token after token.
+    ``precision``: None is the run's own; "auto" too where that is not float32.
+    ``sets`` change how it answers: ``task.key=value``. ``answers``: it does not write,
+    where each token is a walk of its own. Raises NotFoundError when there is no run or
+    when it is of another recipe, UsageError where ``quantize`` is asked of a model that
+    does not write token after token.
     """
     started = time.perf_counter()
     opened = choose_run(run, recipe)
     config = with_task_sets(opened.config, sets)
+    chosen = precision == "auto" and config.runtime.precision == "float32"
+    if chosen:
+        precision = auto_precision() if xla != "on" else "float32"
+    if precision is None or precision == "auto":
+        precision = config.runtime.precision
     options = replace(
         config.runtime,
-        precision=precision or config.runtime.precision,
+        precision=precision,
         xla=xla or config.runtime.xla,
         strategy="one",
     )
-    device = open_device(options, config.seed)
+    device = open_device(options, config.seed, answers)
     loaded = build.load_run(config, opened.folder("best"))
     _quantize(loaded.model, quantize, opened.path)
     return LoadedRun(
@@ -82,6 +102,7 @@ def open_run(
         device,
         loaded.buckets,
         time.perf_counter() - started,
+        chosen and precision != "float32",
     )
 
 

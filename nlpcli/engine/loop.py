@@ -73,7 +73,7 @@ class Loop:
         self.progress = progress
         self.state = State()
         options = config.train
-        blocks = shared_blocks(model.stacks, device.blocks)
+        blocks = shared_blocks(model.stacks, device.blocks, device.islands)
         self.plan = training_plan(
             self.recipe.fields,
             self.windows.bound,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from nlpcli.config import Precision, Xla
+from nlpcli.config import AskedPrecision, Xla
 from nlpcli.engine.answers import answer_all, ask_all
 from nlpcli.engine.loaded import open_run
 from nlpcli.engine.run_dir import RunDir
@@ -22,7 +22,7 @@ class Predictor:
         run: RunDir | Path | None = None,
         recipe: str | None = None,
         batch_size: int = 32,
-        precision: Precision | None = None,
+        precision: AskedPrecision = "auto",
         xla: Xla | None = None,
         sets: Sequence[str] = (),
     ) -> None:
@@ -31,7 +31,7 @@ class Predictor:
         ``sets``: as for ``open_run``. Raises NotFoundError when there is none or when
         it is of another recipe.
         """
-        loaded = open_run(run, recipe, precision, xla, sets)
+        loaded = open_run(run, recipe, precision, xla, sets, answers=True)
         if not isinstance(loaded.recipe, Answers):
             raise NotFoundError(
                 f"{loaded.run.path}: a run of {loaded.run.config.recipe}, which "

@@ -20,7 +20,8 @@ from pathlib import Path
 
 from nlpcli.errors import NlpcliError
 from nlpcli.files.atomic import write_atomic
-from nlpcli.files.owners import exposed_folder, is_trusted
+from nlpcli.files.cache import own_cache
+from nlpcli.files.owners import is_trusted
 
 logger = logging.getLogger("nlpcli")
 
@@ -41,19 +42,8 @@ def keep_programs() -> Path | None:
     flags = os.environ.get("TF_XLA_FLAGS", "")
     if _FLAG in flags:
         return None
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    folder = Path(base).expanduser() / "nlpcli" / "programs" / _machine()
-    # the place itself: a link on the way may lead elsewhere tomorrow
-    folder = Path(os.path.realpath(folder))
-    try:
-        _make_private(folder)
-        exposed = exposed_folder(folder)
-    except OSError:
-        return None
-    if exposed is not None:
-        logger.debug("compiled programs are not kept: others can write in %s", exposed)
-        return None
-    if " " in str(folder):  # the flags are cut at spaces
+    folder = own_cache("programs", _machine())
+    if folder is None or " " in str(folder):  # the flags are cut at spaces
         return None
     _drop_unsound(folder)
     os.environ["TF_XLA_FLAGS"] = f"{flags} {_FLAG}={folder} {_PREFIX}".strip()
@@ -77,14 +67,6 @@ def seal_programs() -> None:
         with suppress(OSError, NlpcliError):
             if not seal.exists():
                 write_atomic(seal, _digest(program))
-
-
-def _make_private(folder: Path) -> None:
-    """The folder, and those above it that are missing, for this user alone."""
-    if folder.is_dir():
-        return
-    _make_private(folder.parent)
-    folder.mkdir(mode=0o700, exist_ok=True)
 
 
 def _drop_unsound(folder: Path) -> None:

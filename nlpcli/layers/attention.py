@@ -11,6 +11,7 @@ from keras import ops
 from nlpcli.layers import masks
 from nlpcli.layers.dense import Dense
 from nlpcli.layers.dropout import Dropout
+from nlpcli.layers.island import island
 from nlpcli.layers.look import Cache, Look
 from nlpcli.layers.norms import norm
 from nlpcli.layers.positions import Plain
@@ -19,11 +20,12 @@ from nlpcli.layers.positions import Plain
 class SelfAttention(keras.layers.Layer):
     """Scaled dot-product attention (Vaswani et al. 2017, arXiv 1706.03762).
 
-    hidden_states: (batch, length, hidden) to the same shape, by ``walk``. Softmax runs
-    in float32. ``num_key_heads``: fewer keys and values than queries (Ainslie et al.
-    2023, arXiv 2305.13245), 0 for as many; ``head_size``: of a value, 0 for hidden /
-    heads; ``key_size``: of a query and a key, 0 for that of a value; ``norm_epsilon``:
-    queries and keys pass an RMS norm of their own, None for none.
+    hidden_states: (batch, length, hidden) to the same shape, by ``walk`` and
+    ``projection.finish``. Softmax runs in float32. ``num_key_heads``: fewer keys and
+    values than queries (Ainslie et al. 2023, arXiv 2305.13245), 0 for as many;
+    ``head_size``: of a value, 0 for hidden / heads; ``key_size``: of a query and a
+    key, 0 for that of a value; ``norm_epsilon``: queries and keys pass an RMS norm of
+    their own, None for none.
     """
 
     def __init__(
@@ -93,10 +95,10 @@ class SelfAttention(keras.layers.Layer):
     def walk(
         self, hidden_states: Any, look: Look, training: bool = False
     ) -> tuple[Any, Cache | None]:
-        """What the queries gather, projected; and keys and values where asked for."""
-        query, key, value = self.project(hidden_states)
-        query = self.positions.turn(query, look.places)
-        key = self.positions.turn(key, look.places)
+        """What the queries gather, as rows of the last product, (rows, hidden); and
+        keys and values where asked for."""
+        rows = self.qkv.multiply(hidden_states)
+        query, key, value = island(self._turned, rows, hidden_states, look.places)
         if look.cache is None:
             attended = self.attend(query, key, value, look, training)
             return attended, (_by_head(key), _by_head(value)) if look.keep else None
@@ -108,10 +110,18 @@ class SelfAttention(keras.layers.Layer):
             values,
         )
 
-    def project(self, hidden_states: Any) -> tuple[Any, Any, Any]:
-        """Query (scaled), key and value: (batch, heads, length, head size) each."""
+    def _turned(self, rows: Any, hidden_states: Any, places: Any) -> Any:
+        query, key, value = self.parts(rows, hidden_states)
+        query = self.positions.turn(query, places)
+        return query, self.positions.turn(key, places), value
+
+    def parts(self, rows: Any, hidden_states: Any) -> tuple[Any, Any, Any]:
+        """Query (scaled), key and value: (batch, heads, length, head size) each.
+
+        rows: the fused product of the hidden states.
+        """
         batch, length = ops.shape(hidden_states)[:2]
-        fused = self.qkv(hidden_states)
+        fused = self.qkv.finish(rows, hidden_states)
         if len(set(self.shares)) == 1:
             fused = ops.reshape(
                 fused, (batch, length, 3, self.num_heads, self.head_size)
@@ -140,30 +150,34 @@ class SelfAttention(keras.layers.Layer):
     def attend(
         self, query: Any, key: Any, value: Any, look: Look, training: bool = False
     ) -> Any:
-        """Weighted values, projected: (batch, queries, hidden)."""
+        """Weighted values, as rows of the last product: (rows, hidden)."""
         groups = self.num_heads // self.num_key_heads
         if groups > 1:
             key, value = (ops.repeat(x, groups, axis=1) for x in (key, value))
         scores = ops.matmul(query, ops.transpose(key, (0, 1, 3, 2)))
-        scores = ops.cast(scores, "float32")
         more = self.positions.score(query, look.places, cached=False)
-        if more is not None:
-            scores = scores + ops.cast(more, "float32")
-        if look.mask is not None:
-            scores = scores + masks.additive(look.mask)
-        # One key, as the start of a decoder, has all; Keras warns of its softmax.
-        alone = scores.shape[-1] == 1
-        weights = ops.ones_like(scores) if alone else ops.softmax(scores, axis=-1)
-        weights = self.dropout(ops.cast(weights, value.dtype), training=training)
+        weights = island(self._weights, scores, more, look.mask, training)
         context = ops.matmul(weights, value)
         more = self.positions.gathered(weights, look.places, cached=False)
         return self._merge(context if more is None else context + more)
 
+    def _weights(self, scores: Any, more: Any, mask: Any, training: bool) -> Any:
+        """Softmax of the scores, (batch, heads, queries, keys)."""
+        kind = scores.dtype
+        scores = ops.cast(scores, "float32")
+        if more is not None:
+            scores = scores + ops.cast(more, "float32")
+        if mask is not None:
+            scores = scores + masks.additive(mask)
+        # One key, as the start of a decoder, has all; Keras warns of its softmax.
+        alone = scores.shape[-1] == 1
+        weights = ops.ones_like(scores) if alone else ops.softmax(scores, axis=-1)
+        return self.dropout(ops.cast(weights, kind), training=training)
+
     def attend_cached(self, query: Any, look: Look) -> Any:
         """The same for a few queries over the many places of a cache.
 
-        query: (batch, heads, queries, key size). Static shapes. Returns (batch,
-        queries, hidden).
+        query: (batch, heads, queries, key size). Static shapes.
         """
         keys, values = look.cache  # type: ignore[misc]
         batch, heads, count, size = query.shape
@@ -198,7 +212,7 @@ class SelfAttention(keras.layers.Layer):
         merged = ops.reshape(
             ops.transpose(context, (0, 2, 1, 3)), (batch, length, heads * size)
         )
-        return self.projection(merged)
+        return self.projection.multiply(merged)
 
 
 def _by_head(x: Any) -> Any:

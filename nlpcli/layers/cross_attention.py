@@ -41,7 +41,8 @@ class CrossAttention(SelfAttention):
     def walk(
         self, hidden_states: Any, look: Look, training: bool = False
     ) -> tuple[Any, None]:
-        """What the queries gather from ``look.crossed``, projected."""
+        """What the queries gather from ``look.crossed``, as rows of the last product,
+        (rows, hidden)."""
         crossed: Crossed = look.crossed  # type: ignore[assignment]
         batch, length = ops.shape(hidden_states)[:2]
         query = ops.reshape(

@@ -11,6 +11,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from nlpcli.layers.island import machine
 from nlpcli.layers.quantized import Quantized, keep_int8, quantized_product
 
 FEW_ROWS = 64  # from here on one product over all threads is as fast
@@ -62,11 +63,22 @@ class Dense(keras.layers.Layer):
         self.kernel = keep_int8(self, kernel, "kernel")
 
     def call(self, x: Any) -> Any:
-        shape = ops.shape(x)
-        flat = product(ops.reshape(x, (-1, self.inputs)), self.kernel)
+        return self.finish(self.multiply(x), x)
+
+    def multiply(self, x: Any) -> Any:
+        """The product alone: (..., inputs) to (rows, units)."""
+        rows = ops.reshape(x, (-1, self.inputs))
+        if isinstance(self.kernel, Quantized):
+            return product(rows, self.kernel)
+        if (other := machine()) is not None:
+            return other.multiply(rows, self.kernel)
+        return product(rows, ops.cast(self.kernel, self.compute_dtype))
+
+    def finish(self, rows: Any, x: Any) -> Any:
+        """Rows of the product and the bias, as long as what came: (..., units)."""
         if self.has_bias:
-            flat = flat + self.bias
-        return ops.reshape(flat, (*shape[:-1], self.units))
+            rows = rows + ops.cast(self.bias, rows.dtype)
+        return ops.reshape(rows, (*ops.shape(x)[:-1], self.units))
 
 
 def product(rows: Any, matrix: Any) -> Any:

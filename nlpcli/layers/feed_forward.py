@@ -11,6 +11,7 @@ from keras import ops
 
 from nlpcli.layers.dense import Dense
 from nlpcli.layers.dropout import Dropout
+from nlpcli.layers.island import island
 from nlpcli.layers.written_out import is_written_out
 
 
@@ -34,7 +35,7 @@ ACTIVATIONS: dict[str, Callable[[Any], Any]] = {
 
 
 class FeedForward(keras.layers.Layer):
-    """activation(x W1 + b1) W2 + b2; (batch, length, hidden) to the same shape.
+    """activation(x W1 + b1) W2 + b2, by ``walk`` and ``projection.finish``.
 
     ``gated``: W1 makes twice as much, of which the activation of the first half scales
     the second (Shazeer 2020, arXiv 2002.05202). ``dropout`` is of what W2 reads.
@@ -76,11 +77,17 @@ class FeedForward(keras.layers.Layer):
         self.intermediate.build()
         self.projection.build()
 
-    def call(self, hidden_states: Any, training: bool = False) -> Any:
-        inner = self.intermediate(hidden_states)
+    def walk(self, hidden_states: Any, training: bool = False) -> Any:
+        """(batch, length, hidden) to rows of the last product: (rows, hidden)."""
+        rows = self.intermediate.multiply(hidden_states)
+        inner = island(self._inner, rows, hidden_states, training)
+        return self.projection.multiply(inner)
+
+    def _inner(self, rows: Any, hidden_states: Any, training: bool) -> Any:
+        inner = self.intermediate.finish(rows, hidden_states)
         if self.gated:
             gate, inner = ops.split(inner, 2, axis=-1)
             inner = self.activation(gate) * inner
         else:
             inner = self.activation(inner)
-        return self.projection(self.dropout(inner, training=training))
+        return self.dropout(inner, training=training)

@@ -31,8 +31,10 @@ class LinearAttention(SelfAttention):
     def walk(
         self, hidden_states: Any, look: Look, training: bool = False
     ) -> tuple[Any, Cache | None]:
-        """What the queries gather, projected; and the sums where asked for."""
-        query, key, value = self.project(hidden_states)
+        """What the queries gather, as rows of the last product, (rows, hidden); and
+        the sums where asked for."""
+        rows = self.qkv.multiply(hidden_states)
+        query, key, value = self.parts(rows, hidden_states)
         groups = self.num_heads // self.num_key_heads
         if groups > 1:
             key, value = (ops.repeat(x, groups, axis=1) for x in (key, value))

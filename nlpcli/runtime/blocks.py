@@ -8,14 +8,16 @@ as arguments, and run it for each. A second or two for each shape.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager, nullcontext
 from typing import Any
 
 import keras
 import tensorflow as tf
 
+from nlpcli.runtime.islands import SharedIslands
 from nlpcli.runtime.quantize import compiled_integers
+from nlpcli.runtime.walks import walked_by
 
 WORTH_IT = 6  # blocks; with fewer, compiling costs more than it gains
 
@@ -33,16 +35,6 @@ class SharedBlocks:
             for stack, runner in self.runners:
                 entered.enter_context(walked_by(stack, runner))
             yield
-
-
-@contextmanager
-def walked_by(stack: Any, runner: Callable[..., Any]) -> Iterator[None]:
-    """A stack walked by ``runner`` in here, and then as it was before."""
-    before, stack.block_runner = stack.block_runner, runner
-    try:
-        yield
-    finally:
-        stack.block_runner = before
 
 
 class _Runner:
@@ -83,10 +75,14 @@ class _Runner:
         return hidden, kept
 
 
-def shared_blocks(stacks: Sequence[Any], wanted: bool) -> SharedBlocks | None:
-    """Compiled blocks where they are wanted and pay."""
+def shared_blocks(
+    stacks: Sequence[Any], wanted: bool, islands: bool = False
+) -> SharedBlocks | SharedIslands | None:
+    """Compiled blocks, or what lies in them between products, where they pay."""
     deep = [stack for stack in stacks if len(stack.road) >= WORTH_IT]
-    return SharedBlocks(*deep) if wanted and deep else None
+    if not wanted or not deep:
+        return None
+    return SharedIslands(*deep) if islands else SharedBlocks(*deep)
 
 
 @contextmanager

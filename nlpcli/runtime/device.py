@@ -17,6 +17,7 @@ import tensorflow as tf
 
 from nlpcli.config import RuntimeOptions
 from nlpcli.errors import ConfigError, MemoryExhaustedError
+from nlpcli.runtime.processor import multiplies_bfloat16, read_processor
 
 logger = logging.getLogger("nlpcli")
 
@@ -32,14 +33,18 @@ class Device:
     """What really took effect.
 
     ``compiled_decoding``: the loop of a decoder goes through XLA, as it does unless
-    that is off. ``lanes``: batches computed side by side. On a CPU a kernel leaves
-    cores idle between its parallel parts; a second batch fills them.
+    that is off. Where the processor multiplies bfloat16 fast, training in it is by
+    ``islands``, and what only answers stays float32 but for the products: ``held``.
+    ``lanes``: batches computed side by side. On a CPU a kernel leaves cores idle
+    between its parallel parts; a second batch fills them.
     """
 
     strategy: tf.distribute.Strategy
     precision: str
     xla: bool
     blocks: bool
+    islands: bool
+    held: bool
     lanes: int
     replicas: int
     chief: bool
@@ -55,23 +60,32 @@ class Device:
             "precision": self.precision,
             "xla": self.xla,
             "compiled_blocks": self.blocks,
+            "islands": self.islands,
+            "held_kernels": self.held,
             "lanes": self.lanes,
             "versions": versions(),
         }
 
 
-def open_device(options: RuntimeOptions, seed: int) -> Device:
-    """Set the process up once; raises ConfigError for what this machine lacks."""
+def open_device(options: RuntimeOptions, seed: int, answers: bool = False) -> Device:
+    """Set the process up once; raises ConfigError for what this machine lacks.
+
+    ``answers``: the weights do not change, and each batch is walked through once.
+    """
     if not logger.isEnabledFor(logging.DEBUG):
         tf.get_logger().setLevel(logging.ERROR)
     if options.threads is not None:
         _set_threads(options.threads)
-    keras.config.set_dtype_policy(POLICIES[options.precision])
     strategy = _strategy(options.strategy)
+    gpu = _has_gpu()
+    alone = not gpu and strategy.num_replicas_in_sync == 1
+    fast = options.precision == "bfloat16" and options.xla == "auto" and alone
+    fast = fast and multiplies_bfloat16(read_processor())
+    held = fast and answers
+    keras.config.set_dtype_policy("float32" if held else POLICIES[options.precision])
     keras.utils.set_random_seed(seed)
     if options.deterministic:
         tf.config.experimental.enable_op_determinism()
-    gpu = _has_gpu()
     resolver = strategy.cluster_resolver
     worker = int(resolver.task_id or 0) if resolver is not None else 0
     xla = compiles_steps(options)
@@ -79,7 +93,9 @@ def open_device(options: RuntimeOptions, seed: int) -> Device:
         strategy=strategy,
         precision=options.precision,
         xla=xla,
-        blocks=options.xla == "auto" and not gpu and strategy.num_replicas_in_sync == 1,
+        blocks=options.xla == "auto" and alone,
+        islands=fast and not answers,
+        held=held,
         lanes=_lanes(options, xla or gpu or strategy.num_replicas_in_sync > 1),
         replicas=strategy.num_replicas_in_sync,
         chief=worker == 0,

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from nlpcli.runtime.blocks import walked_by
+from nlpcli.runtime.walks import walked_by
 from nlpcli.text.batching import Features
 
 

@@ -9,13 +9,24 @@ from typing import Any
 import tensorflow as tf
 
 from nlpcli.runtime.device import versions
+from nlpcli.runtime.processor import multiplies_bfloat16, read_processor
+from nlpcli.runtime.timing import GAIN, auto_precision, keep_timing, time_machine
 
 
 def report() -> dict[str, Any]:
-    """Versions, devices, and whether each precision and XLA work here, by trying."""
+    """Versions, devices, and whether each precision and XLA work here, by trying.
+
+    What bfloat16 gains is timed, and kept for ``--precision auto``.
+    """
+    processor = read_processor()
     return {
         "versions": versions(),
         "cpu_cores": os.cpu_count(),
+        "processor": {
+            "model": processor.model,
+            "instructions": " ".join(processor.told) or "none known",
+        },
+        "precision": _precision(multiplies_bfloat16(processor)),
         "devices": [
             {"name": d.name, "kind": d.device_type, **_details(d)}
             for d in tf.config.list_physical_devices()
@@ -30,6 +41,22 @@ def report() -> dict[str, Any]:
                 ("xla", tf.float32, True),
             )
         },
+    }
+
+
+def _precision(fast: bool) -> dict[str, Any]:
+    """What bfloat16 gains in prediction, and what ``--precision auto`` takes."""
+    if not fast:
+        return {"auto": auto_precision(), "why": "no instructions for bfloat16"}
+    timing = time_machine()
+    kept = keep_timing(timing)
+    return {
+        "float32_ms": round(timing.float32, 1),
+        "bfloat16_ms": round(timing.bfloat16, 1),
+        "gain": round(timing.gain, 2),
+        "least_gain": GAIN,
+        "auto": auto_precision(),
+        "kept": "no: the cache is not this user's own" if kept is None else str(kept),
     }
 
 

@@ -70,6 +70,12 @@ def pair_by_pair(layer, x, seen, rotary=False, keys=HEADS):
     return out @ np.asarray(layer.projection.kernel).T
 
 
+def attended(layer, x, look):
+    """What the queries gather, with the last bias, and what is kept."""
+    rows, kept = layer.walk(x, look)
+    return layer.projection.finish(rows, x), kept
+
+
 @pytest.mark.parametrize("kind", SEEN)
 @pytest.mark.parametrize("keys", [2, 1])
 @pytest.mark.parametrize("rotary", [False, True])
@@ -77,7 +83,7 @@ def test_every_mask_equals_the_definition(kind, keys, rotary):
     scheme = Rotary(SIZE) if rotary else Plain()
     layer, x = layer_of(scheme, keys), states()
     places = scheme.prepare(np.arange(LENGTH)[None], None, "float32")
-    found, kept = layer.walk(x, Look(SEEN[kind], places))
+    found, kept = attended(layer, x, Look(SEEN[kind], places))
     expected = pair_by_pair(layer, x, SEEN[kind], rotary, keys)
     assert kept is None
     np.testing.assert_allclose(
@@ -92,15 +98,15 @@ def test_the_running_sums_are_the_past(seed=3):
     width, start = 2, 4
     real = np.ones((BATCH, LENGTH), bool)
     places = scheme.prepare(np.arange(LENGTH)[None], None, "float32")
-    whole, _ = layer.walk(x, Look(masks.causal(None, real), places))
+    whole, _ = attended(layer, x, Look(masks.causal(None, real), places))
     first = scheme.prepare(np.arange(start)[None], None, "float32")
     seen = masks.causal(None, real[:, :start])
-    _, kept = layer.walk(x[:, :start], Look(seen, first, keep=True))
+    _, kept = attended(layer, x[:, :start], Look(seen, first, keep=True))
     kept = tuple(ops.repeat(part[:, :, None], width, axis=2) for part in kept)
     for place in range(start, LENGTH):
         token = np.repeat(x[:, place : place + 1], width, axis=1)
         here = scheme.prepare(np.full((BATCH, width), place), None, "float32")
-        found, kept = layer.walk(token, Look(places=here, cache=kept))
+        found, kept = attended(layer, token, Look(places=here, cache=kept))
         for one in range(width):
             np.testing.assert_allclose(
                 np.asarray(found)[:, one], np.asarray(whole)[:, place], atol=1e-4
@@ -111,7 +117,7 @@ def test_a_row_that_sees_nothing_is_finite():
     layer, x = layer_of(), states()
     nothing = np.zeros((BATCH, LENGTH), bool)
     for seen in (masks.padding(nothing), masks.causal(None, nothing)):
-        assert np.isfinite(np.asarray(layer.walk(x, Look(seen))[0])).all()
+        assert np.isfinite(np.asarray(attended(layer, x, Look(seen))[0])).all()
 
 
 def test_half_precision_sums_in_float32():
@@ -122,7 +128,7 @@ def test_half_precision_sums_in_float32():
     layer.qkv.bias.assign(np.ones(3 * SIZE))
     layer.projection.kernel.assign(np.eye(SIZE))
     x = ops.zeros((1, 1000, SIZE), "bfloat16")
-    found, kept = layer.walk(x, Look(keep=True))
+    found, kept = attended(layer, x, Look(keep=True))
     assert kept[0].dtype == kept[1].dtype == "float32"
     np.testing.assert_allclose(np.asarray(kept[1]), 2000.0)
     np.testing.assert_allclose(np.asarray(ops.cast(found, "float32")), 1.0)
