@@ -11,9 +11,14 @@ from nlpcli.backbones.transformer import Transformer
 from nlpcli.config import TrainOptions
 from nlpcli.runtime.held import HeldKernels
 from nlpcli.runtime.islands import SharedIslands
-from nlpcli.runtime.step import TrainStep
 from tests.slow import first_is_quick
-from tests.tiny_task import CONFIG, make_batch, make_model, make_optimizer
+from tests.tiny_task import (
+    CONFIG,
+    make_batch,
+    make_model,
+    make_optimizer,
+    make_step,
+)
 
 BASE = replace(
     CONFIG, hidden_dropout_prob=0.3, attention_probs_dropout_prob=0.2, hidden_act="gelu"
@@ -101,8 +106,7 @@ def trained(with_islands, steps=4):
     model = make_model(replace(BASE, num_hidden_layers=3))
     optimizer = make_optimizer(model, TrainOptions(lr=1e-3, head_lr=1e-2))
     blocks = SharedIslands(model.backbone) if with_islands else None
-    one = tf.distribute.get_strategy()
-    step = TrainStep(model, optimizer, one, 1.0, False, None, blocks)
+    step = make_step(model, optimizer, blocks=blocks)
     losses = []
     for number in range(1, steps + 1):
         batch = {k: tf.constant(v) for k, v in make_batch(number).items()}
