@@ -19,7 +19,7 @@ class Dropout(keras.layers.Layer):
     """
 
     def __init__(self, rate: float, name: str = "dropout", **kwargs: Any) -> None:
-        super().__init__(name=name, **kwargs)
+        super().__init__(name=name, autocast=False, **kwargs)  # the type that comes
         self.rate = rate
         self.seed_generator = keras.random.SeedGenerator() if rate > 0.0 else None
         self.built = True

@@ -22,7 +22,7 @@ def test_words_are_answered_in_order(engine: Engine) -> None:
     assert asked == {
         "recipe": "ner",
         "batch_size": 32,
-        "precision": None,
+        "precision": "auto",
         "xla": None,
         "sets": [],
     }
