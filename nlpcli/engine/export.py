@@ -152,7 +152,7 @@ def _lost(
         return [head]
     if isinstance(recipe, Writes):
         return list(model.own_ways())
-    return [] if head is not None else ["what lies over the encoder"]
+    return list(head.lost) if head is not None else ["what lies over the encoder"]
 
 
 def _refuse_foreign(run: RunDir, family: Family, model: Any) -> None:

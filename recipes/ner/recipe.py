@@ -45,6 +45,7 @@ class NerRecipe(Characters[NerExample], Exports):
         self.labels = Labels()
         self.pointer = self.options.head == "global-pointer"
         self.softmax = self.options.head == "softmax"
+        self.mark = self.softmax  # transformers, which answers from an export, has it
         self.nested = self.options.nested and self.pointer
 
     def ask(self, row: Row) -> NerExample:
@@ -163,6 +164,21 @@ class NerRecipe(Characters[NerExample], Exports):
             "ForTokenClassification",
             {"classifier": model.heads["tags"].scores},
             TagScheme(self.labels.names).tags,
+            lost=self._marks(),
+        )
+
+    def _marks(self) -> tuple[str, ...]:
+        """What is to be known of a piece that covers no character."""
+        if self.setup.config.tokenizer.pieces == "characters":
+            return ()
+        found = self.tokenizer.encode_batch([chr(0x4E00 + i) for i in range(100)])
+        marks = [x.token_ids[0] for x in found if not np.ptp(x.offsets[0])]
+        if not marks:
+            return ()
+        mark = self.tokenizer.vocab.tokens[marks[0]]
+        return (
+            f"that {mark!r} before a text covers nothing: transformers gives it a tag, "
+            "which was not learnt, and the place of the first character",
         )
 
     def merge(
