@@ -40,6 +40,18 @@ class PublishedHead(NamedTuple):
     lost: Sequence[str] = ()
 
 
+class UnpublishedHead(NamedTuple):
+    """A head that no class of transformers has.
+
+    told: what is lost. advice: what makes one of the class ``task``, for families that
+    have that as BERT has.
+    """
+
+    told: str
+    advice: str
+    task: str
+
+
 def _dense(config: Any, name: str, units: int) -> Dense:
     layer = Dense(config.hidden_size, units, name=name)
     layer.build()

@@ -28,9 +28,10 @@ from nlpcli.text.windows import Window, merge_spans
 from .form import NerExample
 
 if TYPE_CHECKING:
-    from nlpcli.heads.published_parts import PublishedHead
+    from nlpcli.heads.published_parts import PublishedHead, UnpublishedHead
     from nlpcli.heads.task_model import TaskModel
 
+TOKENS = "ForTokenClassification"  # the end of transformers' name
 Span = tuple[int, int, str, float]
 
 
@@ -152,16 +153,18 @@ class NerRecipe(Characters[NerExample], Exports):
             )
         return rows
 
-    def published_head(self, model: Any) -> PublishedHead | str:
-        if not self.softmax:
-            return (
-                f"the {self.options.head} head and the characters under it, which "
-                "transformers has not (task.head: softmax makes one that it has)"
-            )
-        from nlpcli.heads.published_parts import PublishedHead
+    def published_head(self, model: Any) -> PublishedHead | UnpublishedHead:
+        from nlpcli.heads.published_parts import PublishedHead, UnpublishedHead
 
+        if not self.softmax:
+            return UnpublishedHead(
+                f"the {self.options.head} head and the characters under it, which "
+                "transformers has not",
+                "task.head: softmax makes one that it has",
+                TOKENS,
+            )
         return PublishedHead(
-            "ForTokenClassification",
+            TOKENS,
             {"classifier": model.heads["tags"].scores},
             TagScheme(self.labels.names).tags,
             lost=self._marks(),
