@@ -13,6 +13,7 @@ import numpy as np
 from nlpcli.checkpoints.rules import Rules, dump
 from nlpcli.checkpoints.table import Shares
 from nlpcli.errors import NlpcliError
+from nlpcli.files.atomic import explained, open_to_others
 from nlpcli.files.json_file import read_json_object
 from nlpcli.files.named import refuse_sources
 from nlpcli.files.swap import publish_folder, refuse_other
@@ -55,6 +56,7 @@ def write_hf_folder(
     def write(folder: Path) -> None:
         # transformers refuses files without this mark.
         save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+        open_to_others(folder / "model.safetensors")
         text = json.dumps(dict(config), ensure_ascii=False, indent=2)
         (folder / "config.json").write_text(text + "\n", encoding="utf-8")
         if tokenizer is not None:
@@ -64,7 +66,8 @@ def write_hf_folder(
         if check is not None:
             check(folder)
 
-    destination.parent.mkdir(parents=True, exist_ok=True)
+    with explained(destination):
+        destination.parent.mkdir(parents=True, exist_ok=True)
     publish_folder(destination, write, _is_ours, force)
     return destination
 

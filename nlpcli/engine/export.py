@@ -67,7 +67,7 @@ def export_run(
     def check(folder: Path) -> None:
         published = open_published(folder)
         copy = published.family.build(published.config)
-        published.fill_backbone(copy)
+        published.fill_backbone(copy, others=published.source.describe())
         differences.append(_largest_difference(backbone, copy, tokenizer))
         if differences[0] > TOLERANCE:
             raise CheckpointError(
