@@ -37,7 +37,7 @@ class Family:
     transformers, by the sizes. buffers: constants that transformers wants to find in a
     file. foreign: why transformers cannot load it, None where it can. refuses: why it
     cannot write (an attention that is not its own). unlike: ends of names of
-    transformers' classes whose head is not as BERT's.
+    transformers' classes that it has not, or whose head is not as BERT's.
     """
 
     name: str

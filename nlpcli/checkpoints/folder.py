@@ -77,6 +77,12 @@ def _nothing(path: Path) -> NotFoundError | CheckpointError:
         return CheckpointError(
             f"{path}: holds a TensorFlow checkpoint, which cannot be read here"
         )
+    if data := sorted(path.glob("*.data-?????-of-?????")):
+        index = data[0].name.split(".data-", 1)[0] + ".index"
+        return NotFoundError(
+            f"{path}: no weights; {data[0].name} is there, {index}, which says what it "
+            "holds, is missing"
+        )
     there = [f"{n} ({what})" for n, what in _OTHERS.items() if (path / n).is_file()]
     return NotFoundError(
         f"{path}: no weights; expected {expected}"

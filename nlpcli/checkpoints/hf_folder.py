@@ -13,6 +13,7 @@ import numpy as np
 from nlpcli.checkpoints.rules import Rules, dump
 from nlpcli.checkpoints.table import Shares
 from nlpcli.errors import NlpcliError
+from nlpcli.files.atomic import explained, open_to_others
 from nlpcli.files.json_file import read_json_object
 from nlpcli.files.named import refuse_sources
 from nlpcli.files.swap import publish_folder, refuse_other
@@ -55,16 +56,32 @@ def write_hf_folder(
     def write(folder: Path) -> None:
         # transformers refuses files without this mark.
         save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
+        open_to_others(folder / "model.safetensors")
         text = json.dumps(dict(config), ensure_ascii=False, indent=2)
         (folder / "config.json").write_text(text + "\n", encoding="utf-8")
         if tokenizer is not None:
             tokenizer.save(folder)
+            if "type_vocab_size" not in config:
+                _without_segments(folder / "tokenizer_config.json")
         if check is not None:
             check(folder)
 
-    destination.parent.mkdir(parents=True, exist_ok=True)
+    with explained(destination):
+        destination.parent.mkdir(parents=True, exist_ok=True)
     publish_folder(destination, write, _is_ours, force)
     return destination
+
+
+def _without_segments(settings: Path) -> None:
+    """Let transformers' tokenizer give no segments to a model that has none.
+
+    GPT-2 adds a token's vector for each, LLaMA and T5 refuse them.
+    """
+    if settings.exists():
+        told = read_json_object(settings)
+        told["model_input_names"] = ["input_ids", "attention_mask"]
+        text = json.dumps(told, ensure_ascii=False, indent=2)
+        settings.write_text(text + "\n", encoding="utf-8")
 
 
 def refuse_destination(

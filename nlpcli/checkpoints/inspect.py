@@ -75,6 +75,9 @@ class Known(Protocol):
     def sizes(self) -> tuple[int, int]:
         """Layers and hidden size, where ``shapes`` told."""
 
+    def untold_blocks(self) -> str | None:
+        """What to say of a file with more blocks than its configuration tells."""
+
     def plan(self, part: str, shapes: Mapping[str, Shape]) -> Plan:
         """What of a part is in the file, and what is not."""
 
@@ -190,6 +193,8 @@ def _judge(
     shapes = _shapes(guess.known, config, report)
     if shapes:
         report.layers, report.hidden = guess.known.sizes()
+    if shapes and (untold := guess.known.untold_blocks()):
+        report.notes.append(untold)
     used: set[str] = set()
     leftover: set[str] = set(found)
     for part in guess.known.parts:

@@ -23,11 +23,22 @@ from nlpcli.checkpoints.table import (
     as_table,
     cuts,
     expand,
+    numbered,
     rule_of,
 )
 from nlpcli.errors import CheckpointError
 
-__all__ = ["Plan", "Rule", "RuleTable", "Rules", "dump", "load", "resolve", "stream"]
+__all__ = [
+    "Plan",
+    "Rule",
+    "RuleTable",
+    "Rules",
+    "blocks_beyond",
+    "dump",
+    "load",
+    "resolve",
+    "stream",
+]
 
 logger = logging.getLogger("nlpcli")
 
@@ -160,6 +171,31 @@ def resolve(
     if gaps:
         gaps = [f"{source.label}: {why}" for why in names.explain(used)] + gaps
     return Plan(mapping, gaps, names.unused(used), names.notes(used))
+
+
+def blocks_beyond(
+    rules: Rules, targets: Mapping[str, Shape], source: Source
+) -> tuple[int, int]:
+    """Blocks of a stack in ``targets``, and in a file that has more of them; the
+    same number twice where it has not."""
+    table = as_table(rules)
+    names = Names(table, source.describe())
+    stems: dict[str, list[Rule]] = {}
+    for rule in table.rules:
+        if "{i}" in rule.ours:
+            stems.setdefault(rule.ours.partition("{i}")[0], []).append(rule)
+    for stem, own in stems.items():
+        there = 0
+        while any(path.startswith(f"{stem}{there}/") for path in targets):
+            there += 1
+        found = there
+        while any(
+            names.forms(name) for r in numbered(own, found) for name in r.sources
+        ):
+            found += 1
+        if found > there > 0:
+            return there, found
+    return 0, 0
 
 
 def dump(

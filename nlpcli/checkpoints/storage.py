@@ -104,6 +104,8 @@ def _missing_weights(folder: Path, names: Collection[str]) -> list[str]:
             return [shard for shard in shards if shard not in names]
     if any(name.endswith(".index") for name in names):
         return []
+    if prefixes := {name.split(".data-")[0] for name in names if ".data-" in name}:
+        return [f"{prefix}.index" for prefix in sorted(prefixes)]
     return [" or ".join(WEIGHTS)]
 
 

@@ -111,6 +111,11 @@ def expand(rules: Iterable[Rule], paths: Iterable[str]) -> Iterator[Rule]:
             yield rule
 
 
+def numbered(rules: Iterable[Rule], number: int) -> Iterator[Rule]:
+    """The rules of the blocks ``number``."""
+    return (_fill(rule, str(number)) for rule in rules if "{i}" in rule.ours)
+
+
 def _fill(rule: Rule, number: str) -> Rule:
     return replace(
         rule,

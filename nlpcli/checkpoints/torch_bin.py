@@ -30,6 +30,7 @@ INDEX = "pytorch_model.bin.index.json"
 OLDEST_TORCH = (2, 6)  # before it, weights_only=True could be tricked: CVE-2025-32434
 LONGEST_PICKLE = 16 * 2**20  # of the names and shapes; BERT's is 30 KB
 MOST_MAPPED = 2**26  # bytes read of a map before it is let go
+_ADVICE = re.compile(r"\bRe-running|This file can still|Please (?:use|file)")
 _ZIP = b"PK\3\4"
 _PICKLES = 5  # before the data of a file that is no zip
 # Called with a length alone, these make something of that length.
@@ -220,5 +221,8 @@ def _import_torch(path: Path) -> Any:
 
 
 def _first_line(error: Exception) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    """What went wrong, without torch's advice to load the file all the same."""
+    told, _, reason = str(error).partition("WeightsUnpickler error:")
+    said = _ADVICE.split(reason or told)[0]
+    lines = [line.strip() for line in said.splitlines() if line.strip()]
     return lines[0][:200] if lines else type(error).__name__

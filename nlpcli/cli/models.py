@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
@@ -147,6 +147,9 @@ def convert(
     destination: Annotated[
         Path, typer.Argument(metavar="DST", help="Folder to write.")
     ],
+    to: Annotated[
+        Literal["hf"], typer.Option("--to", help="hf: as transformers loads it.")
+    ] = "hf",
     pieces: Annotated[
         str | None,
         typer.Option(

@@ -75,6 +75,8 @@ def open_start(
         start = Start(published, published.family, sizes, tokenizer, Rows())
         check_rows(tokenizer.vocab, sizes.vocab_size, name)
         published.check_sizes()
+        if untold := published.untold_blocks():
+            logger.warning("%s: the others are not read", untold)
         _refuse_built_in_keys(config.backbone)
     if config.backbone.dropout is not None:
         start.config = replace(

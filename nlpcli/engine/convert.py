@@ -16,7 +16,7 @@ from nlpcli.checkpoints.rules import RuleTable, load
 from nlpcli.engine.pruning import CHINESE, chosen_pieces, pruned
 from nlpcli.engine.published import open_published
 from nlpcli.engine.shapes import part_shapes
-from nlpcli.errors import UsageError
+from nlpcli.errors import CheckpointError, UsageError
 from nlpcli.text.layouts import start_id
 from nlpcli.text.tokenizers.load import load_tokenizer
 from nlpcli.text.tokenizers.vocab import Vocab, check_rows
@@ -51,6 +51,8 @@ def convert_model(
     tokenizer = load_tokenizer(source)
     check_rows(tokenizer.vocab, config.vocab_size, str(source))
     published.check_sizes()
+    if untold := published.untold_blocks():
+        raise CheckpointError(f"{untold}: expected as many")
     kept, size = None, config.vocab_size
     if pieces is not None:
         used = chosen_pieces(tokenizer, pieces, least)

@@ -23,7 +23,7 @@ from nlpcli.engine.convert import token_ids
 from nlpcli.engine.published import backbone_variables, open_published
 from nlpcli.engine.run_dir import RunDir, choose_run
 from nlpcli.errors import CheckpointError, UsageError
-from nlpcli.heads.published_parts import PublishedHead
+from nlpcli.heads.published_parts import PublishedHead, UnpublishedHead
 from nlpcli.runtime import weights
 from nlpcli.runtime.device import open_device
 from nlpcli.tasks.protocol import Exports, Model, Recipe, Writes
@@ -55,21 +55,19 @@ def export_run(
     family, recipe, model = loaded.family, loaded.recipe, loaded.model
     _refuse_foreign(opened, family, model)
     backbone, tokenizer = model.backbone, recipe.tokenizer
-    head = recipe.published_head(model) if isinstance(recipe, Exports) else None
-    if isinstance(head, PublishedHead) and head.task in family.unlike:
-        head = f"the head, since that of {family.name} in transformers is another"
+    head = _head(recipe, model, family)
     dialect = family.written(backbone.config)
     layers = {
         part: layer
         for part, layer in model.published_parts().items()
-        if dialect in family.tables.get(part, {})
-    }
+        if layer.variables and dialect in family.tables.get(part, {})
+    }  # a tied output has no variables, and no tensors in a file
     differences = []
 
     def check(folder: Path) -> None:
         published = open_published(folder)
         copy = published.family.build(published.config)
-        published.fill_backbone(copy)
+        published.fill_backbone(copy, others=published.source.describe())
         differences.append(_largest_difference(backbone, copy, tokenizer))
         if differences[0] > TOLERANCE:
             raise CheckpointError(
@@ -91,6 +89,8 @@ def export_run(
         **token_ids(tokenizer.vocab, backbone.config),
         **family.publish(backbone.config, parts),
     }
+    if not isinstance(recipe, Writes):
+        config["architectures"] = [_bare(name) for name in config["architectures"]]
     if isinstance(head, PublishedHead):
         rules = rules + RuleTable(_head_rules(head))
         config |= _head_config(family, backbone.config, head)
@@ -120,6 +120,27 @@ def export_run(
     }
 
 
+def _head(recipe: Any, model: Any, family: Family) -> PublishedHead | str | None:
+    """The head as transformers has it, or what is lost; None where there is none."""
+    if not isinstance(recipe, Exports):
+        return None
+    head = recipe.published_head(model)
+    if isinstance(head, UnpublishedHead):
+        useful = head.task not in family.unlike
+        return f"{head.told} ({head.advice})" if useful else head.told
+    if head.task in family.unlike:
+        return f"the head, since transformers has none or another for {family.name}"
+    return head
+
+
+def _bare(architecture: str) -> str:
+    """The class without the output that a decoder would write with."""
+    for end in ("LMHeadModel", "ForCausalLM"):
+        if architecture.endswith(end):
+            return architecture.removesuffix(end) + "Model"
+    return architecture
+
+
 def _head_variables(head: PublishedHead | str | None) -> Iterator[tuple[str, Any]]:
     """What a head has, under the names that its rules have."""
     if isinstance(head, PublishedHead):
@@ -135,7 +156,7 @@ def _head_rules(head: PublishedHead) -> tuple[Rule, ...]:
 def _head_config(
     family: Family, config: TransformerConfig, head: PublishedHead
 ) -> dict[str, Any]:
-    bare = family.publish(config, ("backbone",))["architectures"][0]
+    bare = _bare(family.publish(config, ("backbone",))["architectures"][0])
     return {
         "architectures": [bare.removesuffix("Model") + head.task],
         "id2label": {str(i): label for i, label in enumerate(head.labels)},
@@ -152,7 +173,7 @@ def _lost(
         return [head]
     if isinstance(recipe, Writes):
         return list(model.own_ways())
-    return [] if head is not None else ["what lies over the encoder"]
+    return list(head.lost) if head is not None else ["what lies over the encoder"]
 
 
 def _refuse_foreign(run: RunDir, family: Family, model: Any) -> None:

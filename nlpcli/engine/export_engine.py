@@ -28,6 +28,7 @@ from nlpcli.engine.exported import (
 )
 from nlpcli.engine.run_dir import RunDir, choose_run
 from nlpcli.errors import CheckpointError, UsageError
+from nlpcli.files.atomic import explained, open_to_others
 from nlpcli.files.named import refuse_sources
 from nlpcli.files.swap import publish_folder, refuse_other
 from nlpcli.runtime import onnx_engine, openvino_engine, trace
@@ -114,7 +115,8 @@ def export_engine(
         export = ExportDir(folder, opened.config, to, stages, dimension)
         report.update(_checked(export, recipe, forward, destination, quantize))
 
-    destination.parent.mkdir(parents=True, exist_ok=True)
+    with explained(destination):
+        destination.parent.mkdir(parents=True, exist_ok=True)
     publish_folder(destination, write, is_ours, force)
     lost = ["what writes: its decoder"] if isinstance(recipe, Writes) else []
     for line in lost:
@@ -154,6 +156,7 @@ def _write_recipe(folder: Path, run: RunDir, loaded: Loaded) -> None:
     write_settings(folder, recipe, loaded.family, model.backbone.config, loaded.buckets)
     if arrays := model.decoding():
         save_file(arrays, folder / DECODER)
+        open_to_others(folder / DECODER)
 
 
 def _features(recipe: Recipe[Any]) -> list[Features]:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from nlpcli.backbones.config import TransformerConfig
-from nlpcli.errors import DataError
+from nlpcli.errors import DataError, UsageError
 from nlpcli.records.lines import read_lines
 from nlpcli.text.tokenizers.encoding import Tokenizer
 from nlpcli.text.tokenizers.load import subset
@@ -38,6 +38,8 @@ def chosen_pieces(tokenizer: Tokenizer, pieces: str, least: int = 1) -> list[int
     Of a file: special tokens, bytes, sentinels, and what its lines are cut into at
     least ``least`` times. Raises DataError for a file without text.
     """
+    if not pieces:
+        raise UsageError('--pieces: expected "chinese" or a file of text, got ""')
     if pieces == CHINESE:
         return chinese_pieces(tokenizer.vocab)
     counts: Counter[int] = Counter()
@@ -45,4 +47,9 @@ def chosen_pieces(tokenizer: Tokenizer, pieces: str, least: int = 1) -> list[int
         counts.update(tokenizer.encode(line).token_ids.tolist())
     if not counts:
         raise DataError(f"{pieces}: expected lines of text, got none")
+    if max(counts.values()) < least:
+        raise DataError(
+            f"{pieces}: expected pieces found {least} times, the most frequent "
+            f"is found {max(counts.values())} times (--least)"
+        )
     return chinese_pieces(tokenizer.vocab, counts, least)

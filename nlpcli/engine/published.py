@@ -14,7 +14,7 @@ from nlpcli.backbones.config import TransformerConfig
 from nlpcli.backbones.family import Family
 from nlpcli.checkpoints.folder import open_checkpoint
 from nlpcli.checkpoints.rows import Rows
-from nlpcli.checkpoints.rules import Plan, resolve, stream
+from nlpcli.checkpoints.rules import Plan, blocks_beyond, resolve, stream
 from nlpcli.checkpoints.source import Shape, Source
 from nlpcli.checkpoints.storage import config_file
 from nlpcli.engine.shapes import backbone_shapes
@@ -55,6 +55,16 @@ class Published:
         gaps = self.plan("backbone", shapes).gaps
         if gaps:
             raise CheckpointError(_some(gaps))
+
+    def untold_blocks(self) -> str | None:
+        """What to say of a file with more blocks than its configuration tells."""
+        config = self.family.read(self.raw, self.source.label, self.dialect)
+        shapes = backbone_shapes(self.family, config, self.source)
+        rules = self.family.rules("backbone", self.dialect)
+        told, found = blocks_beyond(rules, shapes, self.source)
+        if told == found:
+            return None
+        return f"{self.source.label}: {found} layers, {told} by its configuration"
 
     def plan(
         self, part: str, shapes: Mapping[str, Shape], rows: Rows | None = None

@@ -131,6 +131,15 @@ def explained(path: str | Path) -> Iterator[None]:
         raise NlpcliError(f"{path}: cannot write, {reason}") from error
 
 
+def open_to_others(path: Path) -> None:
+    """Give a file the permissions that a new one has here: safetensors writes for the
+    owner alone."""
+    probe = path.with_name(f".{path.name}.mode")
+    probe.touch()
+    path.chmod(stat.S_IMODE(probe.stat().st_mode))
+    probe.unlink()
+
+
 def sync_tree(folder: Path) -> None:
     """Push every file of a folder, and the folders themselves, to the disk."""
     for path in sorted(folder.rglob("*"), reverse=True):

@@ -8,10 +8,12 @@ from typing import Any
 import keras
 from keras import ops
 
-from nlpcli.heads.published_parts import PublishedHead
+from nlpcli.heads.published_parts import PublishedHead, UnpublishedHead
 from nlpcli.layers.dense import Dense
 from nlpcli.layers.dropout import Dropout
 from nlpcli.layers.pooling import Pooling
+
+SENTENCES = "ForSequenceClassification"  # the end of transformers' name
 
 
 class ClassificationHead(keras.layers.Layer):
@@ -56,16 +58,17 @@ class ClassificationHead(keras.layers.Layer):
         """BERT's pooler, where the head has it."""
         return {} if self.pooling.pooler is None else {"pooler": self.pooling.pooler}
 
-    def published(self, labels: Sequence[str]) -> PublishedHead | str:
+    def published(self, labels: Sequence[str]) -> PublishedHead | UnpublishedHead:
         """As ForSequenceClassification, which reads the pooler."""
         if not self.squashed:
-            return (
-                "the head, since transformers' class reads the pooler (task.pooling: "
-                "pooler makes one that it has)"
+            return UnpublishedHead(
+                "the head, since transformers' class reads the pooler",
+                "task.pooling: pooler makes one that it has",
+                SENTENCES,
             )
         kind = "multi_label" if self.several else "single_label"
         return PublishedHead(
-            "ForSequenceClassification",
+            SENTENCES,
             {"classifier": self.scores},
             labels,
             {"problem_type": f"{kind}_classification"},

@@ -30,13 +30,26 @@ class PublishedHead(NamedTuple):
 
     task: the end of the class's name, "ForTokenClassification". layers: its name of
     each dense layer -> ours. labels: in the order of the logits. more: further keys of
-    its configuration.
+    its configuration. lost: what that class does otherwise.
     """
 
     task: str
     layers: Mapping[str, Any]
     labels: Sequence[str]
     more: Mapping[str, Any] = {}
+    lost: Sequence[str] = ()
+
+
+class UnpublishedHead(NamedTuple):
+    """A head that no class of transformers has.
+
+    told: what is lost. advice: what makes one of the class ``task``, for families that
+    have that as BERT has.
+    """
+
+    told: str
+    advice: str
+    task: str
 
 
 def _dense(config: Any, name: str, units: int) -> Dense:

@@ -18,6 +18,7 @@ from nlpcli.checkpoints.rules import joined
 from nlpcli.checkpoints.safetensors import SafetensorsSource
 from nlpcli.checkpoints.source import Blocks, read_blocks
 from nlpcli.errors import CheckpointError
+from nlpcli.files.atomic import open_to_others
 
 SLACK = 2**24  # numbers of a model that stand in no file
 MOST_BESIDE = 2**29  # numbers of blocks that a run's model leaves unused
@@ -38,6 +39,7 @@ def random_states(model: Any) -> list[Any]:
 def save_arrays(path: Path, arrays: Mapping[str, Any]) -> None:
     """Write variables or arrays as one safetensors file."""
     save_file({name: np.ascontiguousarray(v) for name, v in arrays.items()}, path)
+    open_to_others(path)
 
 
 @contextmanager

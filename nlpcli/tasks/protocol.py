@@ -27,7 +27,7 @@ from nlpcli.text.windows import Window
 
 if TYPE_CHECKING:  # what answers an export imports no keras
     from nlpcli.decoders.constraints import Constraint
-    from nlpcli.heads.published_parts import PublishedHead
+    from nlpcli.heads.published_parts import PublishedHead, UnpublishedHead
 
 Answer = dict[str, Any]
 Buckets = list[dict[str, int]]
@@ -279,7 +279,7 @@ class Exports(ABC):
     """A recipe whose head other tools may have."""
 
     @abstractmethod
-    def published_head(self, model: Any) -> PublishedHead | str:
+    def published_head(self, model: Any) -> PublishedHead | UnpublishedHead:
         """Its head as transformers has it, or what is lost since it has none such."""
 
 

@@ -39,6 +39,7 @@ def cut_windows(
     max_characters: int,
     stride: int,
     text: str = "",
+    mark: bool = False,
 ) -> list[Window]:
     """Greedy windows that hold at most so many pieces and characters.
 
@@ -47,7 +48,8 @@ def cut_windows(
     shared part one core ends and the next begins, so cores tile the text. With
     ``text``, windows begin and cores end where sentences do, if they can; for that
     neighbours may share up to three times ``stride``, never more than half a window.
-    A text without characters gives one empty window.
+    A text without characters gives one empty window. ``mark``: pieces that cover
+    nothing before the first character (the "▁" of Unigram) are the first window's.
     """
     length = len(char_to_token)
     pieces = np.maximum(char_to_token, 0)
@@ -55,7 +57,7 @@ def cut_windows(
     windows: list[Window] = []
     start = core = 0
     while True:
-        first = int(pieces[start]) if length else 0
+        first = int(pieces[start]) if length and (start or not mark) else 0
         fits = int(np.searchsorted(pieces, first + max_tokens, side="left"))
         end = min(fits, start + max_characters, length)
         last = int(pieces[end - 1]) + 1 if end > start else 0

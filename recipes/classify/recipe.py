@@ -22,7 +22,7 @@ from nlpcli.text.windows import Window
 from .form import ClassifyExample
 
 if TYPE_CHECKING:
-    from nlpcli.heads.published_parts import PublishedHead
+    from nlpcli.heads.published_parts import PublishedHead, UnpublishedHead
     from nlpcli.heads.task_model import TaskModel
 
 
@@ -87,7 +87,7 @@ class ClassifyRecipe(Sentences[ClassifyExample], Tunes[ClassifyExample], Exports
         own, parts = {"labels": head}, head.published_parts()
         return TaskModel(backbone, own, {"labels": "labels"}, published=parts)
 
-    def published_head(self, model: Any) -> PublishedHead | str:
+    def published_head(self, model: Any) -> PublishedHead | UnpublishedHead:
         return model.heads["labels"].published(self.labels.names)
 
     def predict(self, forward: Forward, batch: Features) -> Sequence[np.ndarray]:

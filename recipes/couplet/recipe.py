@@ -23,7 +23,7 @@ from nlpcli.tasks.protocol import Answer, Decode, Model, Setup
 from nlpcli.tasks.writing import Writing, best_texts, likelihood
 from nlpcli.text.batching import Features, Field
 from nlpcli.text.layouts import ended
-from nlpcli.text.tones import has_tones, token_tones
+from nlpcli.text.tones import FREE, has_tones, token_tones
 
 from .form import CoupletExample
 from .tones import demanded_tones, tonal_agreement
@@ -42,8 +42,9 @@ class CoupletRecipe(Writing[CoupletExample]):
 
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup, VERSE_FIELDS)
+        self.rows = setup.backbone.vocab_size
         self.at_once = self.options.model == "nar"
-        self.candidates = answer_tokens(self.tokenizer)
+        self.candidates = answer_tokens(self.tokenizer, self.rows)
         if self.at_once:
             pad = self.vocab.pad_id
             self.fields["target_ids"] = Field(("tokens",), pad, tokens=True)
@@ -136,7 +137,7 @@ class CoupletRecipe(Writing[CoupletExample]):
             if hypothesis.satisfied and not self.candidates[token_id]:
                 # A mark may be unknown to the vocabulary; the first line has it.
                 pieces.append(line[number])
-            elif token_id not in self.vocab.special_ids:
+            elif token_id not in self._textless:
                 pieces.append(self.vocab.tokens[token_id].removeprefix("##"))
         text = "".join(pieces)
         return {
@@ -192,7 +193,13 @@ class CoupletRecipe(Writing[CoupletExample]):
 
     @cached_property
     def _tones(self) -> np.ndarray:
-        return token_tones(self.vocab.tokens)
+        tones = token_tones(self.vocab.tokens)
+        return np.pad(tones, (0, self.rows - len(tones)), constant_values=FREE)
+
+    @cached_property
+    def _textless(self) -> set[int]:
+        """Ids without a text: special tokens, and rows beyond the vocabulary."""
+        return {*self.vocab.special_ids, *range(len(self.vocab.tokens), self.rows)}
 
 
 build_recipe = CoupletRecipe

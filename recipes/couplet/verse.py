@@ -75,14 +75,15 @@ def without_spaces(text: str) -> str:
     return "".join(text.split())
 
 
-def answer_tokens(tokenizer: Tokenizer) -> np.ndarray:
-    """(vocabulary,) bool: tokens that are one character and no mark.
+def answer_tokens(tokenizer: Tokenizer, rows: int) -> np.ndarray:
+    """(rows,) bool: tokens that are one character and no mark.
 
-    Only those that the tokenizer gives for their own character, so that what is
-    written reads back as the same tokens.
+    ``rows``: of the model's table, perhaps more than there are tokens. Only tokens
+    that the tokenizer gives for their own character, so that what is written reads
+    back as the same tokens.
     """
     vocab = tokenizer.vocab
-    allowed = np.zeros(len(vocab.tokens), bool)
+    allowed = np.zeros(rows, bool)
     single = [i for i, t in enumerate(vocab.tokens) if len(t) == 1 and not is_mark(t)]
     ids = tokenizer.character_ids("".join(vocab.tokens[i] for i in single))
     kept = np.array(single, np.int64)

@@ -28,9 +28,10 @@ from nlpcli.text.windows import Window, merge_spans
 from .form import NerExample
 
 if TYPE_CHECKING:
-    from nlpcli.heads.published_parts import PublishedHead
+    from nlpcli.heads.published_parts import PublishedHead, UnpublishedHead
     from nlpcli.heads.task_model import TaskModel
 
+TOKENS = "ForTokenClassification"  # the end of transformers' name
 Span = tuple[int, int, str, float]
 
 
@@ -45,6 +46,7 @@ class NerRecipe(Characters[NerExample], Exports):
         self.labels = Labels()
         self.pointer = self.options.head == "global-pointer"
         self.softmax = self.options.head == "softmax"
+        self.mark = self.softmax  # transformers, which answers from an export, has it
         self.nested = self.options.nested and self.pointer
 
     def ask(self, row: Row) -> NerExample:
@@ -151,18 +153,35 @@ class NerRecipe(Characters[NerExample], Exports):
             )
         return rows
 
-    def published_head(self, model: Any) -> PublishedHead | str:
-        if not self.softmax:
-            return (
-                f"the {self.options.head} head and the characters under it, which "
-                "transformers has not (task.head: softmax makes one that it has)"
-            )
-        from nlpcli.heads.published_parts import PublishedHead
+    def published_head(self, model: Any) -> PublishedHead | UnpublishedHead:
+        from nlpcli.heads.published_parts import PublishedHead, UnpublishedHead
 
+        if not self.softmax:
+            return UnpublishedHead(
+                f"the {self.options.head} head and the characters under it, which "
+                "transformers has not",
+                "task.head: softmax makes one that it has",
+                TOKENS,
+            )
         return PublishedHead(
-            "ForTokenClassification",
+            TOKENS,
             {"classifier": model.heads["tags"].scores},
             TagScheme(self.labels.names).tags,
+            lost=self._marks(),
+        )
+
+    def _marks(self) -> tuple[str, ...]:
+        """What is to be known of a piece that covers no character."""
+        if self.setup.config.tokenizer.pieces == "characters":
+            return ()
+        found = self.tokenizer.encode_batch([chr(0x4E00 + i) for i in range(100)])
+        marks = [x.token_ids[0] for x in found if not np.ptp(x.offsets[0])]
+        if not marks:
+            return ()
+        mark = self.tokenizer.vocab.tokens[marks[0]]
+        return (
+            f"that {mark!r} before a text covers nothing: transformers gives it a tag, "
+            "which was not learnt, and the place of the first character",
         )
 
     def merge(

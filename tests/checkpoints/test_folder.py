@@ -9,6 +9,7 @@ from safetensors.numpy import load_file, save_file
 from nlpcli.checkpoints.folder import open_checkpoint, tensorflow_prefixes
 from nlpcli.checkpoints.hf_folder import write_hf_folder
 from nlpcli.checkpoints.rules import Rule
+from nlpcli.checkpoints.storage import missing_files
 from nlpcli.errors import CheckpointError, NotFoundError, UsageError
 
 RULES = [Rule("a/kernel", "a.weight", transpose=True), Rule("a/bias", "a.bias")]
@@ -104,3 +105,10 @@ def test_tensorflow_checkpoints_by_any_of_their_names(tmp_path, name):
     prefix = tmp_path / "bert_model.ckpt"
     assert tensorflow_prefixes(tmp_path / name) == [prefix]
     assert tensorflow_prefixes(tmp_path / "other.ckpt") == []
+
+
+def test_a_checkpoint_without_its_index_is_told(tmp_path):
+    (tmp_path / "bert_model.ckpt.data-00000-of-00001").touch()
+    with pytest.raises(NotFoundError, match=r"bert_model\.ckpt\.index, .* is missing"):
+        open_checkpoint(tmp_path)
+    assert "bert_model.ckpt.index" in missing_files(tmp_path)

@@ -3,6 +3,7 @@
 import json
 import pickle
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -134,3 +135,13 @@ def test_an_old_torch_is_refused(tmp_path, torch, monkeypatch):
     (tmp_path / "pytorch_model.bin").write_bytes(b"x")
     with pytest.raises(NotFoundError, match="CVE-2025-32434"):
         open_checkpoint(tmp_path)
+
+
+def test_torch_s_advice_to_load_it_all_the_same_is_not_repeated(tmp_path, torch):
+    path = tmp_path / "pytorch_model.bin"
+    torch.save({"a": Path("x")}, path)
+    with pytest.raises(CheckpointError, match="Unsupported global") as caught:
+        TorchSource(path)
+    assert not any(
+        x in str(caught.value) for x in ("Re-running", "weights_only", "Ple")
+    )

@@ -28,3 +28,17 @@ def test_it_says_what_it_does_on_stderr(tmp_path):
         "wordpiece tokenizer of 30 tokens",
         f"out: written, {report['parameters']} parameters in float32",
     ]
+
+
+def test_the_one_form_is_named(tmp_path):
+    write_hf(tmp_path / "bert")
+    asked = ["models", "convert", "bert", "out", "--to", "onnx"]
+    done = subprocess.run(
+        [sys.executable, "-m", "nlpcli", *asked],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        encoding="utf-8",
+        timeout=120,
+    )
+    assert done.returncode == 2 and "'hf'" in done.stderr

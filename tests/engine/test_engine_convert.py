@@ -16,7 +16,8 @@ from nlpcli.checkpoints.safetensors import SafetensorsSource
 from nlpcli.config.loader import resolve
 from nlpcli.engine import build
 from nlpcli.engine.convert import convert_model
-from nlpcli.errors import CheckpointError, DataError, UsageError
+from nlpcli.engine.inspect import inspect
+from nlpcli.errors import CheckpointError, DataError, NlpcliError, UsageError
 from nlpcli.text.tokenizers.load import load_tokenizer, tiny_tokenizer
 from tests.bert_family import BERT, expected_shapes
 from tests.engine.google_folder import write_google_folder
@@ -158,3 +159,50 @@ def test_pieces_of_nothing_are_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--least"):
         convert_model(tmp_path / "google", tmp_path / "hf", pieces="chinese", least=2)
     assert not (tmp_path / "hf").exists()
+
+
+def test_layers_that_the_configuration_does_not_tell_are_no_model(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    write_google_folder(tmp_path / "bert", ["backbone"])
+    path = tmp_path / "bert" / "bert_config.json"
+    config = json.loads(path.read_text())
+    there = config["num_hidden_layers"]
+    path.write_text(json.dumps({**config, "num_hidden_layers": there - 1}))
+    told = f"{there} layers, {there - 1} by its configuration"
+    with pytest.raises(CheckpointError, match=told):
+        convert_model(tmp_path / "bert", tmp_path / "hf")
+    assert not (tmp_path / "hf").exists()
+    assert any(told in note for note in inspect(tmp_path / "bert").notes)
+    model = {"backbone.model": str(tmp_path / "bert"), **SHORT}
+    build.open_start(resolve("ner", flags=model))
+    assert told in caplog.text
+    path.write_text(json.dumps(config))
+    caplog.clear()
+    build.open_start(resolve("ner", flags={**model, "backbone.num_hidden_layers": 1}))
+    assert "by its configuration" not in caplog.text
+
+
+def test_pieces_are_a_word_or_a_file_with_frequent_pieces(tmp_path: Path) -> None:
+    write_google_folder(tmp_path / "bert", ["backbone"])
+    with pytest.raises(UsageError, match="--pieces: expected"):
+        convert_model(tmp_path / "bert", tmp_path / "hf", pieces="")
+    (tmp_path / "text").write_text("北京\n", encoding="utf-8")
+    with pytest.raises(DataError, match="found 99 times, the most frequent is found"):
+        convert_model(
+            tmp_path / "bert", tmp_path / "hf", pieces=str(tmp_path / "text"), least=99
+        )
+
+
+def test_a_destination_below_a_file_is_one_line(tmp_path: Path) -> None:
+    write_google_folder(tmp_path / "bert", ["backbone"])
+    (tmp_path / "file").touch()
+    with pytest.raises(NlpcliError, match="cannot write"):
+        convert_model(tmp_path / "bert", tmp_path / "file" / "hf")
+
+
+def test_all_files_have_the_permissions_of_new_ones(tmp_path: Path) -> None:
+    write_google_folder(tmp_path / "bert", ["backbone"])
+    convert_model(tmp_path / "bert", tmp_path / "hf")
+    modes = {path.stat().st_mode for path in (tmp_path / "hf").iterdir()}
+    assert len(modes) == 1

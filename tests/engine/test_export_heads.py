@@ -11,7 +11,8 @@ from nlpcli.engine.loaded import open_run
 from nlpcli.engine.predict import Predictor
 from nlpcli.engine.train import train
 from nlpcli.samples import sample
-from tests.engine.checkpoint_kinds import OTHERS, write_model
+from nlpcli.text.tokenizers.load import tiny_tokenizer
+from tests.engine.checkpoint_kinds import GPT, OTHERS, QWEN, Kind, write_model
 
 SIZES = {"train.max_steps": 6, "data.limit": 64, "backbone.dropout": 0.0}
 
@@ -145,3 +146,52 @@ def test_a_head_that_is_another_in_transformers_is_told(tmp_path, family, caplog
         tmp_path / "tagged", output_loading_info=True
     )
     assert not info["missing_keys"] and not info["unexpected_keys"]
+
+
+@pytest.mark.parity
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("family", "told", "architecture"),
+    [
+        ("gpt2", GPT, "GPT2LMHeadModel"),
+        ("llama", (*QWEN, ("model_type", "qwen2")), "Qwen2ForCausalLM"),
+    ],
+)
+def test_a_tied_decoder_of_spare_rows_is_loaded(tmp_path, family, told, architecture):
+    """Its output has no tensor of its own, its table more rows than there are tokens,
+    as published Qwen2.5 has."""
+    torch = pytest.importorskip("torch")
+    transformers = pytest.importorskip("transformers")
+    rows = len(tiny_tokenizer().vocab.tokens) + 9
+    write_model(
+        tmp_path / "model", Kind("hf", (), family, told=(*told, ("vocab_size", rows)))
+    )
+    flags = {"backbone.model": str(tmp_path / "model"), "train.max_steps": 2}
+    flags |= {"backbone.prune_vocab": False, "data.limit": 24, "data.dev_limit": 2}
+    run = trained(tmp_path, "couplet", **flags)
+    report = export_run(run, tmp_path / "hf")
+    assert report["architecture"] == architecture
+    theirs, info = transformers.AutoModelForCausalLM.from_pretrained(
+        tmp_path / "hf", output_loading_info=True
+    )
+    assert not info["missing_keys"] and not info["unexpected_keys"]
+    ids = np.arange(5, 15, dtype=np.int32)[None]
+    model = open_run(run).model
+    states = model.backbone(ids, padding_mask=np.ones(ids.shape, bool))
+    with torch.no_grad():
+        expected = theirs.eval()(torch.tensor(ids, dtype=torch.long)).logits.numpy()
+    assert expected.shape[-1] == rows
+    tokenizer = transformers.AutoTokenizer.from_pretrained(tmp_path / "hf")
+    assert set(tokenizer("北京大学")) == {"input_ids", "attention_mask"}
+    np.testing.assert_allclose(model.logits(states[0]), expected[0], atol=1e-4)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("pooling", ["pooler", "cls"])
+def test_a_decoder_has_no_head_for_sentences(tmp_path, pooling):
+    write_model(tmp_path / "model", Kind("hf", (), "gpt2", told=GPT))
+    flags = {"backbone.model": str(tmp_path / "model"), "task.pooling": pooling}
+    flags |= {"data.max_length": 64, "train.max_steps": 2, "data.limit": 24}
+    report = export_run(trained(tmp_path, "classify", **flags), tmp_path / "hf")
+    assert report["architecture"] == "GPT2Model"
+    assert len(report["lost"]) == 1 and "task.pooling" not in report["lost"][0]

@@ -114,6 +114,14 @@ def merged(left, right, nested=False):
     return merge_spans(parts, nested)
 
 
+def test_a_mark_before_the_text_is_the_first_windows_if_asked():
+    pieces = np.arange(1, 9)  # piece 0 covers nothing
+    first, *others = cut_windows(pieces, 4, 100, 2, mark=True)
+    assert (first.first_token, first.last_token) == (0, 4)
+    assert all(window.first_token > 0 for window in others)
+    assert cut_windows(pieces, 4, 100, 2)[0].first_token == 1
+
+
 def test_what_both_windows_find_counts_once():
     found = [(7, 9, "PER", 0.9), (11, 13, "ORG", 0.8)]
     assert merged([(1, 3, "LOC", 0.7), *found], [*found, (18, 20, "PER", 0.6)]) == [

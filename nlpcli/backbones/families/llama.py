@@ -215,4 +215,5 @@ FAMILY = Family(
     publish=publish,
     rank=40,
     claims=_claims,
+    unlike=("ForSequenceClassification", "ForTokenClassification"),
 )

@@ -96,4 +96,5 @@ FAMILY = Family(
     publish=publish,
     rank=35,  # before GPT-2, whose blocks have the same names
     claims=_claims,
+    unlike=("ForSequenceClassification", "ForTokenClassification"),
 )

@@ -139,4 +139,5 @@ FAMILY = Family(
     rank=45,
     claims=claims,
     buffers=buffers,
+    unlike=("ForSequenceClassification",),
 )

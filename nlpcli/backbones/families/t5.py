@@ -274,4 +274,5 @@ FAMILY = Family(
     dialect=dialect,
     written=written,
     build=_build,
+    unlike=("ForSequenceClassification", "ForTokenClassification"),
 )
