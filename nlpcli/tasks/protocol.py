@@ -228,11 +228,11 @@ class Answers(ABC, Generic[E]):
 class Writes(ABC, Generic[E]):
     """A recipe that generates: ``defaults`` are its options where nothing is said.
 
-    ``end_id``: the token that ends an answer, None for that of the vocabulary.
+    ``stops``: tokens that end an answer beside that of the vocabulary.
     """
 
     defaults: GenerateOptions
-    end_id: int | None = None
+    stops: tuple[int, ...] = ()
 
     def shown(self, text: str) -> str:
         """What is told of an answer that is still being written."""
