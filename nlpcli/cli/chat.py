@@ -11,7 +11,7 @@ from contextlib import suppress
 
 import typer
 
-from nlpcli.cli.command import AnswerCommand, flag_sets, verb
+from nlpcli.cli.command import AnswerCommand, task_sets, verb
 from nlpcli.cli.generation import (
     Beam,
     LengthPenalty,
@@ -28,7 +28,7 @@ from nlpcli.cli.generation import (
     open_writer,
     writing_recipe,
 )
-from nlpcli.cli.options import PrecisionOption, Recipe, Run
+from nlpcli.cli.options import PrecisionOption, Recipe, Run, TaskSets
 from nlpcli.cli.stream import from_lines
 from nlpcli.cli.stream import typed as at_terminal
 from nlpcli.errors import DataError, UsageError
@@ -59,6 +59,7 @@ def chat(
     context: typer.Context,
     recipe: Recipe,
     run: Run = None,
+    sets: TaskSets = None,
     precision: PrecisionOption = None,
     beam: Beam = None,
     top_k: TopK = None,
@@ -87,8 +88,8 @@ def chat(
         max_length=max_length,
         seed=seed,
     )
-    chosen, sets = chosen_run(run, entry.name), flag_sets(context)
-    writer = open_writer(chosen, entry.name, asked, 1, precision, sets)
+    chosen, told = chosen_run(run, entry.name), task_sets(context, sets)
+    writer = open_writer(chosen, entry.name, asked, 1, precision, told)
     typed = at_terminal()
     if typed:
         logger.info("%s: /reset forgets what was said, /quit ends", entry.name)

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nlpcli.cli.command import AnswerCommand, flag_sets, verb
+from nlpcli.cli.command import AnswerCommand, task_sets, verb
 from nlpcli.cli.options import (
     AsItIs,
     BatchSize,
@@ -17,6 +17,7 @@ from nlpcli.cli.options import (
     Offline,
     Recipe,
     Run,
+    TaskSets,
 )
 from nlpcli.errors import UsageError
 
@@ -54,14 +55,7 @@ def evaluate(
     per_label: Annotated[
         bool, typer.Option("--per-label/--no-per-label", help="A row for each label.")
     ] = True,
-    sets: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="task.KEY=VALUE",
-            help="Answer otherwise than the run was set up to; repeatable.",
-        ),
-    ] = None,
+    sets: TaskSets = None,
     batch_size: BatchSize = 32,
     skip_bad: Annotated[
         bool, typer.Option("--skip-bad", help="Count and skip bad lines.")
@@ -96,7 +90,7 @@ def evaluate(
         batch_size=batch_size,
         skip_bad=skip_bad,
         progress=open_progress(),
-        sets=[*flag_sets(context), *(sets or ())],
+        sets=task_sets(context, sets),
         force=force,
         longest=longest_line,
         model=folder,

@@ -83,6 +83,12 @@ class LanguageModelRecipe(
             row.string(key)
         return TextExample(row)
 
+    def admit(self, example: TextExample, learning: bool) -> None:
+        for key in self.template.keys if self.options.answers else ("text",):
+            example.row.string(key)
+        if self.options.answers:
+            answer_of(example.row)
+
     def encode(
         self, examples: Sequence[TextExample], gold: bool
     ) -> list[list[EncodedWindow]]:
@@ -123,8 +129,6 @@ class LanguageModelRecipe(
     def weigh(self, decode: Decode, examples: Sequence[TextExample]) -> list[Answer]:
         if not self.options.answers:
             return self._measured(decode, examples)
-        for example in examples:
-            answer_of(example.row)
         found = self.write(decode, examples, self.defaults)
         if error := next((x for x in found if isinstance(x, DataError)), None):
             raise error
@@ -143,11 +147,14 @@ class LanguageModelRecipe(
             return {"accuracy": accuracy(right)}
         nll = sum(answer["nll"] for answer in answers)
         tokens = sum(answer["tokens"] for answer in answers)
+        if not tokens:
+            file, _, _ = examples[0].origin.rpartition(":")
+            raise DataError(f"{file}: expected text to measure, got none")
         characters = sum(len(example.text) for example in examples)
         return {
             "perplexity": perplexity(nll, tokens),
             "perplexity_by_character": perplexity(nll, characters),
-            "log_likelihood": -nll / tokens if tokens else None,
+            "log_likelihood": -nll / tokens,
             "tokens": tokens,
             "characters": characters,
             "windows": sum(answer["windows"] for answer in answers),
@@ -202,8 +209,7 @@ class LanguageModelRecipe(
 
     def _says(self, row: Row) -> bool:
         """Whether there is anything to go on from."""
-        keys = self.template.keys
-        return not keys or any(str(row.get(key, "")).strip() for key in keys)
+        return any(str(row.get(key, "")).strip() for key in self.template.keys)
 
     def _put(self, row: Row) -> tuple[str, str]:
         """What stands before an answer and behind it; DataError for too many tokens."""

@@ -14,12 +14,14 @@ from nlpcli.engine.examples import dev_source
 from nlpcli.engine.loaded import decoding, open_model, open_run
 from nlpcli.runtime.device import open_device
 from recipes.lm.likelihood import total_of, windows_of
+from recipes.lm.template import template_problem
 from tests.backbones.decoder_forms import POSITIONS, SPECIAL, VOCAB, save_form
 from tests.engine.checkpoint_kinds import Kind, write_model
 from tests.text import made_tokenizers as made
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
+ASK = ["generate", "lm", "天", "--model", ""]
 FIRST = 0x4E00 - len(SPECIAL)  # the character of an id
 
 
@@ -279,8 +281,11 @@ def test_solved_examples_stand_apart_where_a_line_end_is_no_token(gpt2, tmp_path
         (["generate", "couplet", "天", "--model", "x"], 2, "from what was trained"),
         (["evaluate", "lm", "--model", "tiny"], 2, "expected --data FILE"),
         (["train", "lm"], 2, "is not trained"),
-        (["generate", "lm", "天", "--model", "", "--template", "x"], 3, "once"),
-        (["generate", "lm", "天", "--model", "", "--choices", "好"], 3, "two"),
+        ([*ASK, "--template", "x"], 3, "once, got 0 in 'x' (from --template)"),
+        ([*ASK, "--template", "是{answer}"], 3, "expected {text} or another key"),
+        ([*ASK, "--template", "{text.x}{answer}"], 3, "got {text.x} in"),
+        ([*ASK, "--choices", "好"], 3, "two answers or more, got '好' (from --choices"),
+        ([*ASK, "--set", "task.choices=好"], 3, "got '好' (from --set)"),
     ],
 )
 def test_what_cannot_be_asked(gpt2, words, code, message):
@@ -349,3 +354,44 @@ def test_bytes_that_are_no_characters_yet(qwen, tmp_path):
     assert scores["perplexity"] == pytest.approx(
         math.exp(-their_logp(model, ids).mean()), rel=1e-4
     )
+
+
+@pytest.mark.parametrize(
+    ("line", "words", "message"),
+    [
+        ({"txt": "好看"}, [], ':1: expected the key "text", got the keys "txt"'),
+        ({"text": ""}, ["--no-begin"], ": expected text to measure, got none"),
+        ({"text": "好"}, ["--choices", "好,坏"], ':1: expected the key "answer"'),
+    ],
+)
+def test_what_measures_nothing_is_an_error(gpt2, tmp_path, line, words, message):
+    data = tmp_path / "a.jsonl"
+    data.write_text(json.dumps(line) + "\n", "utf-8")
+    words = ["evaluate", "lm", "--model", gpt2[0], "--data", data, *words]
+    done = run(*words, code=4)
+    assert f"{data}{message}" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_a_template_may_hold_braces_and_keys_of_any_script():
+    assert template_problem('{"问": {问题}, "答": {answer}} {1,2} {0}') is None
+    assert "got {} in" in template_problem("{text}{}{answer}")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "words", "keys"),
+    [
+        ("couplet", [], ["backbone.prune_vocab", "tokenizer.pieces"]),
+        ("math-qa", [], ["backbone.prune_vocab", "backbone.model"]),
+        (
+            "math-qa",
+            ["--set", "backbone.prune_vocab=false", "--set", "tokenizer.pieces=whole"],
+            ["backbone.model"],
+        ),
+    ],
+)
+def test_training_on_bytes_tells_all_that_must_change(qwen, recipe, words, keys):
+    words = ["--set", "data.max_length=64", "--set", "train.batch_size=2", *words]
+    done = run("train", recipe, "--model", qwen[0], *words, code=5)
+    lines = done.stderr.splitlines()
+    assert all(key in line for key, line in zip(keys, lines, strict=True))
+    assert all("expected" in line for line in lines)
