@@ -60,7 +60,10 @@ class TaskOptions:
         minimum=2,
     )
     stride: int = option(
-        512, "new tokens of each further window; the others are context", minimum=1
+        512,
+        "new tokens of each further window; the others are context. Half the window "
+        "where the positions are fewer",
+        minimum=1,
     )
 
     def conflicts(self) -> Iterator[tuple[list[str], str]]:

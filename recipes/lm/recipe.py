@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from nlpcli.decoders.constraints import Forbid
 from nlpcli.decoders.hypothesis import Hypothesis
 from nlpcli.decoders.options import GenerateOptions
-from nlpcli.errors import CheckpointError, DataError
+from nlpcli.errors import CheckpointError, DataError, UsageError
 from nlpcli.heads.sequence_model import sequence_model
 from nlpcli.heads.sequence_options import SequenceOptions
 from nlpcli.metrics.exact_match import accuracy
@@ -37,6 +38,7 @@ from .likelihood import Choice, choose, total_of, windows_of
 from .template import Template, answer_of
 
 _SHORT = GenerateOptions(beam=1, num=1, max_length=32)
+_CHOSEN = GenerateOptions(num=1)
 _FREE = GenerateOptions(num=1, top_p=0.9, temperature=1.0, max_length=64, seed=0)
 
 
@@ -68,6 +70,8 @@ class LanguageModelRecipe(
             self.shots = "".join(shot + between for shot in solved)
         short = bool(solved) or self.template.head != "{text}"
         self.defaults = _SHORT if short else _FREE
+        if self.options.answers:
+            self.defaults = _CHOSEN
         self.ending = Ending(self.tokenizer, self._until(bool(solved)))
         self.stops = self.ending.stops
         size = setup.backbone.vocab_size
@@ -86,8 +90,12 @@ class LanguageModelRecipe(
     def admit(self, example: TextExample, learning: bool) -> None:
         for key in self.template.keys if self.options.answers else ("text",):
             example.row.string(key)
-        if self.options.answers:
-            answer_of(example.row)
+        names = self.options.answers
+        if names and (answer := answer_of(example.row)) not in names:
+            raise example.row.error(
+                f"expected an answer among task.choices ({', '.join(names)}), got "
+                f"{answer!r}"
+            )
 
     def encode(
         self, examples: Sequence[TextExample], gold: bool
@@ -170,8 +178,10 @@ class LanguageModelRecipe(
 
     @property
     def stride(self) -> int:
-        """New tokens of each further window."""
-        return min(self.options.stride, self.window)
+        """New tokens of each further window; half of one that the positions cut."""
+        stride: int = self.options.stride
+        cut = self.window < self.options.window
+        return max(self.window // 2, 1) if cut and stride >= self.window else stride
 
     def shown(self, text: str) -> str:
         return self.ending.shown(text)
@@ -259,6 +269,7 @@ class LanguageModelRecipe(
         asked: dict[int, tuple[str, str]],
         options: GenerateOptions,
     ) -> dict[int, Answer | DataError]:
+        _refuse_search(options)
         names = self.options.answers
         choices: list[Choice] = []
         for number, (before, behind) in asked.items():
@@ -296,6 +307,20 @@ class LanguageModelRecipe(
                 }
             )
         return answers
+
+
+def _refuse_search(options: GenerateOptions) -> None:
+    """Raise UsageError for options of writing, where choices are weighed."""
+    # beams are as many as answers where nobody asked for them
+    weighed = replace(options, num=None, seed=None)
+    if weighed.beam == (options.num or 1):
+        weighed = replace(weighed, beam=None)
+    for name, value in asdict(weighed).items():
+        if value is not None:
+            raise UsageError(
+                f"--{name.replace('_', '-')}: expected none beside --choices, which "
+                "are weighed, not written"
+            )
 
 
 build_recipe = LanguageModelRecipe

@@ -190,6 +190,13 @@ def test_perplexity_is_that_of_windows_with_a_stride(gpt2, tmp_path):
     assert found["perplexity_by_character"] == found["perplexity"]
 
 
+def test_windows_that_the_positions_cut_lie_half_on_another(gpt2):
+    folder, _ = gpt2
+    for sets, stride in (((), 32), (("task.window=64", "task.stride=64"), 64)):
+        recipe = open_model(folder, "lm", sets=sets).recipe
+        assert (recipe.window, recipe.stride) == (64, stride)
+
+
 def test_windows_measure_each_token_once():
     ids = np.arange(23)
     for window in range(2, 26):
@@ -284,6 +291,8 @@ def test_solved_examples_stand_apart_where_a_line_end_is_no_token(gpt2, tmp_path
         ([*ASK, "--template", "x"], 3, "once, got 0 in 'x' (from --template)"),
         ([*ASK, "--template", "是{answer}"], 3, "expected {text} or another key"),
         ([*ASK, "--template", "{text.x}{answer}"], 3, "got {text.x} in"),
+        ([*ASK, "--choices", "好,坏", "--beam", "3"], 2, "--beam: expected none"),
+        ([*ASK, "--choices", "好,坏", "--top-k", "3"], 2, "--top-k: expected none"),
         ([*ASK, "--choices", "好"], 3, "two answers or more, got '好' (from --choices"),
         ([*ASK, "--set", "task.choices=好"], 3, "got '好' (from --set)"),
     ],
@@ -362,6 +371,11 @@ def test_bytes_that_are_no_characters_yet(qwen, tmp_path):
         ({"txt": "好看"}, [], ':1: expected the key "text", got the keys "txt"'),
         ({"text": ""}, ["--no-begin"], ": expected text to measure, got none"),
         ({"text": "好"}, ["--choices", "好,坏"], ':1: expected the key "answer"'),
+        (
+            {"text": "好", "label": "差"},
+            ["--choices", "好,坏"],
+            ":1: expected an answer among task.choices (好, 坏), got '差'",
+        ),
     ],
 )
 def test_what_measures_nothing_is_an_error(gpt2, tmp_path, line, words, message):
