@@ -11,7 +11,7 @@ from contextlib import suppress
 
 import typer
 
-from nlpcli.cli.command import AnswerCommand, flag_sets, verb
+from nlpcli.cli.command import AnswerCommand, task_sets, verb
 from nlpcli.cli.generation import (
     Beam,
     LengthPenalty,
@@ -28,7 +28,13 @@ from nlpcli.cli.generation import (
     open_writer,
     writing_recipe,
 )
-from nlpcli.cli.options import PrecisionOption, QuantizeOption, Recipe, Run
+from nlpcli.cli.options import (
+    PrecisionOption,
+    QuantizeOption,
+    Recipe,
+    Run,
+    TaskSets,
+)
 from nlpcli.cli.stream import from_lines
 from nlpcli.cli.stream import typed as at_terminal
 from nlpcli.errors import DataError, UsageError
@@ -59,6 +65,7 @@ def chat(
     context: typer.Context,
     recipe: Recipe,
     run: Run = None,
+    sets: TaskSets = None,
     precision: PrecisionOption = None,
     quantize: QuantizeOption = None,
     beam: Beam = None,
@@ -88,9 +95,9 @@ def chat(
         max_length=max_length,
         seed=seed,
     )
-    chosen, sets = chosen_run(run, entry.name), flag_sets(context)
+    chosen, told = chosen_run(run, entry.name), task_sets(context, sets)
     writer = open_writer(
-        chosen, entry.name, asked, 1, precision, sets, quantize=quantize
+        chosen, entry.name, asked, 1, precision, told, quantize=quantize
     )
     typed = at_terminal()
     if typed:

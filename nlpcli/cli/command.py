@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, get_args, get_origin, get_type_hints
 
 import typer
 from typer.core import TyperCommand, TyperGroup
 
 from nlpcli.errors import NlpcliError
-from nlpcli.files.json_text import readable
+from nlpcli.files.json_text import dumps, readable
 
 
 def verb(name: str, **settings: Any) -> typer.Typer:
@@ -74,7 +75,7 @@ class AnswerCommand(RecipeCommand):
     """A command that answers: the recipe's own flags hold as ``task`` keys."""
 
     def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
-        """Take the recipe's flags out of the words; see ``flag_sets``."""
+        """Take the recipe's flags out of the words; see ``task_sets``."""
         ctx.meta["nlpcli.words"] = list(args)
         entry = recipe_named(ctx)
         flags = {} if entry is None else _flags(entry)
@@ -88,9 +89,11 @@ class AnswerCommand(RecipeCommand):
             elif (assignment := flags.get(name)) is None:
                 rest.append(word)
             elif not assignment.endswith("="):
-                sets.append(assignment)
+                sets.append(f"{name} {assignment}")
             else:
-                sets.append(assignment + (value if equals else next(words, "")))
+                given = value if equals else next(words, "")
+                as_typed = _quoted(entry, assignment, given)
+                sets.append(f"{name} {assignment}{as_typed}")
         ctx.meta["nlpcli.sets"] = sets
         return super().parse_args(ctx, rest)
 
@@ -102,9 +105,15 @@ class AnswerCommand(RecipeCommand):
             write_block(formatter, f"Flags of {entry.name}: {' '.join(flags)}")
 
 
-def flag_sets(ctx: Any) -> list[str]:
-    """``task.KEY=VALUE`` of the recipe's flags that an AnswerCommand was given."""
-    return list(ctx.meta.get("nlpcli.sets", ()))
+def task_sets(ctx: Any, sets: Sequence[str] | None) -> list[str]:
+    """What an AnswerCommand was given: ``--FLAG task.KEY=VALUE`` of the recipe's flags,
+    then ``task.KEY=VALUE`` of ``--set``."""
+    return [*ctx.meta.get("nlpcli.sets", ()), *(sets or ())]
+
+
+def typed(assignment: str) -> str:
+    """How one of those was typed."""
+    return assignment.split()[0] if assignment.startswith("--") else "--set"
 
 
 def write_block(formatter: Any, text: str | None) -> None:
@@ -189,6 +198,12 @@ def _flags(entry: Any) -> dict[str, str]:
             else:
                 flags[f"--{name}"] = key
     return flags
+
+
+def _quoted(entry: Any, assignment: str, value: str) -> str:
+    """The value of a flag, text such that YAML reads it back as it was typed."""
+    kind = get_type_hints(entry.task_type())[assignment[len("task.") : -1]]
+    return dumps(value) if kind in (str, str | None) else value
 
 
 def _task_keys(entry: Any) -> str:

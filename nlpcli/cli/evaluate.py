@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from nlpcli.cli.command import AnswerCommand, flag_sets, verb
+from nlpcli.cli.command import AnswerCommand, task_sets, verb
 from nlpcli.cli.options import (
     AsItIs,
     BatchSize,
@@ -18,6 +18,7 @@ from nlpcli.cli.options import (
     QuantizeOption,
     Recipe,
     Run,
+    TaskSets,
 )
 from nlpcli.errors import UsageError
 
@@ -55,14 +56,7 @@ def evaluate(
     per_label: Annotated[
         bool, typer.Option("--per-label/--no-per-label", help="A row for each label.")
     ] = True,
-    sets: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="task.KEY=VALUE",
-            help="Answer otherwise than the run was set up to; repeatable.",
-        ),
-    ] = None,
+    sets: TaskSets = None,
     batch_size: BatchSize = 32,
     quantize: QuantizeOption = None,
     skip_bad: Annotated[
@@ -98,7 +92,7 @@ def evaluate(
         batch_size=batch_size,
         skip_bad=skip_bad,
         progress=open_progress(),
-        sets=[*flag_sets(context), *(sets or ())],
+        sets=task_sets(context, sets),
         force=force,
         longest=longest_line,
         model=folder,

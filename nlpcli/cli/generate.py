@@ -16,7 +16,7 @@ from nlpcli.cli.answer_lines import (
     requests_of,
     write_answers,
 )
-from nlpcli.cli.command import AnswerCommand, flag_sets, verb
+from nlpcli.cli.command import AnswerCommand, task_sets, verb
 from nlpcli.cli.generation import (
     Beam,
     LengthPenalty,
@@ -46,6 +46,7 @@ from nlpcli.cli.options import (
     Recipe,
     Run,
     Source,
+    TaskSets,
     TextKey,
     Texts,
 )
@@ -88,6 +89,7 @@ def generate(
     ] = None,
     run: Run = None,
     model: AsItIs = None,
+    sets: TaskSets = None,
     source: Source = None,
     output: OutputFile = None,
     text_key: TextKey = "text",
@@ -157,9 +159,9 @@ def generate(
     # reading begins while the model loads
     arrivals = Arrivals(requests_of(texts, source, text_key, id_key, longest_line))
     try:
-        sets = flag_sets(context)
+        told = task_sets(context, sets)
         writer = open_writer(
-            chosen, entry.name, asked, batch_size, precision, sets, folder, quantize
+            chosen, entry.name, asked, batch_size, precision, told, folder, quantize
         )
         if stream:
             failed = _stream(writer, arrivals, on_error)

@@ -36,6 +36,15 @@ Sets = Annotated[
         autocompletion=complete_keys,
     ),
 ]
+TaskSets = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set",
+        metavar="task.KEY=VALUE",
+        help="Answer otherwise than the run was set up to; repeatable.",
+        autocompletion=complete_keys,
+    ),
+]
 Run = Annotated[
     Path | None,
     typer.Option(

@@ -16,7 +16,7 @@ from nlpcli.cli.answer_lines import (
     told,
     write_answers,
 )
-from nlpcli.cli.command import AnswerCommand, flag_sets, verb
+from nlpcli.cli.command import AnswerCommand, task_sets, typed, verb
 from nlpcli.cli.options import (
     AskedPrecisionOption,
     BatchSize,
@@ -28,6 +28,7 @@ from nlpcli.cli.options import (
     Recipe,
     RunOrExport,
     Source,
+    TaskSets,
     TextKey,
     Texts,
 )
@@ -72,6 +73,7 @@ def predict(
         Literal["onnx", "openvino"] | None,
         typer.Option("--engine", help="What runs an export; else what it is for."),
     ] = None,
+    sets: TaskSets = None,
     source: Source = None,
     output: OutputFile = None,
     text_key: TextKey = "text",
@@ -103,6 +105,9 @@ def predict(
         raise UsageError(
             f"--format {form}: does not go together with --output {output}"
         )
+    told = task_sets(context, sets)
+    if matrix is not None and told:
+        raise UsageError(f"{typed(told[0])}: does not go together with {output}")
     if form in ANNOTATED and form not in entry.task_type()().form().published:
         raise UsageError(f"--format {form}: recipe {name} marks nothing in a text")
     refuse_existing(output, force, source or "-")
@@ -122,7 +127,7 @@ def predict(
             failed = write_answers(
                 arrivals,
                 ahead,
-                _predictor(how, flag_sets(context)).predict,
+                _predictor(how, told).predict,
                 show,
                 on_error,
                 output,

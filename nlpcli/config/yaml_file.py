@@ -59,18 +59,22 @@ def read_yaml(path: str | Path) -> Layer:
 def parse_set(assignment: str) -> Layer:
     """The layer of one ``--set key.path=value``; the value is read as YAML.
 
+    ``--flag key.path=value`` is what a flag stands for, and names it in messages.
     What is no YAML stays text: the declared type decides later. Raises UsageError when
     there is no key or no ``=``.
     """
+    origin = "--set"
+    if assignment.startswith("--"):
+        origin, _, assignment = assignment.partition(" ")
     key, equals, text = assignment.partition("=")
     path = tuple(part.strip() for part in key.split("."))
     if not equals or not all(path):
         raise UsageError(f"--set: expected KEY.PATH=VALUE, got {assignment!r}")
     try:
-        value = parse_yaml(f"value: {text}", "--set").values["value"]
+        value = parse_yaml(f"value: {text}", origin).values["value"]
     except ConfigError:
         value = text
-    return nested("--set", path, value, text)
+    return nested(origin, path, value, text)
 
 
 def nested(origin: str, path: KeyPath, value: Any, text: str | None = None) -> Layer:

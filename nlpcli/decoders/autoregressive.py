@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
+import numpy as np
 from keras import ops, tree
 
 from nlpcli.decoders import scores as score
@@ -18,6 +19,7 @@ from nlpcli.decoders.noise import gumbel
 from nlpcli.decoders.speaker import Speaker
 
 UNSATISFIED = 1e4  # what a broken constraint costs in the ranking
+MOST_ENDS = 3  # ends of a hypothesis that are looked at in one step
 
 
 class Numbers(NamedTuple):
@@ -63,7 +65,7 @@ class Search(NamedTuple):
 class Decoder:
     """What is fixed in a program: sizes, filters, constraints.
 
-    ``slots`` is the longest answer.
+    ``slots`` is the longest answer; ``stops`` end one as ``end_id`` does.
     """
 
     speaker: Speaker
@@ -77,6 +79,7 @@ class Decoder:
     repeats: bool = False
     ngram: int = 0
     constraints: tuple[Constraint, ...] = ()
+    stops: tuple[int, ...] = ()
 
     def begin(self, prompt: Mapping[str, Any], numbers: Numbers) -> Search:
         """Read the prompts: all that comes before the first token.
@@ -154,7 +157,7 @@ class Decoder:
         logp = score.log_softmax(logits)
         over = search.step + 1 - numbers.expected_length
         logp = score.press_to_end(logp, self.end_id, over)
-        is_end = ops.arange(vocab_size) == self.end_id
+        is_end = self._ends(ops.arange(vocab_size))
         allowed = ops.logical_not(
             ops.logical_and(is_end, search.step + 1 < numbers.min_length)
         )[None, None]
@@ -201,7 +204,7 @@ class Decoder:
             logps=logps,
             states=self._moved(search, context, tokens),
         )
-        finished = ops.logical_and(ops.logical_not(search.done), tokens == self.end_id)
+        finished = ops.logical_and(ops.logical_not(search.done), self._ends(tokens))
         full = (step >= numbers.limit)[:, None]
         return search._replace(
             done=ops.logical_or(search.done, ops.logical_or(finished, full))
@@ -215,21 +218,23 @@ class Decoder:
         cost = ops.where(search.satisfied, 0.0, UNSATISFIED)
         total = ops.maximum((search.scores - cost)[..., None] + logp, score.NEVER)
         flat = ops.reshape(total, (batch, width * vocab_size))
-        ranks, cells = score.top_candidates(flat, 2 * width)
+        # so many that what goes on fills the width, whatever ends
+        count = (1 + min(1 + len(self.stops), MOST_ENDS)) * width
+        ranks, cells = score.top_candidates(flat, min(count, width * vocab_size))
         parents, tokens = cells // vocab_size, cells % vocab_size
         own_cost = ops.take_along_axis(cost, parents, axis=1)
         values = ops.where(ranks > score.NEVER / 2, ranks + own_cost, score.NEVER)
         logps = ops.take_along_axis(search.logps, parents, axis=1)
         logps = logps + score.chosen_logp(search.logits, parents, tokens)
-        ends = tokens == self.end_id
+        ends = self._ends(tokens)
         if width == 1:
             # Greedy: the runner-up is looked at only where the best one is the end.
-            ends = ops.logical_and(ends, ops.arange(2) == 0)
+            ends = ops.logical_and(ends, ops.arange(ends.shape[1]) == 0)
         step = search.step + 1
         search = self._keep_ended(
             search, parents, values, logps, ends, step, numbers.length_penalty
         )
-        live = ops.where(tokens == self.end_id, score.NEVER, ranks)
+        live = ops.where(self._ends(tokens), score.NEVER, ranks)
         # the best ``width`` that go on, in their order
         live, chosen = ops.top_k(live, width)
         parents = ops.take_along_axis(parents, chosen, axis=1)
@@ -306,6 +311,16 @@ class Decoder:
             satisfied=follow(search.satisfied),
             states=tree.map_structure(follow, search.states),
         )
+
+    def _ends(self, tokens: Any) -> Any:
+        """Which token ids end an answer."""
+        if not self.stops:
+            return tokens == self.end_id
+        table = np.zeros(1 + max(self.end_id, *self.stops), bool)
+        table[[self.end_id, *self.stops]] = True
+        inside = ops.minimum(tokens, len(table) - 1)
+        known = ops.take(ops.convert_to_tensor(table), inside)
+        return ops.logical_and(known, tokens < len(table))
 
     def _moved(self, search: Search, context: Context, tokens: Any) -> Any:
         return tuple(

@@ -33,6 +33,7 @@ from nlpcli.files.atomic import write_atomic
 from nlpcli.files.json_file import read_json_object, short
 from nlpcli.heads.published_parts import PARTS
 from nlpcli.progress import SILENT, Progress
+from nlpcli.recipe import find_recipe
 from nlpcli.runtime import weights
 from nlpcli.tasks.protocol import Buckets, Model, Recipe, Writes
 from nlpcli.text.tokenizers.encoding import Tokenizer
@@ -73,6 +74,7 @@ def open_start(
         published = published.with_config(sizes)
         tokenizer = load_tokenizer(folder, config.tokenizer.kind)
         start = Start(published, published.family, sizes, tokenizer, Rows())
+        _refuse_writing(config.recipe, start.family)
         check_rows(tokenizer.vocab, sizes.vocab_size, name)
         published.check_sizes()
         if untold := published.untold_blocks():
@@ -95,6 +97,13 @@ def open_start(
         size = len(start.tokenizer.vocab.tokens)
         start.config = replace(start.config, vocab_size=size)
     return start
+
+
+def _refuse_writing(recipe: str, family: Family) -> None:
+    """Raise ConfigError where all that a recipe does is write, and a family cannot."""
+    verbs = find_recipe(recipe).verbs
+    if family.refuses is not None and "generate" in verbs and "predict" not in verbs:
+        raise ConfigError([f"backbone.model: {family.refuses}"])
 
 
 def _family_of(sizes: TransformerConfig) -> Family:

@@ -17,6 +17,7 @@ from nlpcli.engine.run_dir import RunDir
 from nlpcli.engine.vectors import BATCH_SIZE, TextVectors
 from nlpcli.errors import CheckpointError, ConfigError, NotFoundError
 from nlpcli.heads.similarity import EmbeddingModel
+from nlpcli.layers.pooling import pooling_of
 from nlpcli.runtime import weights
 from nlpcli.runtime.device import open_device
 from nlpcli.runtime.forward import Forward
@@ -120,6 +121,7 @@ class Embedder(TextVectors):
             raise ConfigError(
                 [f"{folder}: query_prefix: expected text, got {prefix!r}"]
             )
+        kind = pooling_of(kind, config.causal, f"{folder}: pooling")
         published.check_sizes()
         backbone = published.family.build(replace(config, hidden_dropout_prob=0.0))
         model = EmbeddingModel(backbone, kind)

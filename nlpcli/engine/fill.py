@@ -38,6 +38,8 @@ class Filler:
         config = published.config
         tokenizer = load_tokenizer(folder)
         check_rows(tokenizer.vocab, config.vocab_size, str(folder))
+        if config.causal or config.num_decoder_layers:
+            raise _unfit(folder, "a model that writes")
         published.check_sizes()
         backbone = published.family.build(replace(config, hidden_dropout_prob=0.0))
         vocab = tokenizer.vocab
@@ -45,10 +47,7 @@ class Filler:
         head = published.fill_part("mlm", model.head)
         published.fill_backbone(backbone, others=head or ())
         if head is None:
-            raise CheckpointError(
-                f"{folder}: expected a masked-token head (an encoder for masked "
-                "language modelling), found none"
-            )
+            raise _unfit(folder, "none")
         self.reader = MaskedReader(tokenizer, config.longest)
         self.fields = sequence_fields(vocab.pad_id)
         self.forward = Forward(model, device.xla, (), device.lanes)
@@ -64,3 +63,10 @@ class Filler:
         )
         pairs = zip(asked.examples, found, strict=True)
         return asked.answers([self.reader.answer(x.text, y, top) for x, y in pairs])
+
+
+def _unfit(folder: Path, found: str) -> CheckpointError:
+    return CheckpointError(
+        f"{folder}: expected a masked-token head (an encoder for masked language "
+        f"modelling), found {found}"
+    )

@@ -155,7 +155,8 @@ def decoding(
     return Decoding(
         forward,
         recipe.fields,
-        recipe.tokenizer.vocab.end_id if recipe.end_id is None else recipe.end_id,
+        recipe.tokenizer.vocab.end_id,
         batch_size,
         compiled=device.compiled_decoding,
+        stops=recipe.stops,
     )

@@ -17,7 +17,6 @@ from nlpcli.heads.endings import BACK, NEGATIVE, POSITIVE
 from nlpcli.heads.sequence_model import SequenceModel
 from nlpcli.heads.sequence_options import SequenceOptions
 from nlpcli.heads.task_model import BackboneModel
-from nlpcli.layers import masks
 from nlpcli.layers.pooling import Pooling, Whitening, normalised
 
 Batch = Mapping[str, Any]
@@ -90,7 +89,8 @@ class SimBertModel(SequenceModel):
     """UniLM over a sentence and its synonym, both ways, and the in-batch similarity.
 
     (kexue.fm/archives/7427.) The vector is pooled from the first segment, which sees
-    nothing of the second. Logits as EmbeddingModel's, in training also "targets".
+    nothing of the second. A stack that looks back only does so here. Logits as
+    EmbeddingModel's, in training also "targets".
     """
 
     whole_batches = True
@@ -104,7 +104,8 @@ class SimBertModel(SequenceModel):
         special_ids: tuple[int, ...],
         **kwargs: Any,
     ) -> None:
-        super().__init__(backbone, SequenceOptions(), "unilm", special_ids, **kwargs)
+        attention = "causal" if backbone.config.causal else "unilm"
+        super().__init__(backbone, SequenceOptions(), attention, special_ids, **kwargs)
         self.scale = scale
         self.pooling, self.whitening = _vector_layers(backbone, pooling, whitening)
 
@@ -124,7 +125,7 @@ class SimBertModel(SequenceModel):
             segment_ids,
             mask,
             training=training,
-            attention_mask=masks.unilm(segment_ids, mask),
+            attention_mask=self.attention(segment_ids, mask),
         )
         first = ops.logical_and(mask, ops.equal(segment_ids, 0))
         at = ops.cast(rows["predict_at"], "int32")[..., None]

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 from keras import ops
 
+from nlpcli.errors import ConfigError
 from nlpcli.layers.dense import Dense
 
 SMALLEST = 1e-12  # square of a norm; variance of a direction, beside the largest
@@ -41,6 +42,24 @@ class Pooling(keras.layers.Layer):
         if self.pooler is not None:
             first = self.pooler(first)
         return ops.cast(first, "float32")
+
+
+def pooling_of(asked: str, causal: bool, key: str) -> str:
+    """The kind of pooling that was asked for under ``key``; "auto" is "cls".
+
+    In a stack that looks back only the first token sees nothing of a text: "auto" is
+    the mean there, and the first token is a ConfigError.
+    """
+    if not causal:
+        return "cls" if asked == "auto" else asked
+    if asked in ("cls", "pooler"):
+        raise ConfigError(
+            [
+                f"{key}: expected mean, since the first token of a model that looks "
+                f"back only sees nothing of the text, got {asked}"
+            ]
+        )
+    return "mean"
 
 
 class Whitening(keras.layers.Layer):

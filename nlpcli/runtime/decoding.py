@@ -43,6 +43,7 @@ class Decoding:
     """Generates with one model; its programs live as long as it does.
 
     ``compiled``: whether XLA compiles them; False under ``runtime.xla: off``.
+    ``stops``: tokens that end an answer beside ``end_id``.
     """
 
     def __init__(
@@ -52,11 +53,13 @@ class Decoding:
         end_id: int,
         batch_size: int = 8,
         compiled: bool = True,
+        stops: Sequence[int] = (),
     ) -> None:
         self.forward = forward
         self.model: Any = forward.model
         self.fields = fields
         self.end_id = end_id
+        self.stops = tuple(stops)
         self.batch_size = batch_size
         self.compiled = compiled
         self.compile_seconds = 0.0
@@ -215,7 +218,13 @@ class Decoding:
         key = (*fixed.values(), *map(id, constraints))
         if key not in self._programs:
             speaker = self.model.speaker(fixed["width"], slots)
-            decoder = Decoder(speaker, self.end_id, constraints=constraints, **fixed)
+            decoder = Decoder(
+                speaker,
+                self.end_id,
+                constraints=constraints,
+                stops=self.stops,
+                **fixed,
+            )
             self._programs[key] = Program(decoder, self.model.stacks, self.compiled)
         return self._programs[key]
 
@@ -307,7 +316,7 @@ class _Batch:
         """A hypothesis of the loop: still open, or a sample that may have ended."""
         length = min(step, int(self.limits[row]))
         tokens = values["tokens"][row, index, :length]
-        ends = np.flatnonzero(tokens == self.owner.end_id)
+        ends = np.flatnonzero(np.isin(tokens, [self.owner.end_id, *self.owner.stops]))
         ended = bool(len(ends)) and self.options.samples
         kept = tokens[: ends[0]] if ended else tokens
         fine = bool(values["satisfied"][row, index])

@@ -22,6 +22,7 @@ from nlpcli.records.form import E, Form
 from nlpcli.records.row import Row
 from nlpcli.text.batching import Features, Field
 from nlpcli.text.sentences import SentenceReader
+from nlpcli.text.tokenizers.byte_pair import refuse_joined
 from nlpcli.text.tokenizers.encoding import Tokenizer
 from nlpcli.text.windows import Window
 
@@ -144,17 +145,20 @@ class Decode(Protocol):
 class Recipe(ABC, Generic[E]):
     """The core: what one task is. The engine never asks which.
 
-    ``apart``: its model has an encoder and a decoder.
+    ``apart``: its model has an encoder and a decoder; ``spells``: it goes by character,
+    whatever ``tokenizer.pieces`` is.
     """
 
     form: Form[E]
     fields: dict[str, Field]
     apart = False
+    spells = False
 
     def __init__(self, setup: Setup) -> None:
         self.setup = setup
         self.tokenizer = setup.tokenizer
         self.options = setup.config.task
+        refuse_joined(setup.tokenizer, setup.config, self.spells)
         self.form = self.options.form()
 
     @property
@@ -228,11 +232,11 @@ class Answers(ABC, Generic[E]):
 class Writes(ABC, Generic[E]):
     """A recipe that generates: ``defaults`` are its options where nothing is said.
 
-    ``end_id``: the token that ends an answer, None for that of the vocabulary.
+    ``stops``: tokens that end an answer beside that of the vocabulary.
     """
 
     defaults: GenerateOptions
-    end_id: int | None = None
+    stops: tuple[int, ...] = ()
 
     def shown(self, text: str) -> str:
         """What is told of an answer that is still being written."""

@@ -63,7 +63,8 @@ class Writing(Recipe[E], Writes[E]):
             else Prefix(self.vocab)
         )
         self.fields = {**self.layout.fields, **(own_fields or {})}
-        self.by_character = setup.config.tokenizer.pieces == "characters"
+        pieces = setup.config.tokenizer.pieces
+        self.by_character = self.spells or pieces == "characters"
         self.room = (self.longest - 3) // 2
 
     def source(self, example: E) -> str:

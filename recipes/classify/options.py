@@ -14,8 +14,10 @@ from .form import ClassifyForm
 class TaskOptions:
     """How labels are read off a sentence."""
 
-    pooling: Literal["cls", "mean", "pooler"] = option(
-        "cls", "the first token's state, the mean of all, or the first's through pooler"
+    pooling: Literal["auto", "cls", "mean", "pooler"] = option(
+        "auto",
+        "cls: the first token's state; mean: of all; pooler: the first's through it; "
+        "auto: cls, of a model that looks back only mean",
     )
     class_weights: Literal["none", "balanced"] = option(
         "none", "balanced: an error counts the more, the rarer its label is"

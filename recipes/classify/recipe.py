@@ -72,6 +72,7 @@ class ClassifyRecipe(Sentences[ClassifyExample], Tunes[ClassifyExample], Exports
     def build(self, backbone: Any) -> TaskModel:
         from nlpcli.heads.classification import ClassificationHead
         from nlpcli.heads.task_model import TaskModel
+        from nlpcli.layers.pooling import pooling_of
 
         if not self.labels.names:
             raise DataError("training data: expected labels, got texts without any")
@@ -79,7 +80,7 @@ class ClassifyRecipe(Sentences[ClassifyExample], Tunes[ClassifyExample], Exports
         head = ClassificationHead(
             sizes.hidden_size,
             len(self.labels),
-            self.options.pooling,
+            pooling_of(self.options.pooling, sizes.causal, "task.pooling"),
             sizes.hidden_dropout_prob,
             self.several,
             self.labels.balanced(self.several) if balanced else None,

@@ -90,3 +90,8 @@ def windows_of(ids: np.ndarray, window: int, stride: int) -> list[Features]:
         if done >= len(ids):
             break
     return windows
+
+
+def total_of(losses: np.ndarray) -> float:
+    """-log p of a sequence from those of its tokens."""
+    return float(losses.sum(dtype=np.float64))

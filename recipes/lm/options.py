@@ -36,8 +36,10 @@ class TaskOptions:
     )
     until: str | None = option(
         None,
-        "what ends an answer; null: what the template has after {answer}, and a line "
-        "end where there are shots",
+        "what ends an answer beside the model's own end; null: what the template has "
+        "after {answer}, else task.between where there are shots. What is several "
+        "tokens is looked for when the answer is written: that takes as long as an "
+        "answer of --max-length",
         flag=True,
     )
     begin: bool = option(
@@ -46,7 +48,11 @@ class TaskOptions:
         "GPT2_ML was trained without",
         flag=True,
     )
-    between: str = option("\n", "what stands between solved examples")
+    between: str = option(
+        "\n",
+        "what stands between solved examples; the token that ends a text where the "
+        "vocabulary has none for it, as BERT's for a line end",
+    )
     window: int = option(
         1024,
         "tokens that a text is measured in; longer ones in several, at most the "
@@ -54,7 +60,10 @@ class TaskOptions:
         minimum=2,
     )
     stride: int = option(
-        512, "new tokens of each further window; the others are context", minimum=1
+        512,
+        "new tokens of each further window; the others are context. Half the window "
+        "where the positions are fewer",
+        minimum=1,
     )
 
     def conflicts(self) -> Iterator[tuple[list[str], str]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 import numpy as np
@@ -10,7 +11,7 @@ import numpy as np
 from nlpcli.decoders.constraints import Forbid
 from nlpcli.decoders.hypothesis import Hypothesis
 from nlpcli.decoders.options import GenerateOptions
-from nlpcli.errors import CheckpointError, DataError
+from nlpcli.errors import CheckpointError, DataError, UsageError
 from nlpcli.heads.sequence_model import sequence_model
 from nlpcli.heads.sequence_options import SequenceOptions
 from nlpcli.metrics.exact_match import accuracy
@@ -31,11 +32,13 @@ from nlpcli.tasks.protocol import (
 from nlpcli.text.batching import Features
 from nlpcli.text.sequences import prompt_features, sequence_fields, training_features
 
+from .ending import Ending, told_until
 from .form import TextExample
-from .likelihood import Choice, choose, windows_of
+from .likelihood import Choice, choose, total_of, windows_of
 from .template import Template, answer_of
 
 _SHORT = GenerateOptions(beam=1, num=1, max_length=32)
+_CHOSEN = GenerateOptions(num=1)
 _FREE = GenerateOptions(num=1, top_p=0.9, temperature=1.0, max_length=64, seed=0)
 
 
@@ -56,14 +59,24 @@ class LanguageModelRecipe(
         self.longest = setup.backbone.longest
         begin = self.vocab.begin_id if self.options.begin else None
         self._begin = np.array([] if begin is None else [begin], np.int32)
-        self.shots = self._solved()
-        short = bool(self.shots) or self.template.head != "{text}"
+        between = self.options.between
+        # a line end has no token in BERT's vocabularies: the end of a text has
+        self.apart = bool(between) and not len(self._tokens(between))
+        solved = self._solved()
+        self.ahead, self.shots = self._begin, ""
+        if self.apart:
+            self.ahead = self._separated(solved)
+        else:
+            self.shots = "".join(shot + between for shot in solved)
+        short = bool(solved) or self.template.head != "{text}"
         self.defaults = _SHORT if short else _FREE
-        self.until = self._until()
-        self.end_id = self._end()
+        if self.options.answers:
+            self.defaults = _CHOSEN
+        self.ending = Ending(self.tokenizer, self._until(bool(solved)))
+        self.stops = self.ending.stops
         size = setup.backbone.vocab_size
         never = {*self.vocab.special_ids, *range(len(self.vocab.tokens), size)}
-        self._words = Forbid(never - {self.end_id}, size)
+        self._words = Forbid(never - {self.vocab.end_id}, size)
 
     @property
     def main_score(self) -> str:
@@ -73,6 +86,16 @@ class LanguageModelRecipe(
         for key in self.template.keys:
             row.string(key)
         return TextExample(row)
+
+    def admit(self, example: TextExample, learning: bool) -> None:
+        for key in self.template.keys if self.options.answers else ("text",):
+            example.row.string(key)
+        names = self.options.answers
+        if names and (answer := answer_of(example.row)) not in names:
+            raise example.row.error(
+                f"expected an answer among task.choices ({', '.join(names)}), got "
+                f"{answer!r}"
+            )
 
     def encode(
         self, examples: Sequence[TextExample], gold: bool
@@ -114,8 +137,6 @@ class LanguageModelRecipe(
     def weigh(self, decode: Decode, examples: Sequence[TextExample]) -> list[Answer]:
         if not self.options.answers:
             return self._measured(decode, examples)
-        for example in examples:
-            answer_of(example.row)
         found = self.write(decode, examples, self.defaults)
         if error := next((x for x in found if isinstance(x, DataError)), None):
             raise error
@@ -134,11 +155,14 @@ class LanguageModelRecipe(
             return {"accuracy": accuracy(right)}
         nll = sum(answer["nll"] for answer in answers)
         tokens = sum(answer["tokens"] for answer in answers)
+        if not tokens:
+            file, _, _ = examples[0].origin.rpartition(":")
+            raise DataError(f"{file}: expected text to measure, got none")
         characters = sum(len(example.text) for example in examples)
         return {
             "perplexity": perplexity(nll, tokens),
             "perplexity_by_character": perplexity(nll, characters),
-            "log_likelihood": -nll / tokens if tokens else None,
+            "log_likelihood": -nll / tokens,
             "tokens": tokens,
             "characters": characters,
             "windows": sum(answer["windows"] for answer in answers),
@@ -154,24 +178,18 @@ class LanguageModelRecipe(
 
     @property
     def stride(self) -> int:
-        """New tokens of each further window."""
-        return min(self.options.stride, self.window)
+        """New tokens of each further window; half of one that the positions cut."""
+        stride: int = self.options.stride
+        cut = self.window < self.options.window
+        return max(self.window // 2, 1) if cut and stride >= self.window else stride
 
     def shown(self, text: str) -> str:
-        """Without what may become the end of the answer."""
-        until = self.until or ""
-        cut = self._cut(text)
-        most = range(min(len(until) - 1, len(text)), 0, -1) if cut == text else ()
-        held = next((n for n in most if text.endswith(until[:n])), 0)
-        return cut[:-held] if held else cut
+        return self.ending.shown(text)
 
-    def _cut(self, text: str) -> str:
-        return text.split(self.until)[0] if self.until else text
-
-    def _solved(self) -> str:
-        """The solved examples as they stand before each text."""
+    def _solved(self) -> list[str]:
+        """The solved examples."""
         if self.options.shots is None:
-            return ""
+            return []
         told = []
         with Lines(self.options.shots) as lines:
             for row in json_rows(lines):
@@ -181,27 +199,27 @@ class LanguageModelRecipe(
                 told.append(before + answer_of(row) + behind)
         if not told:
             raise DataError(f"{self.options.shots}: expected solved examples, got none")
-        return "".join(shot + self.options.between for shot in told)
+        return told
 
-    def _until(self) -> str | None:
+    def _separated(self, solved: Sequence[str]) -> np.ndarray:
+        """Solved examples as tokens, each with the end of a text behind it."""
+        end = np.array([self.vocab.end_id], np.int32)
+        parts = [part for shot in solved for part in (self._tokens(shot), end)]
+        return np.concatenate([self._begin, *parts])
+
+    def _until(self, solved: bool) -> str | None:
         """What ends an answer beside the model's own end."""
         if self.options.until is not None:
-            return str(self.options.until) or None
+            return told_until(self.tokenizer, str(self.options.until))
         tail = self.template.tail
         fixed = tail if not Template(tail, "").keys else ""
-        return fixed or (self.options.between or None if self.shots else None)
+        if fixed or not solved or self.apart:
+            return fixed or None
+        return self.options.between or None
 
     def _says(self, row: Row) -> bool:
         """Whether there is anything to go on from."""
-        keys = self.template.keys
-        return not keys or any(str(row.get(key, "")).strip() for key in keys)
-
-    def _end(self) -> int:
-        """The token that ends an answer: what it is written until, if that is one."""
-        ids = self.tokenizer.encode(self.until or "").token_ids.tolist()
-        told = self.tokenizer.text(ids, begins=False) if len(ids) == 1 else None
-        known = ids and told == self.until
-        return int(ids[0]) if known else self.vocab.end_id
+        return any(str(row.get(key, "")).strip() for key in self.template.keys)
 
     def _put(self, row: Row) -> tuple[str, str]:
         """What stands before an answer and behind it; DataError for too many tokens."""
@@ -215,8 +233,11 @@ class LanguageModelRecipe(
         return before, self.template.behind(row)
 
     def _ids(self, text: str) -> np.ndarray:
-        ids = self.tokenizer.encode(text).token_ids
-        return np.concatenate([self._begin, ids])
+        """What stands before an answer, the solved examples too."""
+        return np.concatenate([self.ahead, self._tokens(text)])
+
+    def _tokens(self, text: str) -> np.ndarray:
+        return self.tokenizer.encode(text).token_ids
 
     def _continued(
         self,
@@ -227,18 +248,18 @@ class LanguageModelRecipe(
         prompts = [self._ids(before) for before, _ in asked.values()]
         features = [prompt_features(ids, np.zeros(len(ids)), 0) for ids in prompts]
         found = decode(features, options, (self._words,), list(asked))
+        found = self.ending.weighed(decode, prompts, found)
         return {
             number: {"outputs": [self._output(x) for x in hypotheses]}
             for number, hypotheses in zip(asked, found, strict=True)
         }
 
     def _output(self, hypothesis: Hypothesis) -> Answer:
-        whole = self.tokenizer.text(hypothesis.token_ids, begins=False)
-        text = self._cut(whole)
+        text = self.tokenizer.text(hypothesis.token_ids, begins=False)
         return {
-            "text": text,
+            "text": self.ending.cut(text),
             "score": round(hypothesis.score, 4),
-            "finish_reason": "end" if text != whole else hypothesis.finish_reason,
+            "finish_reason": hypothesis.finish_reason,
             "tokens": [self.vocab.tokens[i] for i in hypothesis.token_ids],
         }
 
@@ -248,6 +269,7 @@ class LanguageModelRecipe(
         asked: dict[int, tuple[str, str]],
         options: GenerateOptions,
     ) -> dict[int, Answer | DataError]:
+        _refuse_search(options)
         names = self.options.answers
         choices: list[Choice] = []
         for number, (before, behind) in asked.items():
@@ -260,16 +282,18 @@ class LanguageModelRecipe(
         """A whole sequence, of which the tokens of what is said are targets."""
         found = self.tokenizer.encode(before + said)
         ids, learn = found.token_ids, found.offsets[:, 1] > len(before)
-        ids = np.concatenate([self._begin, ids])
-        learn = np.concatenate([self._begin < 0, learn])
+        ids = np.concatenate([self.ahead, ids])
+        learn = np.concatenate([self.ahead < 0, learn])
         return training_features(ids, np.zeros(len(ids)), learn)
 
     def _measured(
         self, decode: Decode, examples: Sequence[TextExample]
     ) -> list[Answer]:
         cut = [
-            windows_of(self._ids(example.text), self.window, self.stride)
-            for example in examples
+            windows_of(ids, self.window, self.stride)
+            for ids in (
+                np.concatenate([self._begin, self._tokens(x.text)]) for x in examples
+            )
         ]
         losses = iter(decode.token_losses([window for own in cut for window in own]))
         answers: list[Answer] = []
@@ -285,9 +309,18 @@ class LanguageModelRecipe(
         return answers
 
 
+def _refuse_search(options: GenerateOptions) -> None:
+    """Raise UsageError for options of writing, where choices are weighed."""
+    # beams are as many as answers where nobody asked for them
+    weighed = replace(options, num=None, seed=None)
+    if weighed.beam == (options.num or 1):
+        weighed = replace(weighed, beam=None)
+    for name, value in asdict(weighed).items():
+        if value is not None:
+            raise UsageError(
+                f"--{name.replace('_', '-')}: expected none beside --choices, which "
+                "are weighed, not written"
+            )
+
+
 build_recipe = LanguageModelRecipe
-
-
-def total_of(losses: np.ndarray) -> float:
-    """-log p of a sequence from those of its tokens."""
-    return float(losses.sum(dtype=np.float64))

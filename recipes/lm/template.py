@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from nlpcli.records.row import Row
 
-_PLACE = re.compile(r"\{([A-Za-z_]\w*)\}")
+_PLACE = re.compile(r"\{([^\W\d]\w*)\}")
+_LIKE_ONE = re.compile(r"\{[^\W\d][^{}\s\"':,]*\}|\{\}")
 _ANSWER = "answer"
 
 
@@ -43,6 +44,10 @@ def template_problem(text: str) -> str | None:
     count = _PLACE.findall(text).count(_ANSWER)
     if count != 1:
         return f"expected {{{_ANSWER}}} once, got {count} in {text!r}"
+    if strange := next(_LIKE_ONE.finditer(_PLACE.sub("", text)), None):
+        return f"expected keys in braces such as {{text}}, got {strange[0]} in {text!r}"
+    if not Template.of(text).keys:
+        return f"expected {{text}} or another key of a line, got none in {text!r}"
     return None
 
 

@@ -34,10 +34,10 @@ class MathQaRecipe(Writing[MathExample]):
     """UniLM, character after character, under the grammar of each question."""
 
     main_score = "accuracy"
+    spells = True  # as the grammar does
 
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup, GRAMMAR_FIELDS)
-        self.by_character = True  # as the grammar spells, whatever tokenizer.pieces is
         self.grammar = QuestionGrammar(self.tokenizer)
         longest = self.options.expression_length
         self.defaults = GenerateOptions(beam=5, num=1, max_length=longest + 1)

@@ -49,9 +49,10 @@ class QaGenRecipe(Writing[QaExample]):
     beams.
     """
 
+    spells = True  # answers are spans
+
     def __init__(self, setup: Setup) -> None:
         super().__init__(setup, SOURCE_FIELDS)
-        self.by_character = True  # whatever the pieces are: answers are spans
         # The questions of a passage stand one after the other.
         self._passage = lru_cache(8)(partial(read_passage, self.tokenizer))
         self.spans = SpanOfSource(setup.backbone.vocab_size, self.vocab.end_id)

@@ -20,9 +20,10 @@ class TaskOptions:
         "simcse: finds the same sentence under another dropout; simcse-supervised: "
         "finds a synonym among those of others and hard negatives",
     )
-    pooling: Literal["cls", "pooler", "mean"] = option(
-        "cls",
-        "cls: the first token; pooler: a linear layer over it; mean: of all tokens",
+    pooling: Literal["auto", "cls", "pooler", "mean"] = option(
+        "auto",
+        "cls: the first token; pooler: a linear layer over it; mean: of all tokens; "
+        "auto: cls, of a model that looks back only mean",
     )
     whitening: int | None = option(
         None,

@@ -141,9 +141,12 @@ class SimBertRecipe(
 
     def build(self, backbone: Any) -> Model:
         from nlpcli.heads.similarity import EmbeddingModel, SimBertModel
+        from nlpcli.layers.pooling import pooling_of
 
         options = self.options
-        reading = options.pooling, options.whitening, options.scale
+        causal = backbone.config.causal
+        pooling = pooling_of(options.pooling, causal, "task.pooling")
+        reading = pooling, options.whitening, options.scale
         if options.objective == "simbert":
             return SimBertModel(backbone, *reading, self.vocab.special_ids)
         supervised = options.objective == "simcse-supervised"

@@ -173,11 +173,14 @@ def test_a_discriminator_fills_nothing(tmp_path):
 @pytest.mark.parametrize("kind", ["ElectraForPreTraining", "ElectraForMaskedLM"])
 def test_it_is_refused_where_it_would_write(tmp_path, kind):
     folder = save(tmp_path / "model", model(kind, 12))
+    told = r"ELECTRA.*replaced tokens"
+    with pytest.raises(ConfigError, match=told):  # before its length is
+        build.open_start(resolve("couplet", flags={"backbone.model": str(folder)}))
     flags = {"backbone.model": str(folder), "data.max_length": 32, "data.stride": 2}
-    config = resolve("couplet", flags=flags)
+    config = resolve("simbert", flags=flags)
     start = build.open_start(config)
     recipe = build.open_recipe(config, start.tokenizer, start.config)
-    with pytest.raises(ConfigError, match=r"ELECTRA.*replaced tokens"):
+    with pytest.raises(ConfigError, match=told):
         build.build_model(recipe, start)
 
 

@@ -121,7 +121,7 @@ def test_a_recipe_without_turns_answers_each_line_alone() -> None:
 
 def test_flags_of_the_recipe_hold() -> None:
     done = piped("sets\n", "--tones", recipe="couplet")
-    assert done.stdout.decode() == "task.tones=true\n"
+    assert done.stdout.decode() == "--tones task.tones=true\n"
     done = piped("sets\n", "--tones")
     assert (done.returncode, done.stdout) == (2, b"")
     assert b"--tones" in done.stderr

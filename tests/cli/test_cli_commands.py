@@ -127,7 +127,10 @@ def test_scores_as_a_table_and_as_json(engine: Engine) -> None:
 
 def test_evaluate_takes_keys_and_the_flags_of_the_recipe(engine: Engine) -> None:
     call("evaluate", "couplet", "--tones", "--set", "task.label_smoothing=0.1")
-    assert engine.calls[0][1]["sets"] == ["task.tones=true", "task.label_smoothing=0.1"]
+    assert engine.calls[0][1]["sets"] == [
+        "--tones task.tones=true",
+        "task.label_smoothing=0.1",
+    ]
     result = call("evaluate", "ner", "--tones")
     assert (result.exit_code, len(engine.calls)) == (2, 1)
     assert "--tones" in result.stderr

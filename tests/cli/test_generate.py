@@ -178,7 +178,7 @@ def test_flags_reach_the_generator_and_the_rest_is_left_to_the_recipe(
             seed=9,
         )
     ]
-    assert made.sets == ["task.tones=true"]
+    assert made.sets == ["--tones task.tones=true"]
     assert str(made.run.path) == "runs/x"
     assert made.how == {"batch_size": 2, "precision": "bfloat16"}
     assert made.quantize == "int8"
@@ -187,11 +187,14 @@ def test_flags_reach_the_generator_and_the_rest_is_left_to_the_recipe(
 def test_a_flag_of_the_recipe_stands_anywhere_and_may_be_text(generators) -> None:
     for words in (["--no-tones", "couplet", "天"], ["couplet", "--no-tones", "天"]):
         assert call(*words).exit_code == 0
-    assert [made.sets for made in generators] == [["task.tones=false"]] * 2
+    assert [made.sets for made in generators] == [["--no-tones task.tones=false"]] * 2
     (row,) = rows(call("couplet", "--", "--tones"))
     assert (row["text"], generators[2].sets) == ("--tones", [])
     assert call("couplet", "天", "--tones", "--no-tones").exit_code == 0
-    assert generators[3].sets == ["task.tones=true", "task.tones=false"]
+    assert generators[3].sets == [
+        "--tones task.tones=true",
+        "--no-tones task.tones=false",
+    ]
 
 
 def test_text_form_has_a_line_an_answer_and_tabs_for_lines_of_input(generators) -> None:

@@ -118,3 +118,13 @@ def test_what_cannot_be_opened(folder, tmp_path):
     (tmp_path / "run.json").write_text(json.dumps({}))
     with pytest.raises(ConfigError, match="a run has its own"):
         Embedder.open(tmp_path, prefix="问")
+
+
+def test_a_model_that_looks_back_only_is_read_by_its_mean(tmp_path):
+    pytest.importorskip("transformers")
+    from tests.backbones.decoder_forms import save_form
+
+    save_form("gpt2", tmp_path)
+    assert Embedder.open(tmp_path).model.pooling.kind == "mean"
+    with pytest.raises(ConfigError, match="pooling: expected mean, since the first"):
+        Embedder.open(tmp_path, pooling="cls")

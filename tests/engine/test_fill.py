@@ -79,3 +79,13 @@ def test_a_model_without_the_head_is_refused(tmp_path):
     saved(tmp_path, transformers.BertModel)
     with pytest.raises(CheckpointError, match="masked-token head"):
         Filler(tmp_path)
+
+
+def test_a_model_that_writes_is_refused(tmp_path):
+    config = transformers.GPT2Config(
+        vocab_size=len(TOKENS), n_positions=16, n_embd=16, n_layer=1, n_head=2
+    )
+    transformers.GPT2LMHeadModel(config).save_pretrained(tmp_path)
+    (tmp_path / "vocab.txt").write_text("".join(f"{t}\n" for t in TOKENS), "utf-8")
+    with pytest.raises(CheckpointError, match=r"masked-token head .* found a model"):
+        Filler(tmp_path)

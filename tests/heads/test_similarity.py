@@ -8,6 +8,7 @@ import pytest
 
 from nlpcli.backbones.config import TransformerConfig
 from nlpcli.backbones.transformer import Transformer
+from nlpcli.heads.endings import BACK
 from nlpcli.heads.similarity import (
     EmbeddingModel,
     SimBertModel,
@@ -107,6 +108,23 @@ def test_triplet_loss_is_supervised_simcse():
         expected += np.log(np.exp(np.array(seen) - seen[i]).sum())
     assert float(count) == 3
     assert float(total) == pytest.approx(expected, rel=1e-4)
+
+
+def test_a_stack_that_looks_back_only_does_so_in_training():
+    """A sentence's vector is the same whether its synonym stands behind it or not."""
+    config = replace(CONFIG, causal=True)
+    model = SimBertModel(Transformer(config), "mean", None, 20.0, (0, 1, 2, 3))
+    ids, segments = np.array([[2, 7, 8, 3, 9, 3]]), np.array([[0, 0, 0, 0, 1, 1]])
+    pair = {
+        "token_ids": ids,
+        "segment_ids": segments,
+        "padding_mask": np.ones((1, 6), bool),
+        "predict_at": np.array([[3, 4]]),
+    }
+    batch = {**pair, **{f"{name}{BACK}": value for name, value in pair.items()}}
+    together = model({**batch, "group": np.array([0])})["pooled"][:1]
+    alone = {"token_ids": ids[:, :4], "padding_mask": np.ones((1, 4), bool)}
+    np.testing.assert_allclose(together, model(alone)["pooled"], atol=1e-5)
 
 
 @pytest.mark.parametrize("pooling", ["cls", "mean"])

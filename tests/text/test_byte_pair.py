@@ -195,7 +195,7 @@ def test_single_characters(form):
     ids = ours.character_ids("a1今😀").tolist()
     assert ours.text(ids[:2]) == "a1" and ids[3] == unknown
     assert ids[2] == (vocab.index["今"] if name == "llama" else unknown)
-    with pytest.raises(CheckpointError, match=r"expected tokenizer\.pieces: whole"):
+    with pytest.raises(CheckpointError, match=r"expected a vocabulary of characters"):
         ours.encode_characters("今天")
 
 

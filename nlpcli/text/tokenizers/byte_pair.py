@@ -11,10 +11,12 @@ from typing import Any
 
 import numpy as np
 
+from nlpcli.config import RunConfig
 from nlpcli.errors import CheckpointError
 from nlpcli.files.atomic import write_atomic
 from nlpcli.text.tokenizers.encoding import (
     Encoding,
+    Tokenizer,
     encodable,
     from_bytes,
     piece_bytes,
@@ -98,8 +100,8 @@ class BytePairTokenizer:
     def encode_characters(self, text: str) -> Encoding:
         """Refused: most characters are no token of their own."""
         raise CheckpointError(
-            f"{self.origin}: expected tokenizer.pieces: whole (byte-pair encoding "
-            "takes characters apart), got characters"
+            f"{self.origin}: expected a vocabulary of characters, got byte-pair "
+            "encoding, which takes them apart"
         )
 
     def character_ids(self, text: str) -> np.ndarray:
@@ -153,6 +155,32 @@ class BytePairTokenizer:
 
     def save(self, folder: Path) -> None:
         save_json(folder, self.raw, self.vocab, self.kind, self.told, self.puts_begin)
+
+
+def refuse_joined(tokenizer: Tokenizer, config: RunConfig, spells: bool) -> None:
+    """Raise CheckpointError with all that byte-pair encoding cannot do for a recipe;
+    ``spells``: it goes by character, whatever ``tokenizer.pieces`` is."""
+    if not isinstance(tokenizer, BytePairTokenizer):
+        return
+    problems = []
+    if config.backbone.prune_vocab:
+        problems.append(
+            "backbone.prune_vocab: expected false (byte-pair encoding makes each token "
+            "of shorter ones, so that none can be left out), got true"
+        )
+    if spells:
+        problems.append(
+            f"backbone.model: expected a vocabulary of characters, since "
+            f"{config.recipe} goes by character, got byte-pair encoding"
+        )
+    elif config.tokenizer.pieces == "characters":
+        problems.append(
+            "tokenizer.pieces: expected whole (byte-pair encoding takes characters "
+            "apart), got characters"
+        )
+    if problems:
+        found = (f"{tokenizer.origin}: {problem}" for problem in problems)
+        raise CheckpointError("\n".join(found))
 
 
 def save_json(

@@ -1,5 +1,7 @@
 """The recipe without a run: labels, features, answers, what it refuses."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -181,6 +183,19 @@ def test_a_vocabulary_that_is_cut_loses_no_weights(tmp_path):
     assert len(cut.recipe.tokenizer.vocab.tokens) < len(TOKENIZER.vocab.tokens)
     found = [head_of(x.recipe).weights_of for x in (whole, cut)]
     assert found[0] == found[1] == pytest.approx([4 / 6, 4 / 2])
+
+
+def test_a_model_that_looks_back_only_is_read_by_its_mean():
+    """Its first token sees nothing of the text."""
+    for causal, kind in ((False, "cls"), (True, "mean")):
+        recipe = make(example("好", "1"))
+        sizes = replace(SIZES, causal=causal)
+        head = recipe.build(Transformer(sizes)).heads["labels"]
+        assert head.pooling.kind == kind
+    for kind in ("cls", "pooler"):
+        recipe = make(example("好", "1"), pooling=kind)
+        with pytest.raises(ConfigError, match="expected mean, since the first"):
+            recipe.build(Transformer(replace(SIZES, causal=True)))
 
 
 def test_texts_without_any_label_train_nothing():

@@ -13,14 +13,15 @@ from nlpcli.engine import loaded
 from nlpcli.engine.examples import dev_source
 from nlpcli.engine.loaded import decoding, open_model, open_run
 from nlpcli.runtime.device import open_device
-from recipes.lm.likelihood import windows_of
-from recipes.lm.recipe import total_of
+from recipes.lm.likelihood import total_of, windows_of
+from recipes.lm.template import template_problem
 from tests.backbones.decoder_forms import POSITIONS, SPECIAL, VOCAB, save_form
 from tests.engine.checkpoint_kinds import Kind, write_model
 from tests.text import made_tokenizers as made
 
 torch = pytest.importorskip("torch")
 transformers = pytest.importorskip("transformers")
+ASK = ["generate", "lm", "天", "--model", ""]
 FIRST = 0x4E00 - len(SPECIAL)  # the character of an id
 
 
@@ -63,6 +64,25 @@ def qwen(tmp_path_factory):
     model = transformers.Qwen2ForCausalLM(config).eval()
     model.save_pretrained(folder)
     return folder, model, cutter
+
+
+@pytest.fixture(scope="module")
+def ends(tmp_path_factory):
+    """A GPT-2 that is certain of its end after whatever it reads."""
+    folder = tmp_path_factory.mktemp("lm") / "ends"
+    vocab = [*SPECIAL, *"今天好"]
+    config = transformers.GPT2Config(
+        vocab_size=len(vocab), n_positions=32, n_embd=16, n_layer=1, n_head=2
+    )
+    model = transformers.GPT2LMHeadModel(config)
+    with torch.no_grad():
+        table = model.transformer.wte.weight
+        table[:, 0] = 0.0
+        table[vocab.index("[SEP]"), 0] = 3.0
+        model.transformer.ln_f.bias[0] = 6.0
+    model.save_pretrained(folder)
+    (folder / "vocab.txt").write_text("\n".join(vocab) + "\n", "utf-8")
+    return folder
 
 
 def text_of(ids):
@@ -126,7 +146,7 @@ def test_choices_are_compared_by_their_likelihood(gpt2, tmp_path):
     words = ["generate", "lm", "--model", folder, text, "--shots", shots]
     words += ["--choices", f"{one},{other}", "--template", f"{{text}}{{answer}}{tail}"]
     answer = json.loads(run(*words).stdout)
-    before = [2, *solved_ids, *one_ids, *tail_ids, *ids]
+    before = [2, *solved_ids, *one_ids, *tail_ids, 3, *ids]  # [SEP] for a line end
     expected = {
         name: their_logp(model, [*before, *said, *tail_ids])[len(before) - 1 :].sum()
         for name, said in ((one, one_ids), (other, other_ids))
@@ -170,6 +190,13 @@ def test_perplexity_is_that_of_windows_with_a_stride(gpt2, tmp_path):
     assert found["perplexity_by_character"] == found["perplexity"]
 
 
+def test_windows_that_the_positions_cut_lie_half_on_another(gpt2):
+    folder, _ = gpt2
+    for sets, stride in (((), 32), (("task.window=64", "task.stride=64"), 64)):
+        recipe = open_model(folder, "lm", sets=sets).recipe
+        assert (recipe.window, recipe.stride) == (64, stride)
+
+
 def test_windows_measure_each_token_once():
     ids = np.arange(23)
     for window in range(2, 26):
@@ -204,6 +231,55 @@ def test_an_answer_ends_where_it_is_told(gpt2):
     assert done.stdout == free["text"].split(free["text"][2:4])[0] + "\n"
 
 
+@pytest.mark.parity
+def test_what_is_told_of_an_answer_is_what_is_shown(gpt2):
+    """Its tokens and its likelihood end where it does, of several tokens or of one."""
+    folder, model = gpt2
+    text, ids = random_text(0, 9)
+    words = ["generate", "lm", text, "--model", folder, "--beam", 1, "--max-length", 9]
+    free = json.loads(run(*words).stdout)["outputs"][0]
+    logps = their_logp(model, [2, *ids, *(ord(c) - FIRST for c in free["text"])])[9:]
+    for size in (1, 2):
+        stop = free["text"][3 : 3 + size]
+        cut = json.loads(run(*words, "--until", stop).stdout)["outputs"][0]
+        shown = free["text"].index(stop)
+        assert "".join(cut["tokens"]) == cut["text"] == free["text"][:shown]
+        assert abs(cut["score"] - logps[: shown + size].sum()) < 1e-3
+
+
+@pytest.mark.parametrize("extra", [["--beam", 1], ["--beam", 3], ["--top-k", 1]])
+def test_the_models_own_end_ends_an_answer_too(ends, extra):
+    words = ["generate", "lm", "天", "--model", ends, "--max-length", 8, *extra]
+    told = [run(*words).stdout, run(*words, "--until", "好").stdout]
+    answers = [json.loads(line)["outputs"][0] for line in told]
+    assert answers[0] == answers[1]
+    assert (answers[1]["text"], answers[1]["finish_reason"]) == ("", "end")
+
+
+def test_all_tokens_that_begin_with_a_line_end_end_an_answer(qwen, tmp_path):
+    folder, _, cutter = qwen
+    shots = tmp_path / "shots.jsonl"
+    shots.write_text('{"text": "好", "answer": "是"}\n', "utf-8")
+    recipe = open_model(folder, "lm", sets=[f"task.shots={shots}"]).recipe
+    known = [cutter.decode([i]) for i in recipe.stops]
+    assert "\n" in known and all(text.startswith("\n") for text in known)
+    assert not recipe.apart and recipe.shots == "好是\n"
+
+
+def test_solved_examples_stand_apart_where_a_line_end_is_no_token(gpt2, tmp_path):
+    folder, _ = gpt2
+    (one, one_ids), (other, other_ids) = (random_text(seed, 3) for seed in (1, 2))
+    shots = tmp_path / "shots.jsonl"
+    shots.write_text(json.dumps({"text": one, "answer": other}) + "\n", "utf-8")
+    recipe = open_model(folder, "lm", sets=[f"task.shots={shots}"]).recipe
+    assert recipe.ahead.tolist() == [2, *one_ids, *other_ids, 3]
+    sets = [f"task.shots={shots}", 'task.between=""']
+    recipe = open_model(folder, "lm", sets=sets).recipe
+    assert (recipe.ahead.tolist(), recipe.shots) == ([2], one + other)
+    done = run("generate", "lm", one, "--model", folder, "--until", "\n", code=3)
+    assert "task.until: expected text that the model has tokens for" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
@@ -212,8 +288,13 @@ def test_an_answer_ends_where_it_is_told(gpt2):
         (["generate", "couplet", "天", "--model", "x"], 2, "from what was trained"),
         (["evaluate", "lm", "--model", "tiny"], 2, "expected --data FILE"),
         (["train", "lm"], 2, "is not trained"),
-        (["generate", "lm", "天", "--model", "", "--template", "x"], 3, "once"),
-        (["generate", "lm", "天", "--model", "", "--choices", "好"], 3, "two"),
+        ([*ASK, "--template", "x"], 3, "once, got 0 in 'x' (from --template)"),
+        ([*ASK, "--template", "是{answer}"], 3, "expected {text} or another key"),
+        ([*ASK, "--template", "{text.x}{answer}"], 3, "got {text.x} in"),
+        ([*ASK, "--choices", "好,坏", "--beam", "3"], 2, "--beam: expected none"),
+        ([*ASK, "--choices", "好,坏", "--top-k", "3"], 2, "--top-k: expected none"),
+        ([*ASK, "--choices", "好"], 3, "two answers or more, got '好' (from --choices"),
+        ([*ASK, "--set", "task.choices=好"], 3, "got '好' (from --set)"),
     ],
 )
 def test_what_cannot_be_asked(gpt2, words, code, message):
@@ -282,3 +363,49 @@ def test_bytes_that_are_no_characters_yet(qwen, tmp_path):
     assert scores["perplexity"] == pytest.approx(
         math.exp(-their_logp(model, ids).mean()), rel=1e-4
     )
+
+
+@pytest.mark.parametrize(
+    ("line", "words", "message"),
+    [
+        ({"txt": "好看"}, [], ':1: expected the key "text", got the keys "txt"'),
+        ({"text": ""}, ["--no-begin"], ": expected text to measure, got none"),
+        ({"text": "好"}, ["--choices", "好,坏"], ':1: expected the key "answer"'),
+        (
+            {"text": "好", "label": "差"},
+            ["--choices", "好,坏"],
+            ":1: expected an answer among task.choices (好, 坏), got '差'",
+        ),
+    ],
+)
+def test_what_measures_nothing_is_an_error(gpt2, tmp_path, line, words, message):
+    data = tmp_path / "a.jsonl"
+    data.write_text(json.dumps(line) + "\n", "utf-8")
+    words = ["evaluate", "lm", "--model", gpt2[0], "--data", data, *words]
+    done = run(*words, code=4)
+    assert f"{data}{message}" in done.stderr and done.stderr.count("\n") == 1
+
+
+def test_a_template_may_hold_braces_and_keys_of_any_script():
+    assert template_problem('{"问": {问题}, "答": {answer}} {1,2} {0}') is None
+    assert "got {} in" in template_problem("{text}{}{answer}")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "words", "keys"),
+    [
+        ("couplet", [], ["backbone.prune_vocab", "tokenizer.pieces"]),
+        ("math-qa", [], ["backbone.prune_vocab", "backbone.model"]),
+        (
+            "math-qa",
+            ["--set", "backbone.prune_vocab=false", "--set", "tokenizer.pieces=whole"],
+            ["backbone.model"],
+        ),
+    ],
+)
+def test_training_on_bytes_tells_all_that_must_change(qwen, recipe, words, keys):
+    words = ["--set", "data.max_length=64", "--set", "train.batch_size=2", *words]
+    done = run("train", recipe, "--model", qwen[0], *words, code=5)
+    lines = done.stderr.splitlines()
+    assert all(key in line for key, line in zip(keys, lines, strict=True))
+    assert all("expected" in line for line in lines)
