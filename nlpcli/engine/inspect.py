@@ -14,8 +14,7 @@ from nlpcli.checkpoints.inspect import Found, Inspection
 from nlpcli.checkpoints.inspect import inspect as look
 from nlpcli.checkpoints.rules import Plan, resolve
 from nlpcli.checkpoints.source import Shape, Source
-from nlpcli.engine.published import Published
-from nlpcli.engine.shapes import backbone_shapes, part_shapes
+from nlpcli.engine.shapes import backbone_shapes, part_shapes, untold_blocks
 from nlpcli.runtime.tf_checkpoint import open_tf_checkpoint
 
 
@@ -58,11 +57,7 @@ class _Known:
         return found.num_hidden_layers, found.hidden_size
 
     def untold_blocks(self) -> str | None:
-        path = Path(self.source.label)
-        sizes = self._sizes()
-        return Published(
-            path, self.source, self.family, sizes, self.config
-        ).untold_blocks()
+        return untold_blocks(self.family, self._sizes(), self.source, self.dialect)
 
     def plan(self, part: str, shapes: Mapping[str, Shape]) -> Plan:
         shares = self._sizes().shares if shapes else {}

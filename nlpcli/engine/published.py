@@ -14,10 +14,10 @@ from nlpcli.backbones.config import TransformerConfig
 from nlpcli.backbones.family import Family
 from nlpcli.checkpoints.folder import open_checkpoint
 from nlpcli.checkpoints.rows import Rows
-from nlpcli.checkpoints.rules import Plan, blocks_beyond, resolve, stream
+from nlpcli.checkpoints.rules import Plan, resolve, stream
 from nlpcli.checkpoints.source import Shape, Source
 from nlpcli.checkpoints.storage import config_file
-from nlpcli.engine.shapes import backbone_shapes
+from nlpcli.engine.shapes import backbone_shapes, untold_blocks
 from nlpcli.errors import CheckpointError, NotFoundError
 from nlpcli.files.json_file import read_json_object
 from nlpcli.runtime import weights
@@ -59,12 +59,7 @@ class Published:
     def untold_blocks(self) -> str | None:
         """What to say of a file with more blocks than its configuration tells."""
         config = self.family.read(self.raw, self.source.label, self.dialect)
-        shapes = backbone_shapes(self.family, config, self.source)
-        rules = self.family.rules("backbone", self.dialect)
-        told, found = blocks_beyond(rules, shapes, self.source)
-        if told == found:
-            return None
-        return f"{self.source.label}: {found} layers, {told} by its configuration"
+        return untold_blocks(self.family, config, self.source, self.dialect)
 
     def plan(
         self, part: str, shapes: Mapping[str, Shape], rows: Rows | None = None

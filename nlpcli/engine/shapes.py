@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from nlpcli.backbones.config import TransformerConfig
 from nlpcli.backbones.family import Family
+from nlpcli.checkpoints.rules import blocks_beyond
 from nlpcli.checkpoints.source import Shape, Source
 from nlpcli.errors import CheckpointError
 
@@ -29,6 +30,17 @@ def backbone_shapes(
             f"configuration), found {tensors} in all"
         )
     return part_shapes(family, config)
+
+
+def untold_blocks(
+    family: Family, config: TransformerConfig, source: Source, dialect: str
+) -> str | None:
+    """What to say of a file with more blocks than its configuration tells."""
+    shapes = backbone_shapes(family, config, source)
+    told, found = blocks_beyond(family.rules("backbone", dialect), shapes, source)
+    if told == found:
+        return None
+    return f"{source.label}: {found} layers, {told} by its configuration"
 
 
 def part_shapes(
