@@ -3,6 +3,8 @@
 Sizes are those of the weight file; files and sizes were read from the owners' pages.
 A repository with ``pytorch_model.bin`` only needs the extra ``nlpcli[torch]``. The
 ``tf_model.h5`` of HFL's wwm models, rbt3 and rbtl3 hold the encoder without a head.
+Of ALBERT, ELECTRA and ERNIE the pages were not at hand: their sizes are computed from
+their shapes, and the names of their files are those that their owners' others have.
 """
 
 from __future__ import annotations
@@ -173,6 +175,26 @@ _ALL = (
         _BASE, "AFL-3.0",
         "12 layers of 768, relative positions: texts of any length",
         ("nezha-base",),
+    ),
+    Model(
+        "albert-base-zh", "albert", "wordpiece",
+        "uer/albert-base-chinese-cluecorpussmall", H5, 43,
+        Size(12, 768, 12, 21128, 11), "not stated",
+        "12 layers of 768 that share their weights: small on disk, not faster",
+        ("albert-base-chinese-cluecorpussmall",),
+    ),
+    Model(
+        "electra-base-zh", "electra", "wordpiece",
+        "hfl/chinese-electra-180g-base-discriminator", H5, 409,
+        Size(12, 768, 12, 21128, 102), "Apache-2.0",
+        "12 layers of 768, a discriminator: for tagging and classes, it does not write",
+        ("chinese-electra-180g-base-discriminator",),
+    ),
+    Model(
+        "ernie-3.0-base", "ernie", "wordpiece", "nghuyong/ernie-3.0-base-zh", BIN, 474,
+        Size(12, 768, 12, 40000, 118), "Apache-2.0",
+        "12 layers of 768, 2,048 positions, 40,000 pieces",
+        ("ernie-3.0-base-zh",),
     ),
     Model(
         "e5-small", "bert", "unigram", "intfloat/multilingual-e5-small", SAFE, 471,

@@ -16,6 +16,13 @@ from nlpcli.text.tokenizers.load import tiny_tokenizer
 MORE = {
     "gpt2-chinese": {"n_positions": 1024},
     "cdial-gpt": {"n_positions": 513},
+    "electra-base-zh": {"embedding_size": 768},
+    "ernie-3.0-base": {
+        "max_position_embeddings": 2048,
+        "type_vocab_size": 4,
+        "task_type_vocab_size": 3,
+        "use_task_id": True,
+    },
     "mt5-small": {
         "model_type": "mt5",
         "d_model": 512,
@@ -53,7 +60,7 @@ def test_which_need_torch():
     """The others have a file that is read with what nlpcli brings."""
     needing = [model.name for model in MODELS.values() if model.needs_torch]
     rotary = ["roformer", "roformer-char", "roformer-sim", "roformer-v2"]
-    rotary += ["roformer-v2-large", "nezha-base-wwm"]
+    rotary += ["roformer-v2-large", "nezha-base-wwm", "ernie-3.0-base"]
     assert needing == ["wobert", "wobert-plus", *rotary, "bge-base-zh", "cdial-gpt"]
 
 
