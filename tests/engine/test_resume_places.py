@@ -42,7 +42,6 @@ PLANS = {
     "float16": {"runtime.precision": "float16"},
     "global pointer": {"task.head": "global-pointer"},
 }
-OTHERS = [plan for plan in PLANS if plan != "by tokens"]
 TIMED = {"seconds", "tokens_per_second", "eval_seconds", "programs"}
 
 
@@ -129,7 +128,7 @@ def assert_resumes(run, expected):
         assert found[name] == value, name
 
 
-@pytest.mark.parametrize("plan", ["by tokens", *first_is_quick(OTHERS)])
+@pytest.mark.parametrize("plan", first_is_quick(list(PLANS)))
 def test_killed_in_a_step(plan, undisturbed, tmp_path, monkeypatch):
     expected = undisturbed(plan)
     with monkeypatch.context() as patched:

@@ -44,6 +44,7 @@ UNITS += [
 ENDS = ["", "!", " ", "\0", "\n"]
 
 
+@pytest.mark.slow
 def test_every_pattern_of_the_tree() -> None:
     found = patterns()
     assert len(found) > 50

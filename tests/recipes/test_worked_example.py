@@ -72,6 +72,7 @@ def test_its_data_is_checked_and_converted(site: Path) -> None:
     assert (site / "again.jsonl").read_bytes() == (site / "news.jsonl").read_bytes()
 
 
+@pytest.mark.slow
 def test_it_is_found_trained_evaluated_and_asked(site: Path) -> None:
     found = {row["recipe"]: row for row in json.loads(call(site, "recipes", "--json"))}
     assert found["headline"]["summary"] == "headlines for texts"

@@ -85,6 +85,7 @@ def test_scores_are_those_of_the_sequence_read_anew(form):
         assert answer.score == pytest.approx(sum(logps), abs=0.1)
 
 
+@pytest.mark.slow
 @settings(deadline=None, max_examples=8)
 @given(seed=st.integers(0, 99), tokens=st.sets(st.integers(3, 12), min_size=1))
 def test_a_constraint_holds_as_in_float32(constrained, seed, tokens):
@@ -106,6 +107,7 @@ def constrained():
     return reader, [decoding(reader), decoding(reader)]
 
 
+@pytest.mark.slow
 def test_an_encoder_and_decoder_write_in_int8():
     model = model_of()
     to_int8(model)

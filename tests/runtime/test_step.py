@@ -125,6 +125,7 @@ def test_prefetch_keeps_order_and_raises_in_place():
     assert seen == list(range(20))
 
 
+@pytest.mark.slow
 def test_two_logical_devices_make_the_weights_of_one():
     script = Path(__file__).parent / "two_devices.py"
     done = subprocess.run(
