@@ -187,11 +187,10 @@ def test_a_tied_decoder_of_spare_rows_is_loaded(tmp_path, family, told, architec
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("pooling", ["pooler", "cls"])
-def test_a_decoder_has_no_head_for_sentences(tmp_path, pooling):
+def test_a_decoder_has_no_head_for_sentences(tmp_path):
     write_model(tmp_path / "model", Kind("hf", (), "gpt2", told=GPT))
-    flags = {"backbone.model": str(tmp_path / "model"), "task.pooling": pooling}
-    flags |= {"data.max_length": 64, "train.max_steps": 2, "data.limit": 24}
+    flags = {"backbone.model": str(tmp_path / "model"), "data.max_length": 64}
+    flags |= {"train.max_steps": 2, "data.limit": 24}
     report = export_run(trained(tmp_path, "classify", **flags), tmp_path / "hf")
     assert report["architecture"] == "GPT2Model"
     assert len(report["lost"]) == 1 and "task.pooling" not in report["lost"][0]
