@@ -22,7 +22,7 @@ class HeldKernels:
     """
 
     def __init__(self) -> None:
-        self.copies: dict[int, tf.Variable] = {}
+        self.copies: dict[int, tf.Tensor] = {}
 
     @contextmanager
     def active(self) -> Iterator[None]:
@@ -40,10 +40,10 @@ class HeldKernels:
         found = tf.matmul(tf.cast(rows, values.dtype), values, transpose_b=True)
         return tf.cast(found, rows.dtype)
 
-    def _copy(self, kernel: Any) -> tf.Variable:
-        """Made when a product first asks for it."""
+    def _copy(self, kernel: Any) -> tf.Tensor:
+        """Made when a product first asks for it, in whichever trace: no variable, which
+        only a first trace may make."""
         if id(kernel) not in self.copies:
             with tf.init_scope():
-                values = tf.cast(kernel.value, tf.bfloat16)
-                self.copies[id(kernel)] = tf.Variable(values, trainable=False)
+                self.copies[id(kernel)] = tf.cast(kernel.value, tf.bfloat16)
         return self.copies[id(kernel)]

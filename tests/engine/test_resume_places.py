@@ -29,13 +29,13 @@ BY_TOKENS = {"train.batch_size": None, "train.batch_tokens": 300}
 PLANS = {
     "plain": {},
     "by tokens": BY_TOKENS,
-    "by tokens, streamed": {
+    "by tokens, streamed, accumulated": {
         **BY_TOKENS,
+        "train.accumulate": 2,
         "data.cache_examples": 9,
         "data.shuffle_buffer": 17,
     },
     "by tokens, in compiled blocks": {**BY_TOKENS, "backbone.num_hidden_layers": 6},
-    "by tokens, accumulated": {**BY_TOKENS, "train.accumulate": 2},
     "evaluated inside epochs": {"train.eval_every": 4},
     "accumulated and averaged": {"train.accumulate": 2, "train.ema": 0.9},
     "streamed": {"data.cache_examples": 9, "data.shuffle_buffer": 17},

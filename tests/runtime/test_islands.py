@@ -9,6 +9,7 @@ import tensorflow as tf
 
 from nlpcli.backbones.transformer import Transformer
 from nlpcli.config import TrainOptions
+from nlpcli.layers.dense import Dense
 from nlpcli.runtime.held import HeldKernels
 from nlpcli.runtime.islands import SharedIslands
 from tests.slow import first_is_quick
@@ -150,3 +151,20 @@ def test_held_kernels_are_near_float32(kind):
     assert all(copy.dtype == tf.bfloat16 for copy in copies)
     for variable, value in zip(model.trainable_variables, before, strict=True):
         assert np.array_equal(variable.numpy(), value)
+
+
+def test_a_later_trace_holds_its_kernels_too():
+    """CasRel asks another part of its model in its second program."""
+    held, layers = HeldKernels(), [Dense(4, 3, name=f"part_{i}") for i in (0, 1)]
+    for layer in layers:
+        layer.build()
+
+    @tf.function
+    def program(x, number):
+        with held.active():
+            return layers[number](x)
+
+    x = tf.random.normal((5, 4))
+    for number, layer in enumerate(layers):
+        np.testing.assert_allclose(program(x, number), layer(x), atol=0.05)
+    assert len(held.copies) == 2
