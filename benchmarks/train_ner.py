@@ -219,13 +219,15 @@ def measure_torch(options: argparse.Namespace) -> dict[str, float]:
     from torch_tagger import Tagger, batches_of, to_torch
     from transformers import AutoTokenizer, PreTrainedTokenizerFast
 
+    from nlpcli.decoders.tags import TagScheme
     from nlpcli.text.batching import collate, sizes_of
 
     _, ready, texts = prepared(options)
     torch.set_num_threads(options.threads)
     torch.manual_seed(0)
     raw = json.loads((Path(options.model) / "config.json").read_text())
-    model = Tagger(raw, len(ready.recipe.scheme.tags))
+    scheme = TagScheme(ready.recipe.labels.names)
+    model = Tagger(raw, len(scheme.tags))
     optimizer = torch.optim.AdamW(model.parameters(), 5e-5, fused=True)
     fields = ready.recipe.fields
     half = options.precision[0] == "bfloat16"
@@ -278,7 +280,7 @@ def measure_torch(options: argparse.Namespace) -> dict[str, float]:
             ]
             tags = model.decode(pad(rows))
             for i, row in zip(chosen, tags, strict=True):
-                answers[i] = ready.recipe.scheme.decode(row)
+                answers[i] = scheme.decode(row)
         return answers
 
     predict()
