@@ -27,6 +27,7 @@ import numpy as np
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 from machine import named_processor
+from torch_encoder import torch_encoder
 
 SIDES = ("nlpcli", "transformers")
 PEER = "transformers"
@@ -119,37 +120,10 @@ def embed_nlpcli(
 def embed_torch(
     options: argparse.Namespace, texts: list[str]
 ) -> tuple[list[float], np.ndarray]:
-    """transformers: batches of the sorted lines, padded to their longest."""
-    import torch
-    import transformers
-    from tokenizers import Tokenizer
-
-    torch.set_num_threads(options.threads)
-    tokenizer = Tokenizer.from_file(str(options.model / "tokenizer.json"))
-    tokenizer.enable_truncation(512)
-    kind = getattr(torch, options.precision[0])
-    model = transformers.BertModel.from_pretrained(
-        options.model, dtype=kind, add_pooling_layer=False
-    ).eval()
-
-    def encode(texts: list[str]) -> np.ndarray:
-        read = [torch.tensor(found.ids) for found in tokenizer.encode_batch(texts)]
-        order = sorted(range(len(texts)), key=lambda i: -len(read[i]))
-        out = np.empty((len(texts), model.config.hidden_size), np.float32)
-        for start in range(0, len(order), options.batch_size):
-            chosen = order[start : start + options.batch_size]
-            rows = [read[i] for i in chosen]
-            ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
-            lengths = torch.tensor([len(row) for row in rows])
-            mask = (torch.arange(ids.shape[1]) < lengths[:, None]).long()
-            with torch.inference_mode():
-                states = model(input_ids=ids, attention_mask=mask).last_hidden_state
-                states = states.float()
-                mask = mask[..., None]
-                pooled = (states * mask).sum(1) / mask.sum(1)
-                out[chosen] = torch.nn.functional.normalize(pooled, dim=1).numpy()
-        return out
-
+    """transformers, the same batches."""
+    encode = torch_encoder(
+        options.model, options.batch_size, options.threads, options.precision[0]
+    )
     return rounds(options, texts, encode)
 
 

@@ -250,39 +250,12 @@ def set_threads(options: argparse.Namespace) -> None:
 
 
 def torch_vectors(options: argparse.Namespace) -> Any:
-    """transformers: batches of the sorted lines, padded to their longest."""
-    import torch
-    import transformers
-    from tokenizers import Tokenizer
+    """transformers, the same batches."""
+    from torch_encoder import torch_encoder
 
-    torch.set_num_threads(options.threads)
-    tokenizer = Tokenizer.from_file(str(options.model / "tokenizer.json"))
-    tokenizer.enable_truncation(512)
-    half = options.side.endswith("bfloat16")
-    model = transformers.BertModel.from_pretrained(
-        options.model,
-        dtype=torch.bfloat16 if half else torch.float32,
-        add_pooling_layer=False,
-    ).eval()
-
-    def encode(texts: list[str]) -> list[list[float]]:
-        read = [torch.tensor(found.ids) for found in tokenizer.encode_batch(texts)]
-        order = sorted(range(len(texts)), key=lambda i: -len(read[i]))
-        out = torch.empty((len(texts), model.config.hidden_size))
-        for start in range(0, len(order), options.batch_size):
-            chosen = order[start : start + options.batch_size]
-            rows = [read[i] for i in chosen]
-            ids = torch.nn.utils.rnn.pad_sequence(rows, batch_first=True)
-            lengths = torch.tensor([len(row) for row in rows])
-            mask = (torch.arange(ids.shape[1]) < lengths[:, None]).long()
-            with torch.inference_mode():
-                states = model(input_ids=ids, attention_mask=mask).last_hidden_state
-                mask = mask[..., None]
-                pooled = (states.float() * mask).sum(1) / mask.sum(1)
-                out[chosen] = torch.nn.functional.normalize(pooled, dim=1)
-        return out.tolist()
-
-    return encode
+    kind = "bfloat16" if options.side.endswith("bfloat16") else "float32"
+    encode = torch_encoder(options.model, options.batch_size, options.threads, kind)
+    return lambda texts: encode(texts).tolist()
 
 
 def machine() -> str:

@@ -9,6 +9,7 @@ import typer
 
 from nlpcli.cli.command import Command, verb
 from nlpcli.cli.options import Force, Json, Recipe, Run
+from nlpcli.config import Quantize
 from nlpcli.errors import UsageError
 
 EXAMPLES = """\
@@ -43,7 +44,7 @@ def export(
         ),
     ] = "hf",
     quantize: Annotated[
-        Literal["int8"] | None,
+        Quantize | None,
         typer.Option(
             "--quantize", help="Kernels of int8, for onnx and openvino; else float32."
         ),

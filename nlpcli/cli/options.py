@@ -13,7 +13,7 @@ from nlpcli.cli.complete import (
     complete_recipes,
     complete_runs,
 )
-from nlpcli.config import MOST_BYTES
+from nlpcli.config import MOST_BYTES, AskedPrecision, Precision, Quantize
 
 Recipe = Annotated[
     str,
@@ -129,17 +129,15 @@ OnError = Annotated[
     Literal["stop", "skip"],
     typer.Option("--on-error", help="What a bad line does; skip exits with 4."),
 ]
-Precision = Literal["float32", "bfloat16", "float16"]
 PrecisionOption = Annotated[
     Precision | None, typer.Option("--precision", help="Type of activations.")
 ]
-Quantize = Literal["int8"]
 QuantizeOption = Annotated[
     Quantize | None,
     typer.Option("--quantize", help="Multiply in int8; for what writes."),
 ]
 AskedPrecisionOption = Annotated[
-    Literal["float32", "bfloat16", "float16", "auto"],
+    AskedPrecision,
     typer.Option(
         "--precision",
         help="Type of activations; auto: the run's own, or bfloat16 where "

@@ -13,11 +13,11 @@ from nlpcli.cli.options import (
     ConfigFiles,
     Force,
     LongestLine,
-    Precision,
     Recipe,
     Sets,
     Strategy,
 )
+from nlpcli.config import Precision
 
 EXAMPLES = """\
 Examples:

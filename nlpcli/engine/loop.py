@@ -31,12 +31,13 @@ from nlpcli.runtime.batches import (
     training_plan,
 )
 from nlpcli.runtime.blocks import shared_blocks
-from nlpcli.runtime.datasets import prefetch, signature, to_device
+from nlpcli.runtime.datasets import signature, to_device
 from nlpcli.runtime.device import Device, explain_memory
 from nlpcli.runtime.diagnose import first_not_finite
 from nlpcli.runtime.forward import Forward
 from nlpcli.runtime.loss import model_loss, tape
 from nlpcli.runtime.optimizer import AdamW, schedule
+from nlpcli.runtime.prefetch import prefetch
 from nlpcli.runtime.step import LossScale, StepResult, TrainStep
 from nlpcli.text.batching import Features
 

@@ -8,6 +8,7 @@ from itertools import islice
 import numpy as np
 
 from nlpcli.runtime.batches import Runner, in_batches
+from nlpcli.runtime.prefetch import prefetch
 from nlpcli.text.batching import Features
 from nlpcli.text.sentences import SentenceReader
 
@@ -52,8 +53,6 @@ class TextVectors:
 
         The next texts are read and cut in pieces while the model works.
         """
-        from nlpcli.runtime.datasets import prefetch
-
         for features in prefetch(self._chunks(texts, chunk), depth=1):
             yield self._vectors(features)
 

@@ -9,7 +9,7 @@ as arguments, and run it for each. A second or two for each shape.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, nullcontext
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import keras
@@ -17,24 +17,16 @@ import tensorflow as tf
 
 from nlpcli.runtime.islands import SharedIslands
 from nlpcli.runtime.quantize import compiled_integers
-from nlpcli.runtime.walks import walked_by
+from nlpcli.runtime.walks import SharedWalk
 
 WORTH_IT = 6  # blocks; with fewer, compiling costs more than it gains
 
 
-class SharedBlocks:
+class SharedBlocks(SharedWalk):
     """Walks through the blocks of each stack by one function, inside ``active``."""
 
     def __init__(self, *stacks: Any) -> None:
-        self.runners = [(stack, _Runner(stack.blocks[0])) for stack in stacks]
-
-    @contextmanager
-    def active(self) -> Iterator[None]:
-        """Models traced in here call the compiled blocks."""
-        with ExitStack() as entered:
-            for stack, runner in self.runners:
-                entered.enter_context(walked_by(stack, runner))
-            yield
+        super().__init__([(stack, _Runner(stack.blocks[0])) for stack in stacks])
 
 
 class _Runner:
@@ -77,7 +69,7 @@ class _Runner:
 
 def shared_blocks(
     stacks: Sequence[Any], wanted: bool, islands: bool = False
-) -> SharedBlocks | SharedIslands | None:
+) -> SharedWalk | None:
     """Compiled blocks, or what lies in them between products, where they pay."""
     deep = [stack for stack in stacks if len(stack.road) >= WORTH_IT]
     if not wanted or not deep:

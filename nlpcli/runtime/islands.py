@@ -10,30 +10,21 @@ arithmetic is cheap there, memory is not.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
-from contextlib import ExitStack, contextmanager
+from collections.abc import Callable
 from typing import Any
 
 import keras
 import tensorflow as tf
 
 from nlpcli.layers.island import islands
-from nlpcli.runtime.walks import walked_by
+from nlpcli.runtime.walks import SharedWalk
 
 
-class SharedIslands:
+class SharedIslands(SharedWalk):
     """Walks through the blocks of each stack by islands, inside ``active``."""
 
     def __init__(self, *stacks: Any) -> None:
-        self.runners = [(stack, _Runner()) for stack in stacks]
-
-    @contextmanager
-    def active(self) -> Iterator[None]:
-        """Models traced in here walk by islands."""
-        with ExitStack() as entered:
-            for stack, runner in self.runners:
-                entered.enter_context(walked_by(stack, runner))
-            yield
+        super().__init__([(stack, _Runner()) for stack in stacks])
 
 
 class _Runner:

@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 import tensorflow as tf
 
 from nlpcli.heads.task_model import BackboneModel
-from nlpcli.runtime.blocks import SharedBlocks
-from nlpcli.runtime.islands import SharedIslands
+from nlpcli.runtime.walks import SharedWalk
 
 # A batch, or a list of the lanes that one program computes side by side, to sums of
 # float32: the total of the loss and the weight that it is divided by.
@@ -28,9 +27,7 @@ class Gradients(NamedTuple):
 Gradient = Callable[[Any, Any], Gradients]  # of a batch and the scale
 
 
-def model_loss(
-    model: BackboneModel, blocks: SharedBlocks | SharedIslands | None = None
-) -> Loss:
+def model_loss(model: BackboneModel, blocks: SharedWalk | None = None) -> Loss:
     """The loss in training of a model, walked by compiled ``blocks`` if given."""
 
     def loss(batch: Any) -> tuple[Any, Any]:

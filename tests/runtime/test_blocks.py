@@ -8,7 +8,8 @@ import pytest
 import tensorflow as tf
 
 from nlpcli.config import TrainOptions
-from nlpcli.runtime.blocks import WORTH_IT, SharedBlocks, shared_blocks, walked_by
+from nlpcli.runtime.blocks import WORTH_IT, SharedBlocks, shared_blocks
+from nlpcli.runtime.walks import walked_by
 from tests.slow import first_is_quick
 from tests.tiny_task import CONFIG, make_batch, make_model, make_optimizer, make_step
 

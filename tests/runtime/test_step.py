@@ -10,8 +10,9 @@ import pytest
 import tensorflow as tf
 
 from nlpcli.config import TrainOptions
-from nlpcli.runtime.datasets import prefetch, to_device
+from nlpcli.runtime.datasets import to_device
 from nlpcli.runtime.diagnose import first_not_finite
+from nlpcli.runtime.prefetch import prefetch
 from nlpcli.runtime.step import LossScale
 from tests.tiny_task import CONFIG, make_batch, make_model, make_optimizer, make_step
 
