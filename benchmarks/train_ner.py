@@ -167,7 +167,8 @@ def measure_nlpcli(options: argparse.Namespace) -> dict[str, float]:
     from nlpcli.runtime.forward import Forward
 
     config, ready, texts = prepared(options)
-    device = open_device(config.runtime, config.seed)
+    answers = options.work == "predict"
+    device = open_device(config.runtime, config.seed, answers)
     model = build.build_model(ready.recipe, ready.start)
     loop = Loop(config, None, device, model, ready, SILENT)
     batches = list(ready.windows.epoch(0))
@@ -176,7 +177,7 @@ def measure_nlpcli(options: argparse.Namespace) -> dict[str, float]:
         size = options.predict_batch_size
         # as a run is loaded: its weights do not change any more
         forward = Forward(
-            model, device.xla, loop.buckets, device.lanes, held=device.islands
+            model, device.xla, loop.buckets, device.lanes, held=device.held
         )
 
         def predict() -> None:

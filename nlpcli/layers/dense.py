@@ -74,11 +74,27 @@ class Dense(keras.layers.Layer):
             return other.multiply(rows, self.kernel)
         return product(rows, ops.cast(self.kernel, self.compute_dtype))
 
+    def gelu(self, x: Any) -> Any:
+        """GELU of the product and the bias, (rows, units), where who multiplies has one
+        kernel for it; None elsewhere."""
+        other = machine()
+        if other is None or not self.has_bias or isinstance(self.kernel, Quantized):
+            return None
+        rows = ops.reshape(x, (-1, self.inputs))
+        return other.gelu(rows, self.kernel, self.bias)
+
+    def biased(self, rows: Any) -> Any:
+        """Rows of the product and the bias: (rows, units)."""
+        return rows + ops.cast(self.bias, rows.dtype) if self.has_bias else rows
+
     def finish(self, rows: Any, x: Any) -> Any:
         """Rows of the product and the bias, as long as what came: (..., units)."""
-        if self.has_bias:
-            rows = rows + ops.cast(self.bias, rows.dtype)
-        return ops.reshape(rows, (*ops.shape(x)[:-1], self.units))
+        return as_long_as(x, self.biased(rows))
+
+
+def as_long_as(x: Any, rows: Any) -> Any:
+    """(rows, units) in the shape of x, (..., inputs): (..., units)."""
+    return ops.reshape(rows, (*ops.shape(x)[:-1], rows.shape[-1]))
 
 
 def product(rows: Any, matrix: Any) -> Any:

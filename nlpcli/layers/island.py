@@ -20,6 +20,9 @@ class Machine(Protocol):
     def multiply(self, rows: Any, kernel: Any) -> Any:
         """(rows, inputs) times a variable, (units, inputs): (rows, units)."""
 
+    def gelu(self, rows: Any, kernel: Any, bias: Any) -> Any:
+        """GELU of the product and a bias, for a product to read; None: as an island."""
+
 
 _machine: ContextVar[Machine | None] = ContextVar("who runs islands", default=None)
 

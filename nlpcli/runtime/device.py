@@ -33,8 +33,8 @@ class Device:
     """What really took effect.
 
     ``compiled_decoding``: the loop of a decoder goes through XLA, as it does unless
-    that is off. Where the processor multiplies bfloat16 fast, training in it is by
-    ``islands``, and what only answers stays float32 but for the products: ``held``.
+    that is off. Training in a precision that the processor multiplies fast is by
+    ``islands``; in bfloat16, what only answers is float32 but for products: ``held``.
     ``lanes``: batches computed side by side. On a CPU a kernel leaves cores idle
     between its parallel parts; a second batch fills them.
     """
@@ -79,9 +79,9 @@ def open_device(options: RuntimeOptions, seed: int, answers: bool = False) -> De
     strategy = _strategy(options.strategy)
     gpu = _has_gpu()
     alone = not gpu and strategy.num_replicas_in_sync == 1
-    fast = options.precision == "bfloat16" and options.xla == "auto" and alone
-    fast = fast and multiplies_bfloat16(read_processor())
-    held = fast and answers
+    blocks = options.xla == "auto" and alone
+    half = options.precision == "bfloat16" and multiplies_bfloat16(read_processor())
+    held = half and blocks and answers
     keras.config.set_dtype_policy("float32" if held else POLICIES[options.precision])
     keras.utils.set_random_seed(seed)
     if options.deterministic:
@@ -93,8 +93,8 @@ def open_device(options: RuntimeOptions, seed: int, answers: bool = False) -> De
         strategy=strategy,
         precision=options.precision,
         xla=xla,
-        blocks=options.xla == "auto" and alone,
-        islands=fast and not answers,
+        blocks=blocks,
+        islands=blocks and not answers and (half or options.precision == "float32"),
         held=held,
         lanes=_lanes(options, xla or gpu or strategy.num_replicas_in_sync > 1),
         replicas=strategy.num_replicas_in_sync,

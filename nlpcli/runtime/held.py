@@ -1,11 +1,13 @@
 """Products in bfloat16 for what only answers: kernels are cast once and kept.
 
-All else stays float32: without XLA that is the faster way too, and for one answer
-there is no time to compile for its length.
+All else stays float32, but for a GELU, which oneDNN computes as part of a product:
+without XLA that is the faster way too, and for one answer there is no time to compile
+for its length.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -35,15 +37,23 @@ class HeldKernels:
         return function(*args)
 
     def multiply(self, rows: Any, kernel: Any) -> Any:
-        """In bfloat16, whatever the rows are; sums are float32 inside."""
-        values = self._copy(kernel)
-        found = tf.matmul(tf.cast(rows, values.dtype), values, transpose_b=True)
-        return tf.cast(found, rows.dtype)
+        """In bfloat16, whatever the rows are, to float32, as sums are inside."""
+        return tf.cast(self._product(rows, kernel), tf.float32)
 
-    def _copy(self, kernel: Any) -> tf.Tensor:
+    def gelu(self, rows: Any, kernel: Any, bias: Any) -> Any:
+        """Spelled so that TensorFlow hands all to one kernel of oneDNN, float32 inside:
+        seven passes over what is widest are saved."""
+        x = tf.nn.bias_add(self._product(rows, kernel), self._copy(bias))
+        return 0.5 * x * (1.0 + tf.math.erf(x * math.sqrt(0.5)))
+
+    def _product(self, rows: Any, kernel: Any) -> Any:
+        values = self._copy(kernel)
+        return tf.matmul(tf.cast(rows, values.dtype), values, transpose_b=True)
+
+    def _copy(self, variable: Any) -> tf.Tensor:
         """Made when a product first asks for it, in whichever trace: no variable, which
         only a first trace may make."""
-        if id(kernel) not in self.copies:
+        if id(variable) not in self.copies:
             with tf.init_scope():
-                self.copies[id(kernel)] = tf.cast(kernel.value, tf.bfloat16)
-        return self.copies[id(kernel)]
+                self.copies[id(variable)] = tf.cast(variable.value, tf.bfloat16)
+        return self.copies[id(variable)]
