@@ -29,7 +29,7 @@ from nlpcli.cli.options import (
     LongestLine,
     OnError,
     OutputFile,
-    Run,
+    RunOrExport,
     Source,
     TextKey,
     Texts,
@@ -68,12 +68,13 @@ ModelOption = Annotated[
     cls=Command,
     epilog="Examples:\n  nlpcli index build faq.idx --input faq.txt\n"
     "  nlpcli index build faq.idx --input faq.jsonl --id-key key --resume\n"
+    "  nlpcli index build faq.idx --input faq.txt --run simbert-int8     (an export)\n"
     '  nlpcli index build faq.idx --input faq.txt --model e5 --prefix "query: "',
 )
 def build(
     address: Address,
     source: Source = None,
-    run: Run = None,
+    run: RunOrExport = None,
     model: ModelOption = None,
     pooling: Annotated[
         Literal["cls", "pooler", "mean"] | None,
@@ -137,7 +138,7 @@ def add(
     address: Address,
     texts: Texts = None,
     source: Source = None,
-    run: Run = None,
+    run: RunOrExport = None,
     model: ModelOption = None,
     text_key: TextKey = "text",
     id_key: IdKey = "id",
@@ -183,7 +184,7 @@ def search(
             help="Clusters of a large index to read.",
         ),
     ] = 64,
-    run: Run = None,
+    run: RunOrExport = None,
     model: ModelOption = None,
     text_key: TextKey = "text",
     id_key: IdKey = "id",

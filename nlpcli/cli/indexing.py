@@ -11,6 +11,7 @@ from typing import Any
 import typer
 
 from nlpcli.cli.answer_lines import requests_of
+from nlpcli.cli.options import of_export
 from nlpcli.cli.stream import Arrivals, with_text
 from nlpcli.config import AskedPrecision
 from nlpcli.errors import NotFoundError, UsageError
@@ -53,15 +54,16 @@ def arriving(
 
 
 def named_model(run: Path | None, model: str | None) -> Path | None:
-    """The folder that --run or --model names."""
+    """The folder that --run or --model names: a run, an export, an encoder."""
     from nlpcli.checkpoints.download import resolve_model
     from nlpcli.cli.console import open_progress
     from nlpcli.cli.runs import chosen_run
+    from nlpcli.engine.exported import is_export
 
     if run is not None and model is not None:
         raise UsageError("--run: does not go together with --model")
     if run is not None:
-        return chosen_run(run, None).path
+        return run if is_export(run) else chosen_run(run, None).path
     return None if model is None else resolve_model(model, progress=open_progress())
 
 
@@ -83,7 +85,15 @@ def open_model(
 ) -> Any:
     """What makes vectors with the model of a folder."""
     from nlpcli.cli.console import quiet_imports
+    from nlpcli.engine.exported import ExportDir, ExportedRun, is_export
 
+    if is_export(folder):
+        if pooling is not None or prefix is not None:
+            raise UsageError(
+                f"--pooling, --prefix: {folder} is an export, with its own"
+            )
+        export, asked = ExportDir.open(folder), of_export(precision)
+        return ExportedRun(export, None, batch_size, asked).vectors()
     with quiet_imports():
         from nlpcli.engine.embed import Embedder
 

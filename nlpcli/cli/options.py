@@ -64,6 +64,10 @@ RunOrExport = Annotated[
         autocompletion=complete_runs,
     ),
 ]
+EngineOption = Annotated[
+    Literal["onnx", "openvino"] | None,
+    typer.Option("--engine", help="What runs an export; else what it is for."),
+]
 AsItIs = Annotated[
     str | None,
     typer.Option(
@@ -132,6 +136,13 @@ OnError = Annotated[
 PrecisionOption = Annotated[
     Precision | None, typer.Option("--precision", help="Type of activations.")
 ]
+
+
+def of_export(precision: AskedPrecision | None) -> Precision | None:
+    """What an engine is asked to compute in; None is its own way."""
+    return None if precision == "auto" else precision
+
+
 QuantizeOption = Annotated[
     Quantize | None,
     typer.Option("--quantize", help="Multiply in int8; for what writes."),
@@ -143,5 +154,9 @@ AskedPrecisionOption = Annotated[
         help="Type of activations; auto: the run's own, or bfloat16 where "
         "`nlpcli doctor` found it faster and the first answers agree.",
     ),
+]
+EvaluatedPrecision = Annotated[
+    AskedPrecision | None,
+    typer.Option("--precision", help="As of predict; the run's own when not given."),
 ]
 Strategy = Literal["auto", "one", "mirrored", "multi-worker"]

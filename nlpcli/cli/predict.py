@@ -20,6 +20,7 @@ from nlpcli.cli.command import AnswerCommand, task_sets, typed, verb
 from nlpcli.cli.options import (
     AskedPrecisionOption,
     BatchSize,
+    EngineOption,
     Force,
     IdKey,
     LongestLine,
@@ -31,11 +32,12 @@ from nlpcli.cli.options import (
     TaskSets,
     TextKey,
     Texts,
+    of_export,
 )
 from nlpcli.cli.render import render
 from nlpcli.cli.stream import Arrivals, Request
 from nlpcli.cli.vectors import SUFFIX, write_vectors
-from nlpcli.config import AskedPrecision, Precision, Xla
+from nlpcli.config import AskedPrecision, Xla
 from nlpcli.errors import NlpcliError, UsageError
 from nlpcli.files.json_text import dumps
 
@@ -69,10 +71,7 @@ def predict(
     recipe: Recipe,
     texts: Texts = None,
     run: RunOrExport = None,
-    engine: Annotated[
-        Literal["onnx", "openvino"] | None,
-        typer.Option("--engine", help="What runs an export; else what it is for."),
-    ] = None,
+    engine: EngineOption = None,
     sets: TaskSets = None,
     source: Source = None,
     output: OutputFile = None,
@@ -151,29 +150,17 @@ class Answering(NamedTuple):
     precision: AskedPrecision
     xla: Xla | None
 
-    @property
-    def of_export(self) -> Precision | None:
-        """What an engine computes in; None is its own way."""
-        return None if self.precision == "auto" else self.precision
-
 
 def _opened(
     run: Path | None, recipe: str, engine: Engine | None, xla: Xla | None
 ) -> RunDir | ExportDir:
     """The run or the export that answers; UsageError for options of the other."""
-    from nlpcli.cli.runs import chosen_run
-    from nlpcli.engine.exported import ExportDir, is_export
+    from nlpcli.cli.runs import chosen_export, chosen_run
 
-    if run is not None and is_export(run):
-        if xla is not None:
-            raise UsageError(f"--xla, --no-xla: {run} is an export, without TensorFlow")
-        return ExportDir.open(run, recipe)
-    if engine is not None:
-        raise UsageError(
-            f"--engine {engine}: expected an export (`nlpcli export {recipe} DST --to "
-            f"{engine}`) as --run DST, got {run or 'none'}"
-        )
-    return chosen_run(run, recipe)
+    export = chosen_export(run, recipe, engine)
+    if export is not None and xla is not None:
+        raise UsageError(f"--xla, --no-xla: {run} is an export, without TensorFlow")
+    return export or chosen_run(run, recipe)
 
 
 def _predictor(how: Answering, sets: Sequence[str]) -> Any:
@@ -182,7 +169,7 @@ def _predictor(how: Answering, sets: Sequence[str]) -> Any:
 
     opened, recipe, engine, size, precision, xla = how
     if isinstance(opened, ExportDir):
-        return ExportedRun(opened, engine, size, how.of_export, sets)
+        return ExportedRun(opened, engine, size, of_export(precision), sets)
     with quiet_imports():
         from nlpcli.engine.predict import Predictor
 
@@ -195,7 +182,7 @@ def _embedder(how: Answering) -> Any:
 
     opened, recipe, engine, size, precision, xla = how
     if isinstance(opened, ExportDir):
-        return ExportedRun(opened, engine, size, how.of_export).vectors()
+        return ExportedRun(opened, engine, size, of_export(precision)).vectors()
     with quiet_imports():
         from nlpcli.engine.embed import Embedder
 

@@ -15,6 +15,7 @@ from nlpcli.cli.options import Json
 from nlpcli.errors import UsageError
 
 if TYPE_CHECKING:
+    from nlpcli.engine.exported import Engine, ExportDir
     from nlpcli.engine.run_dir import RunDir
     from nlpcli.recipe import RecipeEntry
 
@@ -34,6 +35,25 @@ def chosen_run(run: Path | None, recipe: str | None) -> RunDir:
     from nlpcli.engine.run_dir import choose_run
 
     return choose_run(run, recipe)
+
+
+def chosen_export(
+    run: Path | None, recipe: str, engine: Engine | None
+) -> ExportDir | None:
+    """The export that --run names, None where it names none.
+
+    Raises UsageError for an engine where there is none to run.
+    """
+    from nlpcli.engine.exported import ExportDir, is_export
+
+    if run is not None and is_export(run):
+        return ExportDir.open(run, recipe)
+    if engine is not None:
+        raise UsageError(
+            f"--engine {engine}: expected an export (`nlpcli export {recipe} DST --to "
+            f"{engine}`) as --run DST, got {run or 'none'}"
+        )
+    return None
 
 
 def chosen_weights(

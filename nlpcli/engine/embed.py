@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +13,7 @@ from nlpcli.config import AskedPrecision, RuntimeOptions, Xla
 from nlpcli.engine.loaded import open_run
 from nlpcli.engine.published import open_published
 from nlpcli.engine.run_dir import RunDir
-from nlpcli.engine.vectors import BATCH_SIZE, TextVectors
+from nlpcli.engine.vectors import BATCH_SIZE, TextVectors, reading_digest
 from nlpcli.errors import CheckpointError, ConfigError, NotFoundError
 from nlpcli.heads.similarity import EmbeddingModel
 from nlpcli.layers.pooling import pooling_of
@@ -146,17 +145,7 @@ class Embedder(TextVectors):
     @cached_property
     def fingerprint(self) -> str:
         """32 hexadecimal digits that name the model behind the vectors."""
-        reader = self.reader
-        digest = hashlib.blake2b(digest_size=16)
-        told = (
-            self.model.pooling.kind,
-            reader.prefix,
-            reader.longest,
-            reader.characters,
-            reader.tokenizer.kind,
-            reader.tokenizer.vocab.tokens,
-        )
-        digest.update(repr(told).encode("utf-8", "backslashreplace"))
+        digest = reading_digest(self.reader, self.model.pooling.kind)
         parts = (self.model.backbone, self.model.pooling, self.model.whitening)
         for part in filter(None, parts):
             for path, variable in sorted(weights.learnt_variables(part).items()):

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -16,10 +18,12 @@ from nlpcli.config import Precision, RunConfig
 from nlpcli.config.loader import load_config, with_task_sets
 from nlpcli.engine.answers import answer_all, ask_all
 from nlpcli.engine.restored import open_recipe, restore
-from nlpcli.engine.vectors import TextVectors
+from nlpcli.engine.scoring import Gold, Scored, score
+from nlpcli.engine.vectors import TextVectors, reading_digest
 from nlpcli.errors import CheckpointError, NlpcliError, NotFoundError, UsageError
 from nlpcli.files.json_file import read_json_object
 from nlpcli.files.plain_file import read_plain
+from nlpcli.progress import SILENT, Progress
 from nlpcli.records.row import Row
 from nlpcli.runtime.onnx_engine import OnnxProgram
 from nlpcli.runtime.openvino_engine import OpenVinoProgram
@@ -147,22 +151,24 @@ class ExportedRun:
         self.forward = ProgramForward(programs, arrays, str(export.path))
 
     def predict(self, lines: Sequence[Row | str]) -> list[Answer | NlpcliError]:
-        """An answer for each line, in order; an error in the place of a bad one.
+        """An answer for each line, in order; an error in the place of a bad one."""
+        asked = ask_all(self.recipe, lines)
+        return asked.answers(self.answer(asked.examples))
+
+    def answer(self, examples: Sequence[Any]) -> list[Answer]:
+        """An answer for each example, in order.
 
         Raises CheckpointError where programs and recipe do not fit each other.
         """
-        asked = ask_all(self.recipe, lines)
-        size = self.batch_size
         try:
-            found = answer_all(self.recipe, self.forward, asked.examples, size)
+            return answer_all(self.recipe, self.forward, examples, self.batch_size)
         except (LookupError, ValueError, TypeError) as error:
             raise CheckpointError(
                 f"{self.export.path}: its programs give no answers of "
                 f"{self.export.config.recipe}: {type(error).__name__}: {error}"
             ) from error
-        return asked.answers(found)
 
-    def vectors(self) -> TextVectors:
+    def vectors(self) -> ExportedVectors:
         """What makes vectors of texts; NotFoundError where it makes none."""
         dimension = self.export.dimension
         if not isinstance(self.recipe, Embeds) or dimension is None:
@@ -170,8 +176,37 @@ class ExportedRun:
                 f"{self.export.path}: an export of {self.export.config.recipe}, which "
                 "makes no sentence vectors"
             )
-        reader = self.recipe.reader
-        return TextVectors(reader, self.forward, dimension, self.batch_size)
+        vectors = ExportedVectors(
+            self.recipe.reader, self.forward, dimension, self.batch_size
+        )
+        vectors.export = self.export
+        return vectors
+
+
+class ExportedVectors(TextVectors):
+    """Vectors by the programs of ``export``."""
+
+    export: ExportDir
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """32 hexadecimal digits that name the programs behind the vectors, and how
+        texts are read for them."""
+        digest = reading_digest(self.reader)
+        for name in self.export.names:
+            for ending in ENDINGS[self.export.to]:
+                with (self.export.path / f"{name}{ending}").open("rb") as file:
+                    digest.update(hashlib.file_digest(file, "blake2b").digest())
+        return digest.hexdigest()
+
+
+def evaluate_export(
+    run: ExportedRun, gold: Gold, started: float, progress: Progress = SILENT
+) -> dict[str, Any]:
+    """The scores of an export, as ``evaluate_run`` has those of a run."""
+    config = run.export.config
+    scored = Scored(run.recipe, config, run.answer, run.export.path)
+    return score(scored, gold, started, progress)
 
 
 def is_export(path: Path) -> bool:

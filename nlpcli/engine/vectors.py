@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import islice
+from typing import Any
 
 import numpy as np
 
@@ -68,3 +70,11 @@ class TextVectors:
             lambda batch: self.forward(batch)["vectors"],
         )
         return np.array(rows, np.float32).reshape(len(rows), self.dimension)
+
+
+def reading_digest(reader: SentenceReader, *more: Any) -> Any:
+    """Of how texts are read, a hash that grows by what the model is."""
+    tokenizer = reader.tokenizer
+    told = (*more, reader.prefix, reader.longest, reader.characters, tokenizer.kind)
+    text = repr((*told, tokenizer.vocab.tokens))
+    return hashlib.blake2b(text.encode("utf-8", "backslashreplace"), digest_size=16)

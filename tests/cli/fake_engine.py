@@ -50,8 +50,9 @@ class Engine:
         self.calls.append(("plan", {"config": config, **options}))
         return {"examples": 3, "labels": ["PER"], "buckets": [{"tokens": 8}]}
 
-    def evaluate_run(self, run: Any, recipe: str, **options: Any) -> Any:
-        self.calls.append(("evaluate", {"run": run, "recipe": recipe, **options}))
+    def evaluate_run(self, run: Any, recipe: str, gold: Any, **options: Any) -> Any:
+        asked = {"run": run, "recipe": recipe, **vars(gold), **options}
+        self.calls.append(("evaluate", asked))
         row = {"precision": None, "f1": 0.25}
         return {**row, "per_label": {"PER": row}, "examples": 3, "run": str(run.path)}
 

@@ -4,7 +4,6 @@ import json
 import subprocess
 import sys
 
-import keras
 import numpy as np
 import pytest
 from typer.testing import CliRunner
@@ -13,25 +12,16 @@ from nlpcli.backbones.config import TransformerConfig
 from nlpcli.backbones.transformer import Transformer
 from nlpcli.cli.main import app
 from nlpcli.config.loader import resolve
-from nlpcli.engine import build
 from nlpcli.engine.export_engine import export_engine, write_programs
 from nlpcli.engine.exported import ExportDir, ExportedRun
 from nlpcli.engine.predict import Predictor
-from nlpcli.engine.run_dir import RunDir
 from nlpcli.errors import CheckpointError, NotFoundError, UsageError
 from nlpcli.heads.similarity import EmbeddingModel
-from nlpcli.runtime import weights
 from nlpcli.runtime.forward import Forward
 from nlpcli.runtime.programs import ProgramForward
+from tests.untrained_run import untrained
 
 ENGINES = ("onnx", "openvino")
-SIZES = {"backbone.hidden_size": 64, "backbone.num_hidden_layers": 2}
-STATES = {
-    "ner": {"labels": ["LOC", "PER"]},
-    "classify": {"labels": ["好", "坏"], "several": False, "thresholds": {}},
-    "triple-extract": {"predicates": ["作者", "主演"], "schema": None},
-    "simbert": {"dev_kinds": []},
-}
 KINDS = [
     ("ner", {"task.head": "crf"}),
     ("ner", {"task.head": "global-pointer"}),
@@ -66,31 +56,6 @@ FORMS = [
     {"num_hidden_groups": 1, "embedding_size": 16, "hidden_act": "gelu_new"},
     {"attention": "linear"},
 ]
-
-
-def untrained(folder, recipe, flags=(), data=64):
-    """A finished run of random weights, larger than those that training starts from."""
-    keras.utils.set_random_seed(0)
-    config = resolve(recipe, flags={**SIZES, "data.max_length": data, **dict(flags)})
-    start = build.open_start(config)
-    made = build.open_recipe(config, start.tokenizer, start.config)
-    made.restore(STATES[recipe])
-    model = build.build_model(made, start)
-    rng = np.random.default_rng(0)
-    scale = 0.3 if recipe == "ner" and not made.pointer else 0.1
-    for variable in model.trainable_variables:
-        noise = rng.normal(scale=scale, size=variable.shape)
-        variable.assign_add(noise.astype(np.float32))
-    run = RunDir.create(folder, config)
-    values = weights.learnt_variables(model)
-    run.save(
-        "best",
-        lambda best: build.write_model(
-            best, made, start.family, start.config, values, []
-        ),
-    )
-    run.mark_finished({})
-    return run
 
 
 @pytest.fixture(scope="module")

@@ -9,11 +9,11 @@ import time
 
 import pytest
 
-STEPS = 40
+STEPS = 24
 COMMON = [
     *("--max-steps", str(STEPS), "--batch-size", "8", "--set", "data.limit=120"),
     *("--set", "train.save_every=3", "--set", "train.accumulate=2"),
-    *("--set", "train.ema=0.9", "--set", "train.eval_every=10"),
+    *("--set", "train.ema=0.9", "--set", "train.eval_every=8"),
 ]
 
 

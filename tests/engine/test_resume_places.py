@@ -35,7 +35,13 @@ PLANS = {
         "data.cache_examples": 9,
         "data.shuffle_buffer": 17,
     },
-    "by tokens, in compiled blocks": {**BY_TOKENS, "backbone.num_hidden_layers": 6},
+    "by tokens, in islands": {
+        **BY_TOKENS,
+        "train.batch_tokens": 96,
+        "data.max_length": 16,  # few lengths to compile for
+        "data.stride": 4,
+        "backbone.num_hidden_layers": 6,
+    },
     "evaluated inside epochs": {"train.eval_every": 4},
     "accumulated and averaged": {"train.accumulate": 2, "train.ema": 0.9},
     "streamed": {"data.cache_examples": 9, "data.shuffle_buffer": 17},

@@ -8,6 +8,7 @@ import pytest
 from nlpcli.config.loader import load_config, resolve
 from nlpcli.engine.evaluate import evaluate_run
 from nlpcli.engine.loop import Loop
+from nlpcli.engine.scoring import Gold
 from nlpcli.engine.train import train
 from nlpcli.samples import sample
 
@@ -60,7 +61,7 @@ def test_data_given_by_relative_paths_is_found_again(tmp_path, monkeypatch):
     other = tmp_path / "other.jsonl"
     dev.rename(other)
     os.mkfifo(dev)
-    scores = evaluate_run(tmp_path / "run", "ner", data=other)
+    scores = evaluate_run(tmp_path / "run", "ner", Gold(other))
     assert scores["data"] == str(other)
 
 

@@ -14,6 +14,7 @@ from nlpcli.engine.evaluate import evaluate_run
 from nlpcli.engine.generate import Generator
 from nlpcli.engine.loaded import open_run
 from nlpcli.engine.predict import Predictor
+from nlpcli.engine.scoring import Gold
 from nlpcli.engine.train import train
 from nlpcli.errors import UsageError
 from nlpcli.heads.sequence_model import SequenceModel
@@ -72,7 +73,7 @@ def test_two_steps_evaluate_predict(trained, tmp_path):
     lines = sample(name, "dev").read_text("utf-8").splitlines(keepends=True)[:DEV]
     data = tmp_path / "dev.jsonl"
     data.write_text("".join(lines), "utf-8")
-    scores = evaluate_run(run, name, data=data, predictions=tmp_path / "out.jsonl")
+    scores = evaluate_run(run, name, Gold(data, tmp_path / "out.jsonl"))
     assert scores["examples"] == len(lines)
     rows = list(read_rows(tmp_path / "out.jsonl"))
     assert len(rows) == scores["examples"]

@@ -14,6 +14,7 @@ from nlpcli.engine.embed import Embedder
 from nlpcli.engine.evaluate import evaluate_run
 from nlpcli.engine.generate import Generator
 from nlpcli.engine.predict import Predictor
+from nlpcli.engine.scoring import Gold
 from nlpcli.engine.train import train
 from nlpcli.errors import ConfigError, DataError, UsageError
 from nlpcli.files.json_text import dumps
@@ -68,7 +69,7 @@ def test_groups_are_learnt(run, groups):
     rows.append(SimilarityExample((*known[0].texts[:2], known[1].texts[0]), "triplet"))
     pairs.write_text("".join(dumps(FORM.row(row)) + "\n" for row in rows), "utf-8")
     out = groups.with_name("answers.jsonl")
-    scores = evaluate_run(run.run, "simbert", data=pairs, predictions=out)
+    scores = evaluate_run(run.run, "simbert", Gold(pairs, out))
     assert scores["spearman"] > 0.8 and scores["accuracy"] > 0.95
     assert scores["triplet_accuracy"] == 1 and scores["examples"] == len(rows)
     assert "similarity" in json.loads(out.read_text("utf-8").splitlines()[0])
