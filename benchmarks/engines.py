@@ -3,19 +3,18 @@
     python benchmarks/engines.py RUN MODEL TEXTS.jsonl[.gz] [--lines 400] [--threads 2]
 
 RUN is a finished ner run, MODEL a published encoder (mean pooling), TEXTS real
-sentences under "text". Each side has a process of its own: nlpcli on TensorFlow in
-float32, its exports in onnxruntime (float32, int8) and OpenVINO (float32, the bfloat16
-hint, int8), and for vectors transformers on PyTorch (float32, bfloat16). From text to
-entities (tokenizer, windows, Viterbi and scores in it) and from text to vectors, best
-of ``--rounds``; start-up is until the first answer is there. Prints one table.
+sentences under "text". Each side has a process of its own: nlpcli on TensorFlow
+(float32, bfloat16), its exports in onnxruntime (float32, int8) and OpenVINO (float32,
+the bfloat16 hint, int8), and for vectors transformers on PyTorch (float32, bfloat16).
+From text to entities (tokenizer, windows, Viterbi and scores in it) and from text to
+vectors, best of ``--rounds``; start-up is until the first answer is there. Prints one
+table.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import resource
 import subprocess
 import sys
@@ -27,13 +26,15 @@ from typing import Any
 
 import numpy as np
 
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+from machine import named_processor
+
 EXPORTS = {"onnx": None, "onnx-int8": "int8", "openvino": None, "openvino-int8": "int8"}
 SIDES = (
-    *("tensorflow", "onnx", "onnx-int8", "openvino", "openvino-bfloat16"),
-    *("openvino-int8", "torch", "torch-bfloat16"),
+    *("tensorflow", "tensorflow-bfloat16", "onnx", "onnx-int8", "openvino"),
+    *("openvino-bfloat16", "openvino-int8", "torch", "torch-bfloat16"),
 )
 WORKS = ("entities", "vectors")
-FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "amx_int8", "amx_bf16")
 
 
 def main() -> None:
@@ -60,7 +61,10 @@ def main() -> None:
         options.exports = options.exports or Path(folder)
         export_all(options)
         rows = {work: rows_of(options, work) for work in options.works}
-    print(f"{machine()}; {options.threads} threads, {options.lines} lines of ", end="")
+    print(
+        f"{named_processor()}; {options.threads} threads, {options.lines} lines of ",
+        end="",
+    )
     print(f"{options.texts.name}, batches of {options.batch_size}")
     for work, found in rows.items():
         first = found["tensorflow"]["rate"]
@@ -195,14 +199,14 @@ def opened(options: argparse.Namespace) -> Any:
 
 def predictor(options: argparse.Namespace) -> Any:
     """From lines to entities."""
-    if options.side == "tensorflow":
+    precision: Any = "bfloat16" if "bfloat16" in options.side else "float32"
+    if options.side.startswith("tensorflow"):
         set_threads(options)
         from nlpcli.engine.predict import Predictor
 
-        return Predictor(options.run, "ner", options.batch_size, "float32").predict
+        return Predictor(options.run, "ner", options.batch_size, precision).predict
     from nlpcli.engine.exported import ExportDir, ExportedRun
 
-    precision: Any = "bfloat16" if "bfloat16" in options.side else "float32"
     folder = options.exports / f"entities-{options.side.removesuffix('-bfloat16')}"
     export = ExportDir.open(folder)
     runtime = replace(export.config.runtime, threads=options.threads)
@@ -212,14 +216,15 @@ def predictor(options: argparse.Namespace) -> Any:
 
 def vectors(options: argparse.Namespace) -> Any:
     """From lines to vectors."""
+    precision: Any = "bfloat16" if "bfloat16" in options.side else "float32"
     if options.side.startswith("torch"):
-        return torch_vectors(options)
-    if options.side == "tensorflow":
+        return torch_vectors(options, precision)
+    if options.side.startswith("tensorflow"):
         set_threads(options)
         from nlpcli.engine.embed import Embedder
 
         encode = Embedder.open(
-            options.model, None, "mean", "", options.batch_size, "float32"
+            options.model, None, "mean", "", options.batch_size, precision
         ).encode
         return lambda texts: encode(texts).tolist()
     from nlpcli.engine.vectors import TextVectors
@@ -234,7 +239,6 @@ def vectors(options: argparse.Namespace) -> Any:
     if options.side.startswith("onnx"):
         program = OnnxProgram(folder / "model.onnx", options.threads)
     else:
-        precision = "bfloat16" if "bfloat16" in options.side else "float32"
         program = OpenVinoProgram(folder / "model.xml", precision, options.threads)
     reader = SentenceReader(load_tokenizer(options.model), 512)
     size = json.loads((options.model / "config.json").read_text())["hidden_size"]
@@ -249,23 +253,13 @@ def set_threads(options: argparse.Namespace) -> None:
     tf.config.threading.set_intra_op_parallelism_threads(options.threads)
 
 
-def torch_vectors(options: argparse.Namespace) -> Any:
+def torch_vectors(options: argparse.Namespace, precision: str) -> Any:
     """transformers, the same batches."""
     from torch_encoder import torch_encoder
 
-    kind = "bfloat16" if options.side.endswith("bfloat16") else "float32"
-    encode = torch_encoder(options.model, options.batch_size, options.threads, kind)
+    size, threads = options.batch_size, options.threads
+    encode = torch_encoder(options.model, size, threads, precision)
     return lambda texts: encode(texts).tolist()
-
-
-def machine() -> str:
-    """The processor and those of its instructions that count here."""
-    known = Path("/proc/cpuinfo")
-    lines = known.read_text().splitlines() if known.exists() else []
-    told = {k.strip(): v.strip() for k, _, v in (line.partition(":") for line in lines)}
-    has = [flag for flag in FLAGS if flag in told.get("flags", "").split()]
-    name = told.get("model name", platform.processor())
-    return f"{name}, {os.cpu_count()} cores, {' '.join(has)}"
 
 
 if __name__ == "__main__":
