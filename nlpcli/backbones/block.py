@@ -109,7 +109,9 @@ class TransformerBlock(keras.layers.Layer):
         if self.place == "pre":
             given = island(self.attention_norm, hidden_states)
         rows, kept = self.attention.walk(given, look, training)
-        hidden_states = island(self._attended, rows, hidden_states, training)
+        hidden_states = island(
+            self._attended, rows, hidden_states, training, like=hidden_states
+        )
         if self.cross is not None:
             hidden_states = self._across(self.cross, hidden_states, look, training)
         given = hidden_states
@@ -118,7 +120,10 @@ class TransformerBlock(keras.layers.Layer):
         elif self.place == "between":
             given = island(self.attention_norm, hidden_states)
         rows = self.feed_forward.walk(given, training)
-        return island(self._transformed, rows, hidden_states, training), kept
+        hidden_states = island(
+            self._transformed, rows, hidden_states, training, like=hidden_states
+        )
+        return hidden_states, kept
 
     def _attended(self, rows: Any, hidden_states: Any, training: bool) -> Any:
         attended = self.attention.projection.finish(rows, hidden_states)
@@ -148,7 +153,7 @@ class TransformerBlock(keras.layers.Layer):
         if self.place == "pre":
             given = island(self.cross_norm, hidden_states)
         rows, _ = cross.walk(given, look, training)
-        return island(self._crossed, rows, hidden_states, training)
+        return island(self._crossed, rows, hidden_states, training, like=hidden_states)
 
     def _crossed(self, rows: Any, hidden_states: Any, training: bool) -> Any:
         attended = self.cross.projection.finish(rows, hidden_states)  # type: ignore[union-attr]
