@@ -37,6 +37,7 @@ AskedPrecision = Literal["float32", "bfloat16", "float16", "auto"]
 Xla = Literal["auto", "on", "off"]
 Quantize = Literal["int8"]
 MOST_BYTES = 2**40  # that any limit may be
+MOST_THREADS = 1024  # a stranger's 100,000 took all memory
 
 
 @dataclass(frozen=True)
@@ -216,7 +217,9 @@ class RuntimeOptions:
         minimum=1,
     )
     deterministic: bool = option(True, "same seed, same weights, bit for bit")
-    threads: int | None = option(None, "CPU threads; null is all cores", minimum=1)
+    threads: int | None = option(
+        None, "CPU threads; null is all cores", minimum=1, maximum=MOST_THREADS
+    )
     tensorboard: bool = option(True, "write TensorBoard events beside metrics.jsonl")
 
 

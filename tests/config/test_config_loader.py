@@ -454,6 +454,11 @@ def test_diff_is_a_file_that_gives_the_same(write: Callable[[str], Path]) -> Non
     assert diff(resolve("ner")) == ""
 
 
+def test_threads_have_a_bound() -> None:
+    with pytest.raises(ConfigError, match=r"runtime.threads: expected .* <= 1024"):
+        resolve("ner", sets=["runtime.threads=100000"])
+
+
 def test_schema_has_type_default_and_doc_of_every_key() -> None:
     rows = {row["key"]: row for row in schema(TaskOptions)}
     flat: dict[str, object] = {}
