@@ -365,6 +365,16 @@ def test_only_an_export_is_replaced(export, ner, tmp_path):
     assert (mine / "notes.txt").read_text() == "mine"
 
 
+@pytest.mark.parametrize("to", ["hf", "openvino"])
+@pytest.mark.parametrize("place", ["best/out", "last/a/b"])
+def test_nothing_is_put_where_training_replaces_all(ner, to, place):
+    command = ["export", "ner", str(ner.path / place), "--run", str(ner.path)]
+    found = CliRunner().invoke(app, [*command, "--to", to])
+    assert found.exit_code == 2, found.output
+    assert "which training replaces as a whole" in " ".join(found.stderr.split())
+    assert not (ner.path / place).exists()
+
+
 def test_what_differs_is_not_handed_over(ner, tmp_path, monkeypatch):
     pytest.importorskip("openvino")
     monkeypatch.setattr("nlpcli.engine.export_engine.TOLERANCE", -1.0)
