@@ -26,6 +26,7 @@ from nlpcli.files.address import (
     show_address,
     token_hosts,
 )
+from nlpcli.files.home import at_home
 from nlpcli.progress import SILENT, Progress
 
 logger = logging.getLogger("nlpcli")
@@ -63,7 +64,7 @@ def resolve_model(
     that cannot be fetched (with the files to fetch by hand and where to put them).
     """
     name = str(name_or_folder)
-    given = Path(name).expanduser()
+    given = at_home(name)
     if name and given.is_dir():
         return given
     if given.is_file():

@@ -10,6 +10,7 @@ from pathlib import Path
 from nlpcli.checkpoints.registry import Model, find_model
 from nlpcli.errors import CheckpointError, NlpcliError, NotFoundError, UsageError
 from nlpcli.files.atomic import explained
+from nlpcli.files.home import at_home
 from nlpcli.files.plain_file import open_plain
 
 WEIGHTS = ("model.safetensors", "tf_model.h5", "pytorch_model.bin")
@@ -24,8 +25,8 @@ def models_folder() -> Path:
     """Where plain folders are looked for: $NLPCLI_MODELS or ~/.cache/nlpcli/models."""
     given = os.environ.get("NLPCLI_MODELS")
     if given:
-        return Path(given).expanduser()
-    cache = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        return at_home(given)
+    cache = os.environ.get("XDG_CACHE_HOME") or at_home("~/.cache")
     return Path(cache) / "nlpcli" / "models"
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib
 import signal
 import sys
@@ -53,6 +54,9 @@ VERBS = (
     "index",
     "doctor",
 )
+
+# of names that no file can have, wherever they are looked up
+_UNUSABLE = {errno.ENAMETOOLONG, errno.ELOOP}
 
 # these hold for every verb, so they may stand before or after it
 _ANYWHERE = {"-q", "--quiet", "-v", "--verbose", "--debug"}
@@ -120,6 +124,9 @@ class Root(Group):
         except Exception as error:  # noqa: BLE001 - the last place that can tell
             if hasattr(error, "format_message"):  # Click's errors, wherever they live
                 return _fail([f"nlpcli: error: {_usage(error)}"], 2)
+            if isinstance(error, OSError) and error.errno in _UNUSABLE:
+                name, reason = error.filename, error.strerror
+                return _fail([f"nlpcli: error: {name}: {reason}"], 2)
             told = " ".join(str(error).split()) or "no message"
             line = f"nlpcli: internal error: {type(error).__name__}: {told}"
             hint = "" if settings.debug else " (run with --debug for the traceback)"

@@ -37,6 +37,8 @@ AskedPrecision = Literal["float32", "bfloat16", "float16", "auto"]
 Xla = Literal["auto", "on", "off"]
 Quantize = Literal["int8"]
 MOST_BYTES = 2**40  # that any limit may be
+MOST_ROWS = 2**30  # of a file, a batch or a step: what is larger is a slip
+MOST_THREADS = 1024  # a stranger's 100,000 took all memory
 
 
 @dataclass(frozen=True)
@@ -118,9 +120,14 @@ class DataOptions:
         "many at most where that lets one begin with a sentence",
         minimum=0,
     )
-    limit: int | None = option(None, "read at most this many training lines", minimum=1)
+    limit: int | None = option(
+        None, "read at most this many training lines", minimum=1, maximum=MOST_ROWS
+    )
     dev_limit: int | None = option(
-        None, "score at most this many development lines in training", minimum=1
+        None,
+        "score at most this many development lines in training",
+        minimum=1,
+        maximum=MOST_ROWS,
     )
     cache_examples: int = option(
         200_000,
@@ -149,14 +156,18 @@ class TrainOptions:
         16,
         "windows a step, over all devices; null where batch_tokens counts",
         minimum=1,
+        maximum=MOST_ROWS,
     )
     batch_tokens: int | None = option(
         None,
         "tokens a step, padding included, over all devices: many short windows or few "
         "long ones, in the place of batch_size",
         minimum=1,
+        maximum=MOST_ROWS,
     )
-    accumulate: int = option(1, "micro-batches a step is cut into", minimum=1)
+    accumulate: int = option(
+        1, "micro-batches a step is cut into", minimum=1, maximum=4096
+    )
     lr: float | None = option(
         None,
         "peak learning rate of the backbone; null is 5e-5 for a pretrained one, "
@@ -214,9 +225,12 @@ class RuntimeOptions:
         "most lengths that batches are padded to; default 8, or 20 where single blocks "
         "are compiled",
         minimum=1,
+        maximum=1024,
     )
     deterministic: bool = option(True, "same seed, same weights, bit for bit")
-    threads: int | None = option(None, "CPU threads; null is all cores", minimum=1)
+    threads: int | None = option(
+        None, "CPU threads; null is all cores", minimum=1, maximum=MOST_THREADS
+    )
     tensorboard: bool = option(True, "write TensorBoard events beside metrics.jsonl")
 
 

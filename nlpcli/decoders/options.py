@@ -62,6 +62,9 @@ class GenerateOptions:
             value = getattr(self, name)
             if value is not None and value < least:
                 found.append(f"{_flag(name)}: expected {least} or more, got {value}")
+            most = _MOST.get(name, _LARGEST)
+            if value is not None and name != "seed" and value > most:
+                found.append(f"{_flag(name)}: expected at most {most}, got {value}")
         if self.top_p is not None and not 0.0 < self.top_p <= 1.0:
             found.append(f"--top-p: expected above 0 and at most 1, got {self.top_p}")
         for name in ("temperature", "repetition_penalty"):
@@ -94,6 +97,9 @@ _LEAST = {
     "length_penalty": 0,
     "seed": 0,
 }
+
+_LARGEST = 2**31 - 1  # of a number in a compiled program
+_MOST = {"beam": 4096, "num": 4096}
 
 
 def _flag(name: str) -> str:

@@ -23,6 +23,7 @@ from nlpcli.engine.convert import token_ids
 from nlpcli.engine.published import backbone_variables, open_published
 from nlpcli.engine.run_dir import RunDir, choose_run
 from nlpcli.errors import CheckpointError, UsageError
+from nlpcli.files.named import refuse_within
 from nlpcli.heads.published_parts import PublishedHead, UnpublishedHead
 from nlpcli.runtime import weights
 from nlpcli.runtime.device import open_device
@@ -50,6 +51,7 @@ def export_run(
     opened = choose_run(run, None)
     sources = [opened.path, opened.folder("best")]
     refuse_destination(destination, force, sources)
+    refuse_within(destination, [opened.path / "best", opened.path / "last"])
     open_device(opened.config.runtime, opened.config.seed)
     loaded = build.load_run(opened.config, opened.folder("best"))
     family, recipe, model = loaded.family, loaded.recipe, loaded.model

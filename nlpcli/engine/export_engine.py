@@ -29,7 +29,7 @@ from nlpcli.engine.exported import (
 from nlpcli.engine.run_dir import RunDir, choose_run
 from nlpcli.errors import CheckpointError, UsageError
 from nlpcli.files.atomic import explained, open_to_others
-from nlpcli.files.named import refuse_sources
+from nlpcli.files.named import refuse_sources, refuse_within
 from nlpcli.files.swap import publish_folder, refuse_other
 from nlpcli.runtime import onnx_engine, openvino_engine, trace
 from nlpcli.runtime.batches import Runner
@@ -79,6 +79,7 @@ def export_engine(
     sources = [opened.path, opened.folder("best")]
     read = [file for folder in sources for file in (folder, *folder.iterdir())]
     refuse_sources(destination, read)
+    refuse_within(destination, [opened.path / "best", opened.path / "last"])
     refuse_other(destination, is_ours, force)
     options = replace(
         opened.config.runtime, precision="float32", xla="off", strategy="one"

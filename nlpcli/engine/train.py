@@ -32,6 +32,7 @@ from nlpcli.engine.run_dir import RunDir, default_out
 from nlpcli.engine.state import Fingerprint, fingerprint, refuse_changes
 from nlpcli.engine.steps import row_bound, total_steps
 from nlpcli.errors import DataError, NotFoundError, UsageError
+from nlpcli.files.home import at_home
 from nlpcli.progress import SILENT, Progress
 from nlpcli.records.lines import STDIN
 from nlpcli.runtime import weights
@@ -223,7 +224,7 @@ def _with_rate(config: RunConfig, start: build.Start) -> RunConfig:
 def _with_whole_paths(config: RunConfig) -> RunConfig:
     """What the run keeps: it is resumed and evaluated from any working directory."""
     model = config.backbone.model
-    if model != "tiny" and (folder := Path(model).expanduser()).is_dir():
+    if model != "tiny" and (folder := at_home(model)).is_dir():
         model = str(folder.absolute())
     return replace(
         config,
@@ -273,7 +274,7 @@ def _fingerprints(
 
 def _sources(config: RunConfig) -> dict[str, str]:
     """Files and folders that a run is made from, by key of the configuration."""
-    found = {"backbone.model": str(Path(config.backbone.model).expanduser())}
+    found = {"backbone.model": str(at_home(config.backbone.model))}
     for section in ("data", "task"):
         values = getattr(config, section)
         for item in fields(values):

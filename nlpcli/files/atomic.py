@@ -20,6 +20,11 @@ _FULL = {
     errno.EDQUOT: "no space left in the disk quota",
     errno.EFBIG: "no space left under the file size limit of this process",
 }
+# of a place that cannot be written, whatever is tried; what else fails is the machine's
+_UNFIT = {
+    *(errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOENT, errno.ENOTDIR),
+    *(errno.EISDIR, errno.EEXIST, errno.ENAMETOOLONG, errno.ELOOP),
+}
 _PARTIAL = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{16}\.partial")
 _LONGEST = 200  # bytes of a name; the system takes 255, and endings come to it
 
@@ -114,8 +119,9 @@ def put_new(made: Path, path: Path, shown: Path) -> None:
 def explained(path: str | Path) -> Iterator[None]:
     """Turn a system error inside into an NlpcliError that names ``path`` and the cause.
 
-    Libraries written in Rust (safetensors, tokenizers) raise their own exceptions and
-    name the system's error number in the text.
+    A place that cannot be written is a UsageError, NotFoundError where its folder is
+    missing. Libraries written in Rust (safetensors, tokenizers) raise their own
+    exceptions and name the system's error number in the text.
     """
     try:
         yield
@@ -128,7 +134,8 @@ def explained(path: str | Path) -> Iterator[None]:
                 f"{path}: cannot write, there is no folder {Path(path).parent}"
             ) from error
         reason = _FULL.get(number, os.strerror(number))
-        raise NlpcliError(f"{path}: cannot write, {reason}") from error
+        kind = UsageError if number in _UNFIT else NlpcliError
+        raise kind(f"{path}: cannot write, {reason}") from error
 
 
 def open_to_others(path: Path) -> None:

@@ -17,7 +17,10 @@ def own_cache(*names: str) -> Path | None:
     None where none can be made, or where another user can change it or one above it.
     """
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    folder = Path(base).expanduser().joinpath("nlpcli", *names)
+    try:
+        folder = Path(base).expanduser().joinpath("nlpcli", *names)
+    except RuntimeError:  # no home is known
+        return None
     # the place itself: a link on the way may lead elsewhere tomorrow
     folder = Path(os.path.realpath(folder))
     try:

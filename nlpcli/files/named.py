@@ -90,6 +90,17 @@ def refuse_sources(target: Path, sources: Iterable[Path]) -> None:
             raise UsageError(f"{target}: is or holds {source}, which is read from")
 
 
+def refuse_within(target: Path, folders: Iterable[Path]) -> None:
+    """Raise UsageError where a name is inside a folder that is replaced as a whole."""
+    real = Path(os.path.realpath(target))
+    for folder in folders:
+        if Path(os.path.realpath(folder)) in real.parents:
+            raise UsageError(
+                f"{target}: is inside {folder}, which training replaces as a whole; "
+                "name another folder"
+            )
+
+
 def is_special(path: Path) -> bool:
     """What is written to as it is: a device, a pipe, what the process has open."""
     if descriptor_of(path) is not None:

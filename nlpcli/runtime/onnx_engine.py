@@ -54,8 +54,9 @@ class OnnxProgram:
         with needs("onnx"):
             import onnxruntime
         options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        options.intra_op_num_threads = threads or os.cpu_count() or 1
+        options.log_severity_level = 4  # its errors are told once, as ours
+        cores = os.cpu_count() or 1  # threads beyond them wait in turns, and for long
+        options.intra_op_num_threads = min(threads or cores, cores)
         try:
             self._session = onnxruntime.InferenceSession(
                 path, options, providers=["CPUExecutionProvider"]

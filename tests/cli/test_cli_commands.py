@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 
 import pytest
@@ -68,6 +70,14 @@ def test_an_expected_failure_is_one_line(
     assert result.exit_code == code
     assert result.stderr == f"nlpcli: error: {error}\n"
     assert result.stdout == ""
+
+
+def test_a_name_that_no_file_can_have_is_no_bug(engine: Engine) -> None:
+    told = os.strerror(errno.ENAMETOOLONG)
+    engine.error = OSError(errno.ENAMETOOLONG, told, "名名名")
+    result = call("train", "ner", "--debug")
+    assert result.exit_code == 2
+    assert result.stderr == f"nlpcli: error: 名名名: {told}\n"
 
 
 def test_a_bug_is_one_line_and_a_traceback_with_debug(engine: Engine) -> None:

@@ -254,6 +254,8 @@ def test_turns_stand_for_a_text(generators) -> None:
     ("words", "told"),
     [
         (["--beam", "0"], "--beam: expected 1 or more, got 0"),
+        (["--beam", "9999999"], "--beam: expected at most 4096, got 9999999"),
+        (["--top-k", str(10**20)], "--top-k: expected at most 2147483647, got 1000"),
         (["--top-p", "1.7"], "--top-p"),
         (["--top-k", "0"], "--top-k"),
         (["--temperature", "nan"], "--temperature"),

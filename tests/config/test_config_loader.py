@@ -245,7 +245,7 @@ def test_batches_are_not_measured_both_ways_or_none(
     assert problem.startswith("train.batch_size: expected this or train.batch_tokens")
     for wrong in ("0", "-5", "many", "1.5"):
         (problem,) = problems([f"train.batch_tokens={wrong}"])
-        assert problem.startswith("train.batch_tokens: expected integer >= 1 or null")
+        assert problem.startswith("train.batch_tokens: expected integer >= 1 and <= ")
 
 
 def test_a_wrong_value_brings_no_second_problem() -> None:
@@ -317,6 +317,20 @@ def test_diff_is_a_file_that_gives_the_same(write: Callable[[str], Path]) -> Non
     }
     assert resolve("ner", [write(text)]) == config
     assert diff(resolve("ner")) == ""
+
+
+@pytest.mark.parametrize(
+    ("key", "most"),
+    [
+        *(("runtime.threads", 1024), ("runtime.buckets", 1024)),
+        *(("data.limit", 2**30), ("data.dev_limit", 2**30)),
+        *(("train.batch_size", 2**30), ("train.batch_tokens", 2**30)),
+        ("train.accumulate", 4096),
+    ],
+)
+def test_what_would_take_all_memory_has_a_bound(key: str, most: int) -> None:
+    with pytest.raises(ConfigError, match=f"{key}: expected .* <= {most}.*, got 1000"):
+        resolve("ner", sets=[f"{key}={10**20}"])
 
 
 def test_schema_has_type_default_and_doc_of_every_key() -> None:

@@ -1,6 +1,7 @@
 """Programs for engines say what the model says; bad folders are refused."""
 
 import json
+import os
 import subprocess
 import sys
 
@@ -292,6 +293,27 @@ def test_weights_of_onnx_come_from_its_own_folder(tmp_path, place):
         OnnxProgram(folder / "model.onnx")
 
 
+def test_errors_and_threads_of_onnx_are_bounded(tmp_path, capfd, monkeypatch):
+    onnx = pytest.importorskip("onnx")
+    runtime = pytest.importorskip("onnxruntime")
+    from nlpcli.runtime.onnx_engine import OnnxProgram
+
+    options = runtime.SessionOptions()
+    monkeypatch.setattr(runtime, "SessionOptions", lambda: options)
+    x = onnx.helper.make_tensor_value_info("x", 7, [None])
+    y = onnx.helper.make_tensor_value_info("y", 1, None)
+    node = onnx.helper.make_node("ConstantOfShape", ["x"], ["y"])
+    graph = onnx.helper.make_graph([node], "g", [x], [y])
+    version = onnx.helper.make_opsetid("", 18)
+    model = onnx.helper.make_model(graph, opset_imports=[version], ir_version=8)
+    onnx.save(model, tmp_path / "model.onnx")
+    program = OnnxProgram(tmp_path / "model.onnx", threads=1024)
+    assert options.intra_op_num_threads <= (os.cpu_count() or 1)
+    with pytest.raises(Exception, match="ConstantOfShape"):
+        program({"x": np.array([-5], np.int64)})
+    assert capfd.readouterr().err == "", "it is told once, by who asked"
+
+
 def test_only_an_export_is_replaced(export, ner, tmp_path):
     mine = tmp_path / "mine"
     mine.mkdir()
@@ -306,6 +328,16 @@ def test_only_an_export_is_replaced(export, ner, tmp_path):
     with pytest.raises(UsageError, match="holds more than"):
         export_engine(ner, folder, "openvino", force=True)
     assert (mine / "notes.txt").read_text() == "mine"
+
+
+@pytest.mark.parametrize("to", ["hf", "openvino"])
+@pytest.mark.parametrize("place", ["best/out", "last/a/b"])
+def test_nothing_is_put_where_training_replaces_all(ner, to, place):
+    command = ["export", "ner", str(ner.path / place), "--run", str(ner.path)]
+    found = CliRunner().invoke(app, [*command, "--to", to])
+    assert found.exit_code == 2, found.output
+    assert "which training replaces as a whole" in " ".join(found.stderr.split())
+    assert not (ner.path / place).exists()
 
 
 def test_what_differs_is_not_handed_over(ner, tmp_path, monkeypatch):

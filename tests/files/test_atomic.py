@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from nlpcli.errors import NlpcliError, NotFoundError
+from nlpcli.errors import NlpcliError, NotFoundError, UsageError
 from nlpcli.files.atomic import explained, write_atomic
 from nlpcli.files.named import write_lines
 
@@ -85,11 +85,21 @@ def test_an_interrupt_leaves_nothing(
 def test_places_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(NotFoundError, match=r"there is no folder .*absent"):
         write_atomic(tmp_path / "absent" / "a.txt", "x")
-    with pytest.raises(NlpcliError, match=f"{tmp_path}: cannot write, Is a directory"):
+    with pytest.raises(UsageError, match=f"{tmp_path}: cannot write, Is a directory"):
         write_atomic(tmp_path, "x")
     (tmp_path / "file").write_text("")
-    with pytest.raises(NlpcliError, match="cannot write, Not a directory"):
+    with pytest.raises(UsageError, match="cannot write, Not a directory"):
         write_atomic(tmp_path / "file" / "a.txt", "x")
+
+
+@pytest.mark.parametrize(
+    ("number", "code"),
+    [(errno.EACCES, 2), (errno.EROFS, 2), (errno.ENAMETOOLONG, 2), (errno.EIO, 1)],
+)
+def test_a_place_that_cannot_be_written_is_wrong_usage(number: int, code: int) -> None:
+    with pytest.raises(NlpcliError, match="x: cannot write, ") as told, explained("x"):
+        raise OSError(number, os.strerror(number))
+    assert told.value.exit_code == code
 
 
 def test_a_link_that_a_person_names_is_followed_and_stays(tmp_path: Path) -> None:
