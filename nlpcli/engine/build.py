@@ -26,7 +26,7 @@ from nlpcli.engine.published import (
     check_run_sizes,
     open_published,
 )
-from nlpcli.engine.restored import open_recipe, restore
+from nlpcli.engine.restored import open_recipe, refuse_longer, restore
 from nlpcli.engine.shapes import backbone_shapes
 from nlpcli.errors import CheckpointError, ConfigError
 from nlpcli.files.atomic import write_atomic
@@ -87,7 +87,7 @@ def open_start(
             attention_probs_dropout_prob=config.backbone.dropout,
         )
     start.config = _with_parts(start.config, config.backbone)
-    _refuse_longer(start.config, name, config.data.max_length)
+    refuse_longer(start.config, name, config.data.max_length)
     if config.tokenizer.extra_tokens:
         kept = np.arange(len(start.tokenizer.vocab.tokens))
         start.tokenizer, compound = extend(
@@ -155,25 +155,6 @@ def _with_parts(
         config,
         hierarchical_positions=alpha or config.hierarchical_positions,
         attention=options.attention if linear else config.attention,
-    )
-
-
-def _refuse_longer(config: TransformerConfig, name: str, length: int) -> None:
-    """Raise ConfigError for windows longer than the positions."""
-    longest = config.longest
-    if longest is None or length <= longest:
-        return
-    more = config.has_position_table and not config.hierarchical_positions
-    raise ConfigError(
-        [
-            f"data.max_length: expected at most {longest} (the positions of {name}"
-            + (
-                "; backbone.hierarchical_positions: 0.4 makes more of them"
-                if more
-                else ""
-            )
-            + f"), got {length}"
-        ]
     )
 
 

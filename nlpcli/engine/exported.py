@@ -17,7 +17,7 @@ from nlpcli.backbones.config import TransformerConfig
 from nlpcli.config import Precision, RunConfig
 from nlpcli.config.loader import load_config, with_task_sets
 from nlpcli.engine.answers import answer_all, ask_all
-from nlpcli.engine.restored import open_recipe, restore
+from nlpcli.engine.restored import open_recipe, refuse_longer, restore
 from nlpcli.engine.scoring import Gold, Scored, score
 from nlpcli.engine.vectors import TextVectors, reading_digest
 from nlpcli.errors import CheckpointError, NlpcliError, NotFoundError, UsageError
@@ -73,13 +73,13 @@ class ExportDir:
                 raise CheckpointError(f"{file}: expected no link in an export")
         state = read_json_object(path / STATE, CheckpointError)
         to, stages, dimension = (state.get(k) for k in ("to", "stages", "dimension"))
-        if to not in ENDINGS:
+        if to not in [*ENDINGS]:  # a list, too, may stand there
             known = ", ".join(ENDINGS)
             raise CheckpointError(f"{path / STATE}: to: expected one of {known}")
-        if not (isinstance(stages, int) and 0 < stages <= MOST_STAGES):
+        if not (type(stages) is int and 0 < stages <= MOST_STAGES):
             told = f"{path / STATE}: stages: expected 1 to {MOST_STAGES}"
             raise CheckpointError(told)
-        if not (dimension is None or (isinstance(dimension, int) and dimension > 0)):
+        if not (dimension is None or (type(dimension) is int and dimension > 0)):
             raise CheckpointError(f"{path / STATE}: dimension: expected a size or null")
         config = load_config(path / "config.yaml")
         if recipe is not None and config.recipe != recipe:
@@ -254,6 +254,7 @@ def _recipe(folder: Path, config: RunConfig) -> Recipe[Any]:
     )
     tokenizer = load_tokenizer(folder)
     check_rows(tokenizer.vocab, sizes.vocab_size, str(folder))
+    refuse_longer(sizes, str(folder), config.data.max_length)
     recipe = open_recipe(config, tokenizer, sizes)
     restore(recipe, folder / "task.json")
     if not isinstance(recipe, Answers):

@@ -46,3 +46,22 @@ def restore(recipe: Recipe[Any], path: Path) -> Buckets:
             f"{path}: not what this recipe keeps of a run: "
             f"{type(error).__name__}: {told}"
         ) from error
+
+
+def refuse_longer(config: TransformerConfig, name: str, length: int) -> None:
+    """Raise ConfigError for windows longer than the positions."""
+    longest = config.longest
+    if longest is None or length <= longest:
+        return
+    more = config.has_position_table and not config.hierarchical_positions
+    raise ConfigError(
+        [
+            f"data.max_length: expected at most {longest} (the positions of {name}"
+            + (
+                "; backbone.hierarchical_positions: 0.4 makes more of them"
+                if more
+                else ""
+            )
+            + f"), got {length}"
+        ]
+    )

@@ -20,7 +20,15 @@ class Labels:
         self.restore(names)
 
     def restore(self, names: Sequence[str]) -> None:
-        """Take over the names; what was counted stays."""
+        """Take over the names; what was counted stays.
+
+        Raises ValueError for what cannot be a list of them.
+        """
+        told = isinstance(names, list | tuple) and all(
+            isinstance(name, str) for name in names
+        )
+        if not told or len(set(names)) < len(names):
+            raise ValueError(f"expected a list of different {self.what}s")
         self._names = list(names)
         self._known = set(names)
         self._new = False  # labels that are not yet among the names

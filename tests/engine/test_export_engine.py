@@ -242,9 +242,13 @@ def copied(export, folder):
         ("model.bin", b""),
         ("export.json", b"[]"),
         ("export.json", b'{"nlpcli": "1", "recipe": "ner", "to": "exe"}'),
+        ("export.json", b'{"nlpcli": "1", "to": ["openvino"], "stages": 1}'),
         ("export.json", b'{"nlpcli": "1", "to": "openvino", "stages": 1e9}'),
+        ("export.json", b'{"nlpcli": "1", "to": "openvino", "stages": true}'),
         ("task.json", b'{"task": {"labels": 3}, "buckets": []}'),
         ("task.json", b'{"task": {"labels": ["a","b","c"]}, "buckets": []}'),
+        ("task.json", b'{"task": {"labels": ["LOC","LOC"]}, "buckets": []}'),
+        ("task.json", b'{"task": {"labels": "LP"}, "buckets": []}'),
         ("decoder.safetensors", b"\xff" * 9),
     ],
 )
@@ -255,6 +259,17 @@ def test_a_bad_folder_is_one_line(export, tmp_path, name, content):
     assert found.exit_code == 5, found.output
     assert name in found.stderr or "bad" in found.stderr
     assert "Traceback" not in found.stderr
+
+
+def test_windows_longer_than_the_positions_are_refused(export, tmp_path):
+    folder = copied(export, tmp_path / "bad")
+    config = (folder / "config.yaml").read_text()
+    assert "max_length: 64" in config
+    longer = config.replace("max_length: 64", "max_length: 100000")
+    (folder / "config.yaml").write_text(longer)
+    found = CliRunner().invoke(app, ["predict", "ner", "--run", str(folder), "文"])
+    assert found.exit_code == 3, found.output
+    assert "data.max_length: expected at most" in found.stderr
 
 
 def test_links_are_not_followed(export, tmp_path):
