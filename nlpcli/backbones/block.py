@@ -109,9 +109,7 @@ class TransformerBlock(keras.layers.Layer):
         if self.place == "pre":
             given = island(self.attention_norm, hidden_states)
         rows, kept = self.attention.walk(given, look, training)
-        hidden_states = island(
-            self._attended, rows, hidden_states, training, like=hidden_states
-        )
+        hidden_states = island(self._attended, rows, hidden_states, training)
         if self.cross is not None:
             hidden_states = self._across(self.cross, hidden_states, look, training)
         given = hidden_states
@@ -120,10 +118,7 @@ class TransformerBlock(keras.layers.Layer):
         elif self.place == "between":
             given = island(self.attention_norm, hidden_states)
         rows = self.feed_forward.walk(given, training)
-        hidden_states = island(
-            self._transformed, rows, hidden_states, training, like=hidden_states
-        )
-        return hidden_states, kept
+        return island(self._transformed, rows, hidden_states, training), kept
 
     def _attended(self, rows: Any, hidden_states: Any, training: bool) -> Any:
         attended = self.attention.projection.finish(rows, hidden_states)
@@ -153,7 +148,7 @@ class TransformerBlock(keras.layers.Layer):
         if self.place == "pre":
             given = island(self.cross_norm, hidden_states)
         rows, _ = cross.walk(given, look, training)
-        return island(self._crossed, rows, hidden_states, training, like=hidden_states)
+        return island(self._crossed, rows, hidden_states, training)
 
     def _crossed(self, rows: Any, hidden_states: Any, training: bool) -> Any:
         attended = self.cross.projection.finish(rows, hidden_states)  # type: ignore[union-attr]

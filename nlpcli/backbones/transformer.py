@@ -308,7 +308,6 @@ class Transformer(keras.layers.Layer):
                 here = here._replace(crossed=crossed)
             hidden_states, memory = walk(block, hidden_states, here, training)
             kept.append(memory)
-        hidden_states = ops.cast(hidden_states, self.compute_dtype)
         if self.final_norm is not None:
             hidden_states = self.final_norm(hidden_states)
         if self.final_dropout is not None:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 class Machine(Protocol):
     """Who runs islands, and multiplies between them."""
 
-    def run(self, function: Callable[..., Any], args: Any, like: Any) -> Any:
+    def run(self, function: Callable[..., Any], *args: Any) -> Any:
         """What the function makes of tensors, nests of them and plain values."""
 
     def multiply(self, rows: Any, kernel: Any) -> Any:
@@ -27,14 +27,10 @@ class Machine(Protocol):
 _machine: ContextVar[Machine | None] = ContextVar("who runs islands", default=None)
 
 
-def island(function: Callable[..., Any], *args: Any, like: Any = None) -> Any:
-    """``function(*args)``; of a layer's variables it reads vectors alone.
-
-    ``like``: a tensor that what is made goes on from, as hidden states do from block to
-    block; it keeps that one's type. Otherwise it is for a product.
-    """
+def island(function: Callable[..., Any], *args: Any) -> Any:
+    """``function(*args)``; of a layer's variables it reads vectors alone."""
     machine = _machine.get()
-    return function(*args) if machine is None else machine.run(function, args, like)
+    return function(*args) if machine is None else machine.run(function, *args)
 
 
 def machine() -> Machine | None:

@@ -11,13 +11,10 @@ from nlpcli.layers.written_out import is_written_out
 
 
 def norm(kind: str, epsilon: float, name: str, policy: Any) -> Any:
-    """A norm over the last axis: "layer", "rms", or "rms_plain" without a gain; float32
-    inside, to the type that comes."""
+    """A norm over the last axis: "layer", "rms", or "rms_plain" without a gain."""
     if kind == "layer":
-        return LayerNorm(epsilon=epsilon, name=name, dtype=policy, autocast=False)
-    return RootMeanSquareNorm(
-        epsilon, kind == "rms", name=name, dtype=policy, autocast=False
-    )
+        return LayerNorm(epsilon=epsilon, name=name, dtype=policy)
+    return RootMeanSquareNorm(epsilon, kind == "rms", name=name, dtype=policy)
 
 
 class LayerNorm(keras.layers.LayerNormalization):
@@ -30,7 +27,7 @@ class LayerNorm(keras.layers.LayerNormalization):
             variance = ops.mean(ops.square(apart), axis=-1, keepdims=True)
             scaled = apart * ops.rsqrt(variance + self.epsilon)
             gamma, beta = (ops.cast(v, "float32") for v in (self.gamma, self.beta))
-            return ops.cast(scaled * gamma + beta, x.dtype)
+            return ops.cast(scaled * gamma + beta, self.compute_dtype)
         # a list of one axis: OpenVINO makes one kernel of no other
         apart = x - ops.mean(x, axis=[-1], keepdims=True)
         variance = ops.mean(ops.power(apart, 2.0), axis=[-1], keepdims=True)
@@ -63,4 +60,4 @@ class RootMeanSquareNorm(keras.layers.Layer):
         scaled = wide * ops.rsqrt(mean + self.epsilon)
         if self.gain:
             scaled = scaled * ops.cast(self.gamma, "float32")
-        return ops.cast(scaled, x.dtype)
+        return ops.cast(scaled, self.compute_dtype)

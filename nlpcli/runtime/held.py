@@ -32,7 +32,7 @@ class HeldKernels:
         with islands(self):
             yield
 
-    def run(self, function: Callable[..., Any], args: Any, like: Any) -> Any:
+    def run(self, function: Callable[..., Any], *args: Any) -> Any:
         """As it is: nothing is compiled."""
         return function(*args)
 

@@ -37,7 +37,6 @@ class _Runner:
     def __call__(
         self, block: Any, hidden: Any, look: Any, training: bool
     ) -> tuple[Any, Any]:
-        hidden = tf.cast(hidden, tf.float32)  # a sum over all blocks
         with islands(_Walk(self, block)):
             return block.walk(hidden, look, training)
 
@@ -52,7 +51,6 @@ class _Walk:
     def __init__(self, runner: _Runner, block: Any) -> None:
         self.runner = runner
         self.block = block
-        self.dtype = tf.as_dtype(block.compute_dtype)
         self.vectors = [
             tf.convert_to_tensor(v.value)
             for v in block.trainable_variables
@@ -61,14 +59,14 @@ class _Walk:
         self.number = 0
 
     def multiply(self, rows: Any, kernel: Any) -> Any:
-        values = tf.cast(kernel.value, self.dtype)
+        values = tf.cast(kernel.value, rows.dtype)
         # the flag, since the gradient of a turned kernel would be turned back
-        return tf.matmul(tf.cast(rows, self.dtype), values, transpose_b=True)
+        return tf.matmul(rows, values, transpose_b=True)
 
     def gelu(self, rows: Any, kernel: Any, bias: Any) -> None:
         """Compiled, as any island: XLA has no kernel of product and GELU."""
 
-    def run(self, function: Callable[..., Any], args: Any, like: Any) -> Any:
+    def run(self, function: Callable[..., Any], *args: Any) -> Any:
         self.number += 1
         leaves = tf.nest.flatten(args)
         tensors = [leaf for leaf in leaves if tf.is_tensor(leaf)]
@@ -76,8 +74,7 @@ class _Walk:
         key = (self.number, told)
         programs = self.runner.programs
         if key not in programs:
-            kind = self.dtype if like is None else like.dtype
-            programs[key] = _Island(self.block, function, args, kind)
+            programs[key] = _Island(self.block, function, args)
         return programs[key](self.block, self.vectors, tensors)
 
 
@@ -85,14 +82,11 @@ class _Island:
     """A compiled function of a block's vectors and states and of tensors.
 
     ``owner``: the block whose method it is; another's vectors take the place of its
-    own. ``args``: which leaves are tensors, and the values of the others; ``kind``: the
-    type of what is made.
+    own. ``args``: which leaves are tensors, and the values of the others.
     """
 
-    def __init__(
-        self, owner: Any, function: Callable[..., Any], args: Any, kind: tf.DType
-    ) -> None:
-        self._function, self._args, self._kind = function, args, kind
+    def __init__(self, owner: Any, function: Callable[..., Any], args: Any) -> None:
+        self._function, self._args = function, args
         self._vectors = [v for v in owner.trainable_variables if not _is_kernel(v)]
         self._states = list(owner.non_trainable_variables)
         self._made: Any = None
@@ -137,7 +131,8 @@ class _Island:
         ]
         with scope:
             made = self._function(*tf.nest.pack_sequence_as(self._args, leaves))
-        made = tf.nest.map_structure(lambda x: tf.cast(x, self._kind), made)
+        kind = next(x.dtype for x in tensors if x.dtype.is_floating)
+        made = tf.nest.map_structure(lambda x: tf.cast(x, kind), made)
         after = [scope.get_current_value(v) for v in self._states]
         self._made = tf.nest.map_structure(lambda _: 0, made)
         self._changed = [i for i, s in enumerate(after) if s is not before[i]]
