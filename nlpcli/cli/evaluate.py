@@ -22,7 +22,6 @@ from nlpcli.cli.options import (
     Recipe,
     RunOrExport,
     TaskSets,
-    of_export,
 )
 from nlpcli.errors import UsageError
 
@@ -97,8 +96,8 @@ def evaluate(
             raise UsageError(f"{wrong}: does not go together with an export ({run})")
         from nlpcli.engine.exported import ExportedRun, evaluate_export
 
-        started, asked = time.monotonic(), of_export(precision)
-        exported = ExportedRun(export, engine, batch_size, asked, told)
+        started = time.monotonic()
+        exported = ExportedRun(export, engine, batch_size, precision, told)
         scores = evaluate_export(exported, gold, started, progress)
     else:
         chosen, folder = chosen_weights(entry, run, model, offline)

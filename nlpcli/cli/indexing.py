@@ -11,7 +11,6 @@ from typing import Any
 import typer
 
 from nlpcli.cli.answer_lines import requests_of
-from nlpcli.cli.options import of_export
 from nlpcli.cli.stream import Arrivals, with_text
 from nlpcli.config import AskedPrecision
 from nlpcli.errors import NotFoundError, UsageError
@@ -92,8 +91,8 @@ def open_model(
             raise UsageError(
                 f"--pooling, --prefix: {folder} is an export, with its own"
             )
-        export, asked = ExportDir.open(folder), of_export(precision)
-        return ExportedRun(export, None, batch_size, asked).vectors()
+        export = ExportDir.open(folder)
+        return ExportedRun(export, None, batch_size, precision).vectors()
     with quiet_imports():
         from nlpcli.engine.embed import Embedder
 

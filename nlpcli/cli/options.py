@@ -136,13 +136,6 @@ OnError = Annotated[
 PrecisionOption = Annotated[
     Precision | None, typer.Option("--precision", help="Type of activations.")
 ]
-
-
-def of_export(precision: AskedPrecision | None) -> Precision | None:
-    """What an engine is asked to compute in; None is its own way."""
-    return None if precision == "auto" else precision
-
-
 QuantizeOption = Annotated[
     Quantize | None,
     typer.Option("--quantize", help="Multiply in int8; for what writes."),

@@ -32,7 +32,6 @@ from nlpcli.cli.options import (
     TaskSets,
     TextKey,
     Texts,
-    of_export,
 )
 from nlpcli.cli.render import render
 from nlpcli.cli.stream import Arrivals, Request
@@ -169,7 +168,7 @@ def _predictor(how: Answering, sets: Sequence[str]) -> Any:
 
     opened, recipe, engine, size, precision, xla = how
     if isinstance(opened, ExportDir):
-        return ExportedRun(opened, engine, size, of_export(precision), sets)
+        return ExportedRun(opened, engine, size, precision, sets)
     with quiet_imports():
         from nlpcli.engine.predict import Predictor
 
@@ -182,7 +181,7 @@ def _embedder(how: Answering) -> Any:
 
     opened, recipe, engine, size, precision, xla = how
     if isinstance(opened, ExportDir):
-        return ExportedRun(opened, engine, size, of_export(precision)).vectors()
+        return ExportedRun(opened, engine, size, precision).vectors()
     with quiet_imports():
         from nlpcli.engine.embed import Embedder
 

@@ -14,7 +14,7 @@ from typing import Any, Literal
 import numpy as np
 
 from nlpcli.backbones.config import TransformerConfig
-from nlpcli.config import Precision, RunConfig
+from nlpcli.config import AskedPrecision, RunConfig
 from nlpcli.config.loader import load_config, with_task_sets
 from nlpcli.engine.answers import answer_all, ask_all
 from nlpcli.engine.restored import open_recipe, refuse_longer, restore
@@ -29,6 +29,7 @@ from nlpcli.runtime.onnx_engine import OnnxProgram
 from nlpcli.runtime.openvino_engine import OpenVinoProgram
 from nlpcli.runtime.programs import Program, ProgramForward
 from nlpcli.tasks.protocol import Answer, Answers, Embeds, Recipe
+from nlpcli.text.sentences import SentenceReader
 from nlpcli.text.tokenizers.load import load_tokenizer
 from nlpcli.text.tokenizers.vocab import check_rows
 
@@ -91,7 +92,7 @@ class ExportDir:
     def programs(
         self,
         engine: Engine | None = None,
-        precision: Precision | None = None,
+        precision: AskedPrecision | None = None,
         threads: int | None = None,
     ) -> list[Program]:
         """Its programs in an engine, None for the one that it was made for.
@@ -110,7 +111,8 @@ class ExportDir:
                 f"--engine onnx: {self.path} holds programs of OpenVINO (an export "
                 "--to onnx runs in both)"
             )
-        precision = precision or "float32"
+        if precision is None or precision == "auto":
+            precision = "float32"  # an int8 one stays what it is
         if precision != "float32" and (chosen, precision) != ("openvino", "bfloat16"):
             raise UsageError(
                 f"--precision {precision}: the engine {chosen} computes in float32"
@@ -138,7 +140,7 @@ class ExportedRun:
         export: ExportDir,
         engine: Engine | None = None,
         batch_size: int = 32,
-        precision: Precision | None = None,
+        precision: AskedPrecision | None = None,
         sets: Sequence[str] = (),
     ) -> None:
         """Load an export. ``sets`` change how it answers: ``task.key=value``."""
@@ -176,17 +178,17 @@ class ExportedRun:
                 f"{self.export.path}: an export of {self.export.config.recipe}, which "
                 "makes no sentence vectors"
             )
-        vectors = ExportedVectors(
-            self.recipe.reader, self.forward, dimension, self.batch_size
-        )
-        vectors.export = self.export
-        return vectors
+        return ExportedVectors(self, self.recipe.reader, dimension)
 
 
 class ExportedVectors(TextVectors):
-    """Vectors by the programs of ``export``."""
+    """Vectors by the programs of an export."""
 
-    export: ExportDir
+    def __init__(
+        self, run: ExportedRun, reader: SentenceReader, dimension: int
+    ) -> None:
+        super().__init__(reader, run.forward, dimension, run.batch_size)
+        self.export = run.export
 
     @cached_property
     def fingerprint(self) -> str:

@@ -9,11 +9,11 @@ import time
 
 import pytest
 
-STEPS = 24
+STEPS = 40
 COMMON = [
     *("--max-steps", str(STEPS), "--batch-size", "8", "--set", "data.limit=120"),
     *("--set", "train.save_every=3", "--set", "train.accumulate=2"),
-    *("--set", "train.ema=0.9", "--set", "train.eval_every=8"),
+    *("--set", "train.ema=0.9", "--set", "train.eval_every=10"),
 ]
 
 
@@ -74,8 +74,6 @@ def test_same_weights_after_a_kill(tmp_path, undisturbed, sent):
     assert process.wait(timeout=120) == CODES[sent]
     status = json.loads((run / "run.json").read_text())["status"]
     assert status == ("running" if sent == signal.SIGKILL else "interrupted")
-    if sent in (signal.SIGTERM, signal.SIGHUP):
-        return  # what is kept is what SIGINT keeps
     done = subprocess.run(
         nlpcli("--resume", str(run)), capture_output=True, text=True, timeout=250
     )
